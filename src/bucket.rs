@@ -1,0 +1,177 @@
+//! The bucket as the engine sees it: small objects, conditional writes.
+//!
+//! The contract that every backend keeps:
+//! - Reads after writes are strongly consistent, and a read gives the generation of exactly the bytes that it gives.
+//! - A write takes effect only if its precondition holds, atomically.
+//! - A write is sent **once**; the backend never repeats it by itself. [`BucketError::Unsettled`] says that it may
+//!   or may not have taken effect; the caller settles it by reading.
+//! - Reads and deletes may be repeated and are retried inside, within the context.
+
+pub mod gcs;
+pub mod memory;
+
+use std::future::Future;
+
+use bytes::Bytes;
+
+use crate::model::Class;
+use crate::net::{Context, Interrupted};
+
+/// The version number of one object's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Generation(pub i64);
+
+/// What must hold for a write to take effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// No such object exists.
+    Absent,
+    /// The object is at exactly this generation.
+    Generation(Generation),
+}
+
+/// An object as read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its content.
+    pub bytes: Bytes,
+    /// Its version.
+    pub generation: Generation,
+}
+
+/// The outcome of a conditional write that was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It took effect; this is the new version.
+    Stored(Generation),
+    /// The precondition did not hold (412); nothing was changed.
+    Mismatch,
+}
+
+/// What a write's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentType {
+    /// `application/json`.
+    Json,
+    /// `application/x-ndjson`.
+    Ndjson,
+    /// `application/gzip`; stored as it is, never decompressed on the way.
+    Gzip,
+}
+
+/// Where objects are kept. Names are paths without a leading slash.
+pub trait Bucket: Send + Sync {
+    /// The address of an object of that name: `gs://bucket/name`.
+    fn address(&self, name: &str) -> String;
+
+    /// The object's content and generation; `None` if there is none. More than `bytes_max` bytes is an error.
+    fn get(
+        &self,
+        cx: &Context,
+        name: &str,
+        bytes_max: u64,
+    ) -> impl Future<Output = Result<Option<Object>, BucketError>> + Send;
+
+    /// Writes the object if `precondition` holds, in one request.
+    fn put(
+        &self,
+        cx: &Context,
+        name: &str,
+        bytes: Bytes,
+        content: ContentType,
+        precondition: Precondition,
+    ) -> impl Future<Output = Result<Put, BucketError>> + Send;
+
+    /// Deletes the object; one that is not there is no error.
+    fn delete(&self, cx: &Context, name: &str) -> impl Future<Output = Result<(), BucketError>> + Send;
+
+    /// Whether the object exists.
+    fn exists(&self, cx: &Context, name: &str) -> impl Future<Output = Result<bool, BucketError>> + Send;
+
+    /// Names of the objects below `prefix`, sorted, at most `max`.
+    fn list(
+        &self,
+        cx: &Context,
+        prefix: &str,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<String>, BucketError>> + Send;
+}
+
+/// An error of the bucket.
+#[derive(Debug, thiserror::Error)]
+pub enum BucketError {
+    /// The service refused, for good: no bucket, no right, bad request.
+    #[error("{what} gs://{bucket}/{name} was refused with {status}: {message}")]
+    Refused {
+        /// `reading`, `writing` …
+        what: &'static str,
+        /// The bucket.
+        bucket: String,
+        /// The object.
+        name: String,
+        /// The HTTP status.
+        status: u16,
+        /// The service's message.
+        message: String,
+    },
+    /// A read, delete or list did not succeed in time; or a write was answered with 429 or another status that
+    /// says it had no effect. Nothing was changed.
+    #[error("{what} gs://{bucket}/{name} failed after {attempts} attempts in {elapsed:.1?}: {message}")]
+    Unavailable {
+        /// `reading`, `writing` …
+        what: &'static str,
+        /// The bucket.
+        bucket: String,
+        /// The object.
+        name: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// How long.
+        elapsed: std::time::Duration,
+        /// The last answer.
+        message: String,
+    },
+    /// A write whose answer never came or was a 5xx: it may have taken effect.
+    #[error("writing gs://{bucket}/{name} was not answered: {message}")]
+    Unsettled {
+        /// The bucket.
+        bucket: String,
+        /// The object.
+        name: String,
+        /// What came instead.
+        message: String,
+    },
+    /// The object is larger than it may be.
+    #[error("gs://{bucket}/{name} has more than {bytes_max} bytes")]
+    TooLarge {
+        /// The bucket.
+        bucket: String,
+        /// The object.
+        name: String,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// No token could be had.
+    #[error("no Google credentials for Cloud Storage: {0}")]
+    Credentials(String),
+    /// The run's time is up or the process is stopping.
+    #[error("{what}: {cause}")]
+    Interrupted {
+        /// What was being done.
+        what: &'static str,
+        /// Why.
+        cause: Interrupted,
+    },
+}
+
+impl BucketError {
+    /// What may be done about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Refused { .. } | Self::TooLarge { .. } => Class::Permanent,
+            Self::Unavailable { .. } | Self::Unsettled { .. } | Self::Credentials(_) | Self::Interrupted { .. } => {
+                Class::Transient
+            }
+        }
+    }
+}

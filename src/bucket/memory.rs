@@ -1,0 +1,1 @@
+//! A bucket in memory, for tests.

@@ -1,0 +1,1 @@
+//! From file and environment to one parsed `Config`. The only reader of the environment.

@@ -1,0 +1,1 @@
+//! BigQuery column names made from the source's. Pure, and stable from run to run.

@@ -1,0 +1,165 @@
+//! The intent: the durable record of a chunk that is staged and about to be applied, and the ids made from it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BqTable, Position, Schema};
+
+/// What is done with a chunk's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Upsert by key; a row older than the target's is not written over it.
+    Merge,
+    /// Every chunk is appended exactly once.
+    Append,
+    /// The whole table replaces the target in one job.
+    Replace,
+}
+
+impl Mode {
+    /// As in the configuration and in the state object.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Append => "append",
+            Self::Replace => "replace",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Which rows a chunk belongs to, and so what its commit moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// Rows beyond the watermark; the commit moves the watermark.
+    Live,
+    /// Rows of the first interval in `rereads`; the commit moves that interval's position.
+    Reread,
+    /// Rows whose cursor is NULL, read anew by each run; the commit moves nothing.
+    Nulls,
+    /// The whole table (`replace`); the commit moves nothing.
+    Whole,
+}
+
+/// A fresh id of a chunk: 26 characters, sorted by time, never used twice.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IntentId(String);
+
+impl IntentId {
+    /// From the clock and from randomness, both given by the caller.
+    pub fn new(now_ms: u64, random: u128) -> Self {
+        Self(ulid::Ulid::from_parts(now_ms, random).to_string())
+    }
+
+    /// The id's text: digits and capital letters only.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IntentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The number of an attempt at a job, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt(u32);
+
+impl Attempt {
+    /// The first attempt.
+    pub const FIRST: Self = Self(1);
+
+    /// The one after this.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The number, from 1.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// The two jobs of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobKind {
+    /// Parts into the staging table.
+    Load,
+    /// Staging table into the target, in every mode.
+    Merge,
+}
+
+/// A BigQuery job id, `hw_load_<intent>_<n>`: equal for everybody who finishes the same intent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct JobId(String);
+
+impl JobId {
+    /// The id of that attempt at that job.
+    pub fn new(kind: JobKind, intent: &IntentId, attempt: Attempt) -> Self {
+        let kind = match kind {
+            JobKind::Load => "load",
+            JobKind::Merge => "merge",
+        };
+        Self(format!("hw_{kind}_{intent}_{}", attempt.get()))
+    }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A chunk that is staged completely and is to be applied. Self-contained: whoever finds it finishes it with
+/// nothing but this record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Fresh for each staged chunk.
+    pub id: IntentId,
+    /// `gs://` addresses of the parts, all gzipped or all plain.
+    pub parts: Vec<String>,
+    /// Rows in the parts.
+    pub rows: u64,
+    /// NDJSON bytes of the parts before compression.
+    pub bytes: u64,
+    /// Which rows these are.
+    pub lane: Lane,
+    /// Where the chunk begins, exclusive; equals the lane's position in the state that the intent is written into.
+    pub lower: Option<Position>,
+    /// The last row's position; `None` only where rows have no order (`replace` without a key).
+    pub upper: Option<Position>,
+    /// The staged columns.
+    pub schema: Schema,
+    /// Names of the key's columns in BigQuery.
+    pub key: Vec<String>,
+    /// Whether the source enforces that the key is unique; if not, the merge keeps the newest row of each key.
+    pub key_enforced: bool,
+    /// Name of the cursor's column in BigQuery.
+    pub cursor: Option<String>,
+    /// Where the rows go.
+    pub target: BqTable,
+    /// The table that the parts are loaded into; shared by all attempts.
+    pub staging: BqTable,
+    /// BigQuery location of target, staging table and jobs.
+    pub location: String,
+    /// Project that the jobs run in.
+    pub job_project: String,
+    /// What is done with the rows.
+    pub mode: Mode,
+}

@@ -1,0 +1,96 @@
+//! The state object's content: all that Highwater remembers of one table.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Intent, Position};
+
+/// The version of the state object that this binary reads and writes.
+pub const STATE_VERSION: u32 = 1;
+
+/// What one table's state object holds. Every write of it is conditional on the generation that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableState {
+    /// [`STATE_VERSION`].
+    pub version: u32,
+    /// The position of the last row known to be in BigQuery. Only ever grows.
+    pub watermark: Option<Position>,
+    /// The chunk that is staged and about to be applied. Set by the run that staged it, durable before any job of it.
+    pub intent: Option<Intent>,
+    /// An earlier look at the source, from which a ceiling ripens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Note>,
+    /// Intervals below the watermark to be read again, oldest first; at most [`TableState::REREADS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rereads: Vec<Reread>,
+    /// Transactions that the ceiling went past because they were open longer than `max_hold`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// When this content was written, RFC 3339, by the container's clock; for people only.
+    #[serde(default)]
+    pub written_at: String,
+    /// Rows committed since the state began.
+    #[serde(default)]
+    pub rows_total: u64,
+}
+
+impl TableState {
+    /// The most intervals remembered; beyond it the two nearest are joined.
+    pub const REREADS_MAX: usize = 32;
+    /// The most held transactions remembered; beyond it the ceiling stops at the oldest.
+    pub const HOLDS_MAX: usize = 32;
+
+    /// The state of a table that was never synced.
+    pub fn new() -> Self {
+        Self {
+            version: STATE_VERSION,
+            watermark: None,
+            intent: None,
+            note: None,
+            rereads: Vec::new(),
+            holds: Vec::new(),
+            written_at: String::new(),
+            rows_total: 0,
+        }
+    }
+}
+
+impl Default for TableState {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A look at the source: what had been written by then is complete once every transaction open then has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The database's clock then, microseconds since the epoch.
+    pub at_us: i64,
+    /// The greatest value of a sequence cursor then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<String>,
+    /// PostgreSQL's `xmax` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xmax: Option<u64>,
+}
+
+/// An interval of cursor values to be read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reread {
+    /// First cursor value, inclusive.
+    pub from: String,
+    /// Last cursor value, inclusive.
+    pub to: String,
+    /// The last row of it that was applied again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Position>,
+}
+
+/// A transaction that was open too long to be waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The backend, as [`super::OpenTransaction::backend`].
+    pub backend: String,
+    /// When its transaction began, microseconds since the epoch, by the database's clock.
+    pub started_us: i64,
+}

@@ -1,0 +1,79 @@
+//! The time that a run still has, and its cancelling: every wait of ours passes through here.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Why a call was given up by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Interrupted {
+    /// The call's own limit passed.
+    #[error("no answer within {0:.1?}")]
+    TimedOut(Duration),
+    /// The run's budget is spent.
+    #[error("the run's time budget is spent")]
+    Budget,
+    /// The process is stopping.
+    #[error("the process is stopping")]
+    Cancelled,
+}
+
+/// A run's deadline and cancellation; cheap to clone and to pass.
+#[derive(Clone, Debug)]
+pub struct Context {
+    deadline: Instant,
+    cancel: CancellationToken,
+}
+
+impl Context {
+    /// A run that ends at `deadline` or when `cancel` fires.
+    pub fn new(deadline: Instant, cancel: CancellationToken) -> Self {
+        Self { deadline, cancel }
+    }
+
+    /// The time that is left, zero if none.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether the process was told to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// `Err` if nothing new should begin.
+    pub fn check(&self) -> Result<(), Interrupted> {
+        if self.is_cancelled() {
+            return Err(Interrupted::Cancelled);
+        }
+        if self.remaining().is_zero() {
+            return Err(Interrupted::Budget);
+        }
+        Ok(())
+    }
+
+    /// Runs `call` for at most `limit`, the run's budget, or until the process stops.
+    pub async fn limit<T>(&self, limit: Duration, call: impl Future<Output = T>) -> Result<T, Interrupted> {
+        let remaining = self.remaining();
+        let interrupted = if remaining < limit { Interrupted::Budget } else { Interrupted::TimedOut(limit) };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Interrupted::Cancelled),
+            answer = tokio::time::timeout(limit.min(remaining), call) => answer.map_err(|_elapsed| interrupted),
+        }
+    }
+
+    /// Sleeps, unless the run ends first.
+    pub async fn sleep(&self, time: Duration) -> Result<(), Interrupted> {
+        if time >= self.remaining() {
+            return Err(Interrupted::Budget);
+        }
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Interrupted::Cancelled),
+            () = tokio::time::sleep(time) => Ok(()),
+        }
+    }
+}

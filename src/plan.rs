@@ -1,0 +1,1 @@
+//! Decisions about a table before anything is read or written. Pure.

@@ -1,0 +1,315 @@
+//! The source database as the engine sees it: one session per run and table, read-only.
+//!
+//! The contract that every backend keeps:
+//! - **Read only.** No statement of ours writes, locks rows or waits for a lock longer than a few seconds.
+//! - **Pinned.** A session's settings (time zone, date style, SQL mode, float digits, select limit …) are set by
+//!   us right after connecting; defaults of server, database or role change nothing.
+//! - **One snapshot.** [`Session::begin`] opens the snapshot that all later reads of the session see.
+//!   [`Session::activity`] and [`Session::max_cursor`] are called before it.
+//! - **Whole or nothing.** [`Session::read`] gives every row of its query, in order, or an error. After an error,
+//!   or after [`ReadEnd::CutByBytes`], the session must not be used again: drop it.
+//! - **Bounded.** Memory is that of one row and one block; a database that is silent for [`STALL_MAX`] is an error.
+
+pub mod mysql;
+pub mod postgres;
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::audit::Audit;
+use crate::mapping::Column;
+use crate::model::{Activity, Bound, Class, Position, SourceTable};
+use crate::net::{Context, Interrupted};
+
+/// A source that sends nothing for this long is taken for dead.
+pub const STALL_MAX: Duration = Duration::from_secs(120);
+/// The most time for connecting, authentication included.
+pub const CONNECT_MAX: Duration = Duration::from_secs(30);
+/// The most time for one catalog query.
+pub const CATALOG_MAX: Duration = Duration::from_secs(60);
+/// A block is handed on when it holds at least this many bytes of NDJSON.
+pub const BLOCK_BYTES: usize = 256 << 10;
+
+/// Connects to one source database.
+pub trait Source: Send + Sync {
+    /// A connection to it.
+    type Session: Session;
+
+    /// Opens a connection, pins its settings, and checks nothing else.
+    fn connect(&self, cx: &Context) -> impl Future<Output = Result<Self::Session, SourceError>> + Send;
+}
+
+/// One connection, used by one run for one table.
+pub trait Session: Send {
+    /// Reads the table's columns, keys and size from the system catalogs.
+    ///
+    /// # Errors
+    /// [`SourceError::NoTable`] names tables that look alike; [`SourceError::Denied`] if it may not be read.
+    fn describe(
+        &mut self,
+        cx: &Context,
+        table: &SourceTable,
+    ) -> impl Future<Output = Result<Description, SourceError>> + Send;
+
+    /// The database's clock and the transactions that can still write.
+    fn activity(&mut self, cx: &Context) -> impl Future<Output = Result<Activity, SourceError>> + Send;
+
+    /// The greatest value of `column` now, as text in the form of [`Position`]; `None` for an empty table.
+    fn max_cursor(
+        &mut self,
+        cx: &Context,
+        table: &SourceTable,
+        column: &Column,
+    ) -> impl Future<Output = Result<Option<String>, SourceError>> + Send;
+
+    /// Opens the READ ONLY snapshot.
+    fn begin(&mut self, cx: &Context) -> impl Future<Output = Result<(), SourceError>> + Send;
+
+    /// How many rows have NULL in `column`.
+    fn count_nulls(
+        &mut self,
+        cx: &Context,
+        table: &SourceTable,
+        column: &Column,
+    ) -> impl Future<Output = Result<u64, SourceError>> + Send;
+
+    /// Streams the rows of `query` as NDJSON lines into `sink`.
+    fn read<S: BlockSink>(
+        &mut self,
+        cx: &Context,
+        query: &ReadQuery<'_>,
+        sink: &mut S,
+    ) -> impl Future<Output = Result<ReadDone, SourceError>> + Send;
+
+    /// Ends the transaction and closes the connection; errors do not matter any more.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// What the catalog says of one table.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The columns that can be selected, in the table's order; dropped ones are not among them.
+    pub columns: Vec<Column>,
+    /// Names of the primary key's columns, in its order; empty if there is none.
+    pub primary_key: Vec<String>,
+    /// Column sets that the database keeps unique (unique indexes that are valid, not partial, not on expressions,
+    /// not deferrable), the primary key not among them. Columns may be nullable.
+    pub unique_keys: Vec<Vec<String>>,
+    /// The table's comment.
+    pub comment: Option<String>,
+    /// The planner's estimate of the number of rows.
+    pub rows_estimate: Option<u64>,
+}
+
+/// One read of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadQuery<'a> {
+    /// The table.
+    pub table: &'a SourceTable,
+    /// The columns to select, in the order in which they are written.
+    pub columns: &'a [Column],
+    /// The columns' names in BigQuery, in the same order.
+    pub names: &'a [String],
+    /// Index into `columns` of the cursor; `None` reads by key alone.
+    pub cursor: Option<usize>,
+    /// Indexes into `columns` of the key's columns, in the key's order. May contain the cursor. Empty only if all
+    /// rows are read in any order, in one query without limit.
+    pub key: &'a [usize],
+    /// Which rows.
+    pub range: Range<'a>,
+    /// Rows at the most; `None` reads all.
+    pub rows_max: Option<u64>,
+    /// NDJSON bytes after which the read ends at the next row.
+    pub bytes_max: Option<u64>,
+}
+
+/// Which rows are read, in ascending order of (cursor, key).
+#[derive(Clone, Copy, Debug)]
+pub struct Range<'a> {
+    /// Strictly after this row.
+    pub after: Option<&'a Position>,
+    /// Only rows whose cursor is at least this value (as text).
+    pub from: Option<&'a str>,
+    /// Only rows whose cursor is within this bound.
+    pub ceiling: Option<&'a Bound>,
+    /// Which rows regarding a NULL cursor.
+    pub nulls: Nulls,
+}
+
+/// Rows with a NULL cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nulls {
+    /// Are left out (any bound on the cursor leaves them out too).
+    Skip,
+    /// Are the only ones read, in order of the key alone; the cursor plays no other part.
+    Only,
+    /// Are read like the others: `cursor` is `None` or is not looked at.
+    Any,
+}
+
+/// A read that went to its end.
+#[derive(Debug)]
+pub struct ReadDone {
+    /// Rows written.
+    pub rows: u64,
+    /// NDJSON bytes written.
+    pub bytes: u64,
+    /// The last row's position; `None` if there was no row or the query has no order.
+    pub last: Option<Position>,
+    /// Why it ended.
+    pub end: ReadEnd,
+    /// Values that did not arrive as they were.
+    pub audit: Audit,
+}
+
+/// Why a read ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadEnd {
+    /// No more rows.
+    Exhausted,
+    /// `rows_max` rows were read; there may be more.
+    CutByRows,
+    /// `bytes_max` was reached; the session must be dropped.
+    CutByBytes,
+}
+
+/// Whole NDJSON lines on their way to a part.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// The lines, each ended by `\n`.
+    pub bytes: Vec<u8>,
+    /// How many.
+    pub rows: u64,
+}
+
+/// Takes blocks; the await is the backpressure.
+pub trait BlockSink: Send {
+    /// Hands a block on and gives an empty one, its buffer perhaps used before.
+    fn send(&mut self, block: Block) -> impl Future<Output = Result<Block, SinkClosed>> + Send;
+}
+
+/// Nobody takes blocks any more: the stage behind has failed and knows why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the staging of parts has stopped")]
+pub struct SinkClosed;
+
+/// An error of a source database.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The server cannot be reached, or does not answer as a database.
+    #[error("cannot connect to {address}")]
+    Connect {
+        /// Host and port, or socket path; never user or password.
+        address: String,
+        /// What the driver says.
+        #[source]
+        cause: sqlx::Error,
+    },
+    /// Wrong user, password or database.
+    #[error("{address} refuses the login of user {user:?}: {message}; check the source's url")]
+    Login {
+        /// Host and port, or socket path.
+        address: String,
+        /// The user's name.
+        user: String,
+        /// The server's message.
+        message: String,
+    },
+    /// TLS could not be set up as configured.
+    #[error("TLS with {address} failed; check the source's tls settings")]
+    Tls {
+        /// Host and port.
+        address: String,
+        /// What the driver says.
+        #[source]
+        cause: sqlx::Error,
+    },
+    /// The table is not there.
+    #[error("the source has no table {table}{}", hint(.similar))]
+    NoTable {
+        /// As configured.
+        table: String,
+        /// Tables with similar names.
+        similar: Vec<String>,
+    },
+    /// The table may not be read.
+    #[error("the source's user may not read {table}: {message}; GRANT SELECT on it")]
+    Denied {
+        /// As configured.
+        table: String,
+        /// The server's message.
+        message: String,
+    },
+    /// A position or bound of the state does not fit the column any more.
+    #[error("{what} of column {column:?} is not of its type: {value:?}")]
+    BadPosition {
+        /// `watermark`, `ceiling` …
+        what: &'static str,
+        /// The column.
+        column: String,
+        /// The text.
+        value: String,
+    },
+    /// A value's bytes are not what the catalog's type promises.
+    #[error("column {column:?} holds a value that is not a {source_type}")]
+    BadValue {
+        /// The column.
+        column: String,
+        /// The type by the catalog.
+        source_type: String,
+    },
+    /// The server refused a query.
+    #[error("{what} failed: {message} ({code})")]
+    Query {
+        /// What was being done.
+        what: &'static str,
+        /// The server's message.
+        message: String,
+        /// SQLSTATE, or the server's error number.
+        code: String,
+        /// Whether the server's code says that trying again can help.
+        transient: bool,
+    },
+    /// The connection broke or fell silent.
+    #[error("{what}: the connection was lost")]
+    Lost {
+        /// What was being done.
+        what: &'static str,
+        /// What the driver says.
+        #[source]
+        cause: sqlx::Error,
+    },
+    /// No row for [`STALL_MAX`], or the run's time is up.
+    #[error("{what}: {cause}")]
+    Interrupted {
+        /// What was being done.
+        what: &'static str,
+        /// Why.
+        cause: Interrupted,
+    },
+    /// The stage behind has failed and says why itself.
+    #[error(transparent)]
+    Sink(#[from] SinkClosed),
+}
+
+fn hint(similar: &[String]) -> String {
+    if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(" or ")) }
+}
+
+impl SourceError {
+    /// What may be done about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Connect { .. } | Self::Lost { .. } | Self::Interrupted { .. } | Self::Sink(_) => Class::Transient,
+            Self::Query { transient, .. } => {
+                if *transient {
+                    Class::Transient
+                } else {
+                    Class::Permanent
+                }
+            }
+            Self::Login { .. } | Self::Tls { .. } | Self::NoTable { .. } | Self::Denied { .. } => Class::Usage,
+            Self::BadPosition { .. } | Self::BadValue { .. } => Class::Permanent,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The state object: codec and compare-and-swap.

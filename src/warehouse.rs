@@ -1,0 +1,194 @@
+//! The warehouse as the engine sees it: tables and jobs.
+//!
+//! The contract that every backend keeps:
+//! - A job id is used once. [`Warehouse::submit`] may be called any number of times, by any number of processes,
+//!   with the same id: the job runs once.
+//! - A job that is done with an error has changed nothing.
+//! - Every call here may be repeated and is retried inside, within the context.
+
+pub mod bigquery;
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::model::{BqTable, Class, Intent, JobId, Schema, TableSpec};
+use crate::net::{Context, Interrupted};
+
+/// Datasets, tables and jobs.
+pub trait Warehouse: Send + Sync {
+    /// The table's columns and size; `None` if there is no such table or dataset.
+    fn table(
+        &self,
+        cx: &Context,
+        table: &BqTable,
+    ) -> impl Future<Output = Result<Option<TableInfo>, WarehouseError>> + Send;
+
+    /// Creates the dataset in `location` if it is missing. One that exists elsewhere is
+    /// [`WarehouseError::Location`].
+    fn ensure_dataset(
+        &self,
+        cx: &Context,
+        project: &str,
+        dataset: &str,
+        location: &str,
+    ) -> impl Future<Output = Result<(), WarehouseError>> + Send;
+
+    /// Creates the table; `Ok` too if it exists by now.
+    fn create_table(&self, cx: &Context, spec: &TableSpec) -> impl Future<Output = Result<(), WarehouseError>> + Send;
+
+    /// Replaces the table's columns by `schema` if the table is still at `etag`; `false` if it is not.
+    fn patch_schema(
+        &self,
+        cx: &Context,
+        table: &BqTable,
+        schema: &Schema,
+        etag: &str,
+    ) -> impl Future<Output = Result<bool, WarehouseError>> + Send;
+
+    /// Deletes the table; one that is not there is no error.
+    fn delete_table(&self, cx: &Context, table: &BqTable) -> impl Future<Output = Result<(), WarehouseError>> + Send;
+
+    /// Submits the job; a job of that id that exists already is success.
+    fn submit(&self, cx: &Context, id: &JobId, job: Job<'_>)
+    -> impl Future<Output = Result<(), WarehouseError>> + Send;
+
+    /// The job's status; `None` if there is no job of that id.
+    fn job(
+        &self,
+        cx: &Context,
+        id: &JobId,
+        project: &str,
+        location: &str,
+    ) -> impl Future<Output = Result<Option<JobStatus>, WarehouseError>> + Send;
+}
+
+/// The two jobs that finish an intent. All that they need is in it.
+#[derive(Clone, Copy, Debug)]
+pub enum Job<'a> {
+    /// Loads the intent's parts into its staging table, replacing what is there (WRITE_TRUNCATE).
+    Load(&'a Intent),
+    /// Moves the staging table's rows into the target, by the intent's mode.
+    Merge(&'a Intent),
+}
+
+/// What the warehouse says of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableInfo {
+    /// Its columns. Columns of types that are not ours are left out.
+    pub schema: Schema,
+    /// Its version, for [`Warehouse::patch_schema`].
+    pub etag: String,
+    /// Rows in its storage.
+    pub rows: u64,
+    /// Its location.
+    pub location: String,
+}
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobStatus {
+    /// Pending or running.
+    Running,
+    /// Done, and took effect.
+    Succeeded(JobStats),
+    /// Done, and changed nothing.
+    Failed(JobFailure),
+}
+
+/// What a job did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobStats {
+    /// Rows loaded, or rows inserted, updated and deleted.
+    pub rows: u64,
+    /// Bytes billed by a query job.
+    pub bytes_billed: u64,
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (reason {reason}, job {job} in {location})")]
+pub struct JobFailure {
+    /// The job.
+    pub job: JobId,
+    /// Where it ran.
+    pub location: String,
+    /// BigQuery's reason: `invalid`, `backendError` …
+    pub reason: String,
+    /// BigQuery's message, with up to 5 entries of `errors[]`.
+    pub message: String,
+    /// Whether BigQuery documents the reason as one to submit the work again for, under a new id.
+    pub retryable: bool,
+    /// Whether it says that a staged part is not there.
+    pub parts_missing: bool,
+}
+
+/// An error of the warehouse.
+#[derive(Debug, thiserror::Error)]
+pub enum WarehouseError {
+    /// The service refused, for good.
+    #[error("{what} was refused with {status} {reason}: {message}")]
+    Refused {
+        /// What was being done, with the table or job.
+        what: String,
+        /// The HTTP status.
+        status: u16,
+        /// BigQuery's reason.
+        reason: String,
+        /// BigQuery's message.
+        message: String,
+    },
+    /// It did not succeed in time.
+    #[error("{what} failed after {attempts} attempts in {elapsed:.1?}: {message}")]
+    Unavailable {
+        /// What was being done.
+        what: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// How long.
+        elapsed: Duration,
+        /// The last answer.
+        message: String,
+    },
+    /// The dataset lies elsewhere than configured.
+    #[error("dataset {dataset} is in {found}, the configuration says {wanted}; set `location: {found}`")]
+    Location {
+        /// The dataset.
+        dataset: String,
+        /// Where it is.
+        found: String,
+        /// Where it should be.
+        wanted: String,
+    },
+    /// An answer that is not what the API promises.
+    #[error("{what}: the answer cannot be read: {message}")]
+    Garbled {
+        /// What was being done.
+        what: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// No token could be had.
+    #[error("no Google credentials for BigQuery: {0}")]
+    Credentials(String),
+    /// The run's time is up or the process is stopping.
+    #[error("{what}: {cause}")]
+    Interrupted {
+        /// What was being done.
+        what: String,
+        /// Why.
+        cause: Interrupted,
+    },
+}
+
+impl WarehouseError {
+    /// What may be done about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Refused { .. } => Class::Permanent,
+            Self::Location { .. } => Class::Usage,
+            Self::Unavailable { .. } | Self::Garbled { .. } | Self::Credentials(_) | Self::Interrupted { .. } => {
+                Class::Transient
+            }
+        }
+    }
+}
