@@ -1,0 +1,1 @@
+//! Readers of PostgreSQL binary values.
