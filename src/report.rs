@@ -186,3 +186,37 @@ impl RunReport {
         }
     }
 }
+
+impl RunReport {
+    /// The report of this run and of the one that followed it, as one: sums, and the later one's end.
+    #[must_use]
+    pub fn followed_by(self, next: Self) -> Self {
+        let (first, second) = (self.durations_ms, next.durations_ms);
+        let mut sum = Self {
+            rows: self.rows + next.rows,
+            bytes: self.bytes + next.bytes,
+            parts: self.parts + next.parts,
+            chunks: self.chunks + next.chunks,
+            recovered: self.recovered + next.recovered,
+            watermark_before: self.watermark_before,
+            jobs: self.jobs,
+            findings: self.findings,
+            notes: self.notes,
+            durations_ms: Durations {
+                state: first.state + second.state,
+                plan: first.plan + second.plan,
+                extract: first.extract + second.extract,
+                apply: first.apply + second.apply,
+                total: first.total + second.total,
+            },
+            ..next.clone()
+        };
+        if next.outcome == Outcome::UpToDate && sum.chunks > 0 {
+            sum.outcome = Outcome::Synced;
+        }
+        sum.add_jobs(next.jobs);
+        sum.add_findings(next.findings);
+        next.notes.into_iter().for_each(|note| sum.note(note));
+        sum
+    }
+}
