@@ -4,6 +4,7 @@
 
 mod activity;
 mod class;
+mod connection;
 mod intent;
 mod job;
 mod names;
@@ -15,6 +16,7 @@ mod table_state;
 
 pub use activity::{Activity, OpenTransaction, Visibility};
 pub use class::Class;
+pub use connection::{Address, Connection, Secret, Tls, TlsMode};
 pub use intent::{Attempt, Intent, IntentId, JobId, JobKind, Lane, Mode};
 pub use job::{JobFailure, JobStats, JobStatus};
 pub use names::{BqTable, InvalidName, SourceName, SourceTable, TableId, TableName};

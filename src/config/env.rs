@@ -1,0 +1,108 @@
+//! The process's environment, captured once.
+
+use std::collections::HashMap;
+
+use url::Url;
+
+/// The variables that interpolation and a few settings read.
+#[derive(Clone, Default)]
+pub struct Env {
+    variables: HashMap<String, String>,
+    endpoints: Endpoints,
+    port: Option<u16>,
+    faults: Vec<String>,
+}
+
+/// Where a Google service is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Google's own, with credentials.
+    #[default]
+    Google,
+    /// An emulator; it is sent no credentials.
+    Emulator(Url),
+}
+
+/// Where Cloud Storage and BigQuery are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Cloud Storage (STORAGE_EMULATOR_HOST).
+    pub storage: Endpoint,
+    /// BigQuery (BIGQUERY_EMULATOR_HOST).
+    pub bigquery: Endpoint,
+}
+
+// variables hold secrets
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Env").field("variables", &self.variables.len()).finish_non_exhaustive()
+    }
+}
+
+impl Env {
+    /// The process's environment. Variables that are not Unicode are left out.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn from_process() -> Self {
+        Self::new(
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        )
+    }
+
+    /// These variables and no others.
+    pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut env = Self { variables: variables.into_iter().collect(), ..Self::default() };
+        env.endpoints.storage = env.endpoint("STORAGE_EMULATOR_HOST");
+        env.endpoints.bigquery = env.endpoint("BIGQUERY_EMULATOR_HOST");
+        if let Some(port) = env.get("PORT").filter(|port| !port.is_empty()) {
+            match port.parse() {
+                Ok(port) if port != 0 => env.port = Some(port),
+                _ => env.faults.push(format!("PORT={port:?} is not a port: say a number from 1 to 65535")),
+            }
+        }
+        env
+    }
+
+    fn endpoint(&mut self, name: &str) -> Endpoint {
+        let Some(value) = self.get(name).filter(|value| !value.is_empty()).map(str::to_owned) else {
+            return Endpoint::Google;
+        };
+        let with_scheme = if value.contains("://") { value.clone() } else { format!("http://{value}") };
+        match Url::parse(&with_scheme) {
+            Ok(url) if url.has_host() && matches!(url.scheme(), "http" | "https") => Endpoint::Emulator(url),
+            _ => {
+                self.faults.push(format!("{name}={value:?} is not an address: say for example 127.0.0.1:9050"));
+                Endpoint::Google
+            }
+        }
+    }
+
+    /// A variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// Where the services are.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// PORT.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// HIGHWATER_LOG, by default `info`.
+    pub fn log_filter(&self) -> &str {
+        self.get("HIGHWATER_LOG").filter(|filter| !filter.is_empty()).unwrap_or("info")
+    }
+
+    /// Whether colours are wanted on a terminal (https://no-color.org).
+    pub fn colour(&self) -> bool {
+        self.get("NO_COLOR").is_none_or(str::is_empty)
+    }
+
+    /// Variables that cannot be read, a line each.
+    pub fn faults(&self) -> &[String] {
+        &self.faults
+    }
+}

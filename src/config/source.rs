@@ -1,0 +1,246 @@
+//! The `sources` section: connections and their tables.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::reader::Map;
+use super::scalar;
+use super::table::{self, Defaults};
+use crate::model::{Address, BqTable, Connection, Secret, SourceName, TableSettings, Tls, TlsMode};
+
+/// Stands for an empty host while a url is parsed; `.invalid` is nobody's (RFC 2606).
+const NO_HOST: &str = "no-host.invalid";
+
+/// Which database a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL or MariaDB.
+    MySql,
+}
+
+/// One source.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    /// Its name.
+    pub name: SourceName,
+    /// Which database it is.
+    pub kind: SourceKind,
+    /// How it is reached.
+    pub connection: Connection,
+    /// Its tables, in the file's order.
+    pub tables: Vec<TableSettings>,
+}
+
+/// Where targets are, unless a table says otherwise.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) project: String,
+    pub(super) job_project: String,
+    pub(super) dataset: String,
+    pub(super) location: String,
+}
+
+/// What a source's url says.
+struct Parsed {
+    kind: SourceKind,
+    address: Address,
+    user: String,
+    password: Option<Secret>,
+    database: String,
+}
+
+/// Reads every source. `None` if there is none, or one has a fault.
+pub(super) fn read_all(root: &mut Map<'_>, place: Option<&Place>, defaults: &Defaults) -> Option<Vec<SourceConfig>> {
+    let Some(mut map) = root.map("sources") else {
+        root.fault("", "`sources` is missing: name at least one database");
+        return None;
+    };
+    let named = map.named();
+    if named.is_empty() {
+        map.fault("", "names no source; name at least one database");
+    }
+    let mut sources = Vec::new();
+    let mut complete = !named.is_empty();
+    for (key, entry) in named {
+        let name: Option<SourceName> =
+            key.value.parse().map_err(|fault| map.fault_at(key.place, "", &format!("{fault}"))).ok();
+        match read_one(entry, name, place, defaults) {
+            Some(source) => sources.push(source),
+            None => complete = false,
+        }
+    }
+    refuse_shared_targets(&map, &sources);
+    complete.then_some(sources)
+}
+
+fn read_one(
+    mut map: Map<'_>,
+    name: Option<SourceName>,
+    place: Option<&Place>,
+    defaults: &Defaults,
+) -> Option<SourceConfig> {
+    let parsed = map.required("url", url);
+    let password = map.optional("password", |text| scalar::text(text).map(Secret::new));
+    let tls = read_tls(&mut map, parsed.as_ref().map(|parsed| &parsed.address));
+    let dataset = map.optional("dataset", scalar::dataset);
+    let schema = map.optional("schema", scalar::text);
+    if schema.is_some() && parsed.as_ref().is_some_and(|parsed| parsed.kind == SourceKind::MySql) {
+        map.fault("schema", "is for PostgreSQL; a MySQL source reads the database of its url");
+    }
+    let defaults = match map.map("defaults") {
+        Some(own) => table::read_defaults(own).over(defaults),
+        None => defaults.clone(),
+    };
+    let place = place.map(|place| Place { dataset: dataset.unwrap_or_else(|| place.dataset.clone()), ..place.clone() });
+    let kind = parsed.as_ref().map(|parsed| parsed.kind);
+    let context = name.as_ref().zip(place.as_ref()).zip(kind).map(|((source, place), kind)| table::Context {
+        source,
+        place,
+        schema: match kind {
+            SourceKind::Postgres => Some(schema.unwrap_or_else(|| "public".to_owned())),
+            SourceKind::MySql => None,
+        },
+    });
+    let tables = read_tables(&mut map, context.as_ref(), &defaults);
+    map.finish();
+    let Parsed { kind, address, user, password: url_password, database } = parsed?;
+    let connection = Connection { address, user, password: password.or(url_password), database, tls };
+    Some(SourceConfig { name: name?, kind, connection, tables: tables? })
+}
+
+fn read_tables(
+    map: &mut Map<'_>,
+    context: Option<&table::Context<'_>>,
+    defaults: &Defaults,
+) -> Option<Vec<TableSettings>> {
+    let Some(mut tables) = map.map("tables") else {
+        map.fault("", "`tables` is missing: name at least one table");
+        return None;
+    };
+    let named = tables.named();
+    if named.is_empty() {
+        tables.fault("", "names no table; name at least one");
+        return None;
+    }
+    let read = named.into_iter().map(|(key, entry)| table::read(entry, &key, context, defaults));
+    // every table is read, so that every fault is reported
+    read.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn read_tls(map: &mut Map<'_>, address: Option<&Address>) -> Tls {
+    let mut tls = Tls { mode: default_mode(address), ..Tls::default() };
+    let Some(mut section) = map.map("tls") else { return tls };
+    let modes = [
+        ("disable", TlsMode::Disable),
+        ("require", TlsMode::Require),
+        ("verify-ca", TlsMode::VerifyCa),
+        ("verify-full", TlsMode::VerifyFull),
+    ];
+    if let Some(mode) = section.optional("mode", |text| scalar::word(text, &modes)) {
+        tls.mode = mode;
+    }
+    let mut path = |key| section.optional(key, |text| scalar::text(text).map(PathBuf::from));
+    (tls.ca, tls.cert, tls.key) = (path("ca"), path("cert"), path("key"));
+    if tls.cert.is_some() != tls.key.is_some() {
+        section.fault("", "`cert` and `key` go together: give both or neither");
+    }
+    if tls.mode == TlsMode::Disable && (tls.ca.is_some() || tls.cert.is_some()) {
+        section.fault("", "certificates are given, and `mode: disable` would not look at them");
+    }
+    if matches!(address, Some(Address::Socket(_))) && tls.mode != TlsMode::Disable {
+        section.fault("mode", "a Unix socket has no TLS; remove it");
+    }
+    section.finish();
+    tls
+}
+
+/// Verified unless nobody else can listen.
+fn default_mode(address: Option<&Address>) -> TlsMode {
+    match address {
+        Some(Address::Socket(_)) => TlsMode::Disable,
+        Some(Address::Tcp { host, .. }) => {
+            let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+            if loopback { TlsMode::Disable } else { TlsMode::VerifyFull }
+        }
+        None => TlsMode::VerifyFull,
+    }
+}
+
+/// Parses a url. No error echoes it: it holds a password.
+fn url(text: &str) -> Result<Parsed, String> {
+    const EXAMPLE: &str = "say for example postgres://user:${PASSWORD}@host:5432/database";
+    let (scheme, _) = text.split_once("://").ok_or_else(|| format!("is not a database url: {EXAMPLE}"))?;
+    let (kind, port) = match scheme {
+        "postgres" | "postgresql" => (SourceKind::Postgres, 5432),
+        "mysql" | "mariadb" => (SourceKind::MySql, 3306),
+        other => return Err(format!("{other}:// is not a database of ours: postgres:// or mysql://")),
+    };
+    // libpq's form for sockets has no host, which a url with a user must have
+    let text = text.replacen("@/", &format!("@{NO_HOST}/"), 1);
+    let url = Url::parse(&text).map_err(|fault| {
+        format!(
+            "is not a url ({fault}); characters such as @ / # in a password are written %40 %2F %23, or use `password`"
+        )
+    })?;
+    let mut socket = None;
+    for (name, value) in url.query_pairs() {
+        match name.as_ref() {
+            "host" | "socket" if value.starts_with('/') => socket = Some(PathBuf::from(value.as_ref())),
+            "sslmode" | "ssl-mode" | "sslrootcert" | "sslcert" | "sslkey" | "ssl-ca" => {
+                return Err(format!("`{name}` in the url: use the source's `tls: {{mode, ca, cert, key}}`"));
+            }
+            _ => return Err(format!("`{name}` in the url is not known; there are host and socket, with a path")),
+        }
+    }
+    let decode = |part: &str| decode(part).ok_or_else(|| "has a broken %-escape".to_owned());
+    let host = url.host_str().filter(|host| !host.is_empty() && *host != NO_HOST);
+    let address = match (socket, host) {
+        (Some(path), _) => Address::Socket(path),
+        // an IPv6 address stands in brackets in a url only
+        (None, Some(host)) => {
+            Address::Tcp { host: decode(host.trim_matches(['[', ']']))?, port: url.port().unwrap_or(port) }
+        }
+        (None, None) => return Err(format!("names no host: {EXAMPLE}")),
+    };
+    let user = decode(url.username())?;
+    if user.is_empty() {
+        return Err(format!("names no user: {EXAMPLE}"));
+    }
+    let database = decode(url.path().trim_start_matches('/'))?;
+    if database.is_empty() || database.contains('/') {
+        return Err(format!("names no database: {EXAMPLE}"));
+    }
+    let password = url.password().map(decode).transpose()?.map(Secret::new);
+    Ok(Parsed { kind, address, user, password, database })
+}
+
+fn decode(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
+            let (high, low) = (digit()?, digit()?);
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn refuse_shared_targets(map: &Map<'_>, sources: &[SourceConfig]) {
+    let mut seen: HashMap<&BqTable, &TableSettings> = HashMap::new();
+    for table in sources.iter().flat_map(|source| &source.tables) {
+        if let Some(other) = seen.insert(&table.target, table) {
+            map.fault(
+                "",
+                &format!("{} and {} have the same target {}; set `target` on one", other.id, table.id, table.target),
+            );
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What configurations come to, and what each wrong one is told.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{Address, Mode, NullCursor, SourceTable, TimeUnit, TlsMode, WantedPartitioning};
+
+const BASE: &str = "project: p\ndataset: d\nbucket: acme-highwater\n";
+
+fn env(pairs: &[(&str, &str)]) -> Env {
+    Env::new(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+fn parse(text: &str, pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    Config::parse(text, "f.yaml", &env(pairs)).map_err(|errors| errors.lines().to_vec())
+}
+
+fn source(tables: &str) -> String {
+    format!("{BASE}sources:\n  s:\n    url: mysql://u:pw-secret@10.0.0.5/db\n    tables:\n{tables}")
+}
+
+#[test]
+fn a_whole_configuration() {
+    let text = r#"
+project: ${GCP_PROJECT_ID}
+dataset: analytics
+location: EU
+bucket: gs://acme-highwater
+prefix: /hw/
+parallel: 2
+server: { run_budget: 4m30s, max_concurrent_runs: 8 }
+defaults: { chunk_rows: 250000, part_bytes: 4 MiB, lookback: 5s }
+sources:
+  finance:
+    url: mysql://reader:p%40ss@10.0.0.5/finance
+    tls: { mode: verify-ca, ca: /secrets/ca.pem }
+    tables:
+      invoices: { cursor: updated_at, partition_by: created_at, cluster_by: [customer_id] }
+      audit: { mode: append, cursor: id, key: [id], chunk_rows: 10 }
+      currencies: { mode: replace }
+  web:
+    url: postgresql://reader@/shop?host=/cloudsql/p:r:i
+    password: ${PW:-none}
+    dataset: web
+    tables:
+      "sales.\"odd.name\"":
+        cursor: updated_at
+        partition_by: { column: n, start: 0, end: 100, interval: 10 }
+        target: other.odd
+        null_cursor: include
+      orders: { cursor: c, cursor_timezone: Europe/Berlin, partition_by: { column: d, unit: month } }
+"#;
+    let config = parse(text, &[("GCP_PROJECT_ID", "acme"), ("PORT", "9000")]).unwrap();
+    assert_eq!((config.bucket.as_str(), config.prefix.as_str()), ("acme-highwater", "hw/"));
+    assert_eq!((config.server.listen_port, config.server.run_budget), (9000, Duration::from_secs(270)));
+    let [finance, web] = config.sources.as_slice() else { unreachable!("two sources") };
+    assert_eq!(finance.connection.address, Address::Tcp { host: "10.0.0.5".into(), port: 3306 });
+    assert_eq!(finance.connection.password.as_ref().unwrap().expose(), "p@ss");
+    assert_eq!(finance.connection.tls.mode, TlsMode::VerifyCa);
+    assert_eq!(web.connection.address, Address::Socket("/cloudsql/p:r:i".into()));
+    assert_eq!(web.connection.tls.mode, TlsMode::Disable);
+    assert_eq!(web.connection.password.as_ref().unwrap().expose(), "none");
+    let [invoices, audit, currencies] = finance.tables.as_slice() else { unreachable!("three tables") };
+    assert_eq!(invoices.target.to_string(), "acme.analytics.invoices");
+    assert_eq!(
+        invoices.partitioning,
+        Some(WantedPartitioning::Time { column: "created_at".into(), unit: TimeUnit::Day })
+    );
+    assert_eq!((invoices.limits.chunk_rows.get(), invoices.limits.part_bytes.get()), (250_000, 4 << 20));
+    assert_eq!((invoices.lookback, audit.lookback), (Duration::from_secs(5), Duration::ZERO));
+    assert_eq!((audit.mode, audit.limits.chunk_rows.get()), (Mode::Append, 10));
+    assert_eq!((currencies.mode, currencies.cursor.clone()), (Mode::Replace, None));
+    let [odd, orders] = web.tables.as_slice() else { unreachable!("two tables") };
+    assert_eq!(odd.table, SourceTable { schema: Some("sales".into()), name: "odd.name".into() });
+    assert_eq!((odd.target.to_string().as_str(), odd.null_cursor), ("acme.other.odd", NullCursor::Include));
+    assert_eq!(orders.table, SourceTable { schema: Some("public".into()), name: "orders".into() });
+    assert_eq!(orders.target.to_string(), "acme.web.orders");
+    assert!(!format!("{config:?}").contains("p@ss"));
+}
+
+#[test]
+fn tls_is_verified_unless_nobody_else_can_listen() {
+    let mode = |host: &str| {
+        let text = format!("{BASE}sources: {{s: {{url: 'postgres://u@{host}/d', tables: {{t: {{mode: replace}}}}}}}}");
+        parse(&text, &[]).unwrap().sources[0].connection.tls.mode
+    };
+    assert_eq!(mode("db.example.com"), TlsMode::VerifyFull);
+    assert_eq!(mode("10.1.2.3"), TlsMode::VerifyFull);
+    assert_eq!(mode("127.0.0.1"), TlsMode::Disable);
+    assert_eq!(mode("[::1]"), TlsMode::Disable);
+    assert_eq!(mode("localhost"), TlsMode::Disable);
+}
+
+#[test]
+fn each_fault_says_where_and_the_way_out() {
+    let table: Vec<(String, &str)> = vec![
+        (String::new(), "f.yaml:1:1: the file is empty"),
+        ("a: b: c".into(), "f.yaml:1:5: not YAML: mapping values are not allowed in this context"),
+        (
+            source("      t: {curser: x, mode: replace}"),
+            "f.yaml:8:11: sources.s.tables.t.curser: unknown key; did you mean `cursor`?",
+        ),
+        (
+            source("      t: {}"),
+            "f.yaml:8:10: sources.s.tables.t: `cursor` is missing: name the column that grows when a row changes, or say `mode: replace`",
+        ),
+        (
+            source("      t: {mode: upsert, cursor: c}"),
+            "f.yaml:8:17: sources.s.tables.t.mode: \"upsert\" is not one of merge, append, replace",
+        ),
+        (
+            source("      t: {cursor: c, chunk_rows: lots}"),
+            "f.yaml:8:34: sources.s.tables.t.chunk_rows: \"lots\" is not a number or size: say for example 250000 or 8 MiB",
+        ),
+        (
+            source("      t: {cursor: c, chunk_rows: 0}"),
+            "f.yaml:8:34: sources.s.tables.t.chunk_rows: 0 is not within 1 to 1000000000 rows",
+        ),
+        (
+            source("      t: {cursor: c, gzip_level: 10}"),
+            "f.yaml:8:34: sources.s.tables.t.gzip_level: 10 is not within 0 to 9 (gzip level)",
+        ),
+        (
+            source("      t: {cursor: c, lag: 5}"),
+            "f.yaml:8:27: sources.s.tables.t.lag: \"5\" is not a duration: say for example 90s, 1m30s or 2h",
+        ),
+        (
+            source("      t: {cursor: c, cursor_timezone: Berlin}"),
+            "f.yaml:8:39: sources.s.tables.t.cursor_timezone: \"Berlin\" is not a time zone: say for example UTC or Europe/Berlin",
+        ),
+        (
+            source("      t: {mode: replace, cursor: c}"),
+            "f.yaml:8:26: sources.s.tables.t.cursor: `mode: replace` reads the whole table each time and has no cursor; remove one of them",
+        ),
+        (
+            source("      t: {mode: append, cursor: c, lookback: 1s}"),
+            "f.yaml:8:36: sources.s.tables.t.lookback: rows are read again only in `mode: merge`; remove one of them",
+        ),
+        (
+            source("      t: {cursor: c}\n      t: {cursor: c}"),
+            "f.yaml:9:7: sources.s.tables.t: the key is there twice; remove one",
+        ),
+        (
+            source("      'tmp_*': {cursor: c}"),
+            "f.yaml:8:7: sources.s.tables.tmp_*: patterns are not supported in this version: name each table",
+        ),
+        (
+            source("      a.b.c: {cursor: c}"),
+            "f.yaml:8:7: sources.s.tables.a.b.c: has more than two parts: say `table` or `schema.table`; names with a dot stand in double quotes",
+        ),
+        (
+            source("      t: {cursor: c, target: 'a;b'}"),
+            "f.yaml:8:30: sources.s.tables.t.target: \"a;b\" is not a BigQuery table name: letters, digits, _, - and spaces only",
+        ),
+        (
+            source("      a: {cursor: c, target: x}\n      b: {cursor: c, target: x}"),
+            "f.yaml:5:3: sources: s/a and s/b have the same target p.d.x; set `target` on one",
+        ),
+        (
+            source("      t: {cursor: c, cluster_by: [a, b, c, d, e]}"),
+            "f.yaml:8:22: sources.s.tables.t.cluster_by: BigQuery clusters by at most 4 columns",
+        ),
+        (
+            source("      t: {cursor: c, partition_by: {column: a, start: 1}}"),
+            "f.yaml:8:36: sources.s.tables.t.partition_by: a range needs `start`, `end` and `interval`",
+        ),
+        (source("      t: {cursor: [a, b]}"), "f.yaml:8:19: sources.s.tables.t.cursor: must be one value, not a list"),
+        (
+            source("      t: 5"),
+            "f.yaml:8:10: sources.s.tables.t: must be a mapping (`key: value` lines), not one value",
+        ),
+        (
+            format!("{BASE}sources: {{s: {{url: 'oracle://x', tables: {{t: {{mode: replace}}}}}}}}"),
+            "f.yaml:4:20: sources.s.url: oracle:// is not a database of ours: postgres:// or mysql://",
+        ),
+        (
+            format!("{BASE}sources: {{s: {{url: 'mysql://u:${{NOPE}}@h/d', tables: {{t: {{mode: replace}}}}}}}}"),
+            "f.yaml:4:20: sources.s.url: the variable NOPE is not set; set it, or say `${NOPE:-default}`",
+        ),
+        (
+            format!(
+                "{BASE}sources: {{s: {{url: 'postgres://u@h/d?sslmode=require', tables: {{t: {{mode: replace}}}}}}}}"
+            ),
+            "f.yaml:4:20: sources.s.url: `sslmode` in the url: use the source's `tls: {mode, ca, cert, key}`",
+        ),
+        (
+            format!("{BASE}sources: {{s: {{url: 'postgres://u@h', tables: {{t: {{mode: replace}}}}}}}}"),
+            "f.yaml:4:20: sources.s.url: names no database: say for example postgres://user:${PASSWORD}@host:5432/database",
+        ),
+        (
+            format!("{BASE}sources: {{s: {{url: 'mysql://u@h/d', schema: x, tables: {{t: {{mode: replace}}}}}}}}"),
+            "f.yaml:4:37: sources.s.schema: is for PostgreSQL; a MySQL source reads the database of its url",
+        ),
+        (
+            format!(
+                "{BASE}sources: {{s: {{url: 'mysql://u@h/d', tls: {{cert: a}}, tables: {{t: {{mode: replace}}}}}}}}"
+            ),
+            "f.yaml:4:42: sources.s.tls: `cert` and `key` go together: give both or neither",
+        ),
+        (BASE.to_owned(), "f.yaml:1:1: `sources` is missing: name at least one database"),
+        (
+            "dataset: d\nbucket: acme-hw\nsources: {s: {url: 'mysql://u@h/d', tables: {t: {mode: replace}}}}".into(),
+            "f.yaml:1:1: `project` is missing",
+        ),
+        (
+            format!("{BASE}serverr: 1\nsources: {{s: {{url: 'mysql://u@h/d', tables: {{t: {{mode: replace}}}}}}}}"),
+            "f.yaml:4:1: serverr: unknown key; did you mean `server`?",
+        ),
+        (
+            format!("{BASE}schedule: 1\nsources: {{s: {{url: 'mysql://u@h/d', tables: {{t: {{mode: replace}}}}}}}}"),
+            "f.yaml:4:1: schedule: unknown key; known here: bucket, dataset, defaults, job_project, location, parallel, prefix, project, server, sources",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (text, wanted) in table {
+        let told = parse(&text, &[]).err();
+        if told != Some(vec![wanted.to_owned()]) {
+            wrong.push(format!("wanted {wanted}\n   got {told:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_fault_is_reported_at_once_and_no_secret() {
+    let text = "project: P!\nbucket: x\nsources:\n  's s':\n    url: mysql://u:pw-secret@h/\n    tables:\n      t: {modee: 1}\n";
+    let faults = parse(text, &[("PORT", "http")]).unwrap_err();
+    assert_eq!(faults.len(), 8, "{faults:#?}");
+    assert!(faults.iter().all(|fault| !fault.contains("pw-secret")));
+}
+
+#[test]
+fn variables_cannot_break_out_of_their_value() {
+    let text = format!(
+        "{BASE}sources: {{s: {{url: 'mysql://u@h/d', password: '${{PW}}$${{x}}', tables: {{t: {{mode: replace}}}}}}}}"
+    );
+    let evil = "a: b\n- \"}#${HOME}";
+    let config = parse(&text, &[("PW", evil)]).unwrap();
+    let password = config.sources[0].connection.password.as_ref().unwrap();
+    assert_eq!(password.expose(), format!("{evil}${{x}}"));
+}
+
+#[test]
+fn emulators_come_from_the_environment() {
+    let text = source("      t: {mode: replace}");
+    let config =
+        parse(&text, &[("STORAGE_EMULATOR_HOST", "127.0.0.1:4443"), ("BIGQUERY_EMULATOR_HOST", "http://h:1")]).unwrap();
+    assert_eq!(config.endpoints.storage, Endpoint::Emulator("http://127.0.0.1:4443".parse().unwrap()));
+    assert_eq!(config.endpoints.bigquery, Endpoint::Emulator("http://h:1".parse().unwrap()));
+    assert!(parse(&text, &[("STORAGE_EMULATOR_HOST", "::")]).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "[ -~\n\t${}:\\[\\]\"'&*!|>]{0,200}") {
+        drop(parse(&text, &[]));
+    }
+
+    #[test]
+    fn no_url_panics(text in any::<String>()) {
+        let quoted = serde_json::to_string(&text).unwrap();
+        drop(parse(&format!("{BASE}sources: {{s: {{url: {quoted}, tables: {{t: {{mode: replace}}}}}}}}"), &[]));
+    }
+}
