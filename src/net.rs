@@ -1,5 +1,11 @@
-//! What every remote call shares: the run's deadline and its cancelling, retry with backoff, tokens.
+//! What every remote call shares: the run's deadline and its cancelling, retry with backoff, tokens, HTTP.
 
+mod backoff;
 mod context;
+mod http;
+mod tokens;
 
-pub use context::{Context, Interrupted};
+pub use self::backoff::Backoff;
+pub use self::context::{Context, Interrupted};
+pub use self::http::{Answer, CallError, Http, Method, Request, install_tls};
+pub use self::tokens::{TokenError, Tokens};

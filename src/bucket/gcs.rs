@@ -1,1 +1,319 @@
-//! Cloud Storage.
+//! Cloud Storage. Reads and writes go through Google's own client, each write as one multipart request with its
+//! precondition; list and delete go over the JSON API, which that client does not offer.
+
+mod bridge;
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use google_cloud_gax::error::Error as GaxError;
+use google_cloud_gax::retry_policy::NeverRetry;
+use google_cloud_storage::client::Storage;
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use url::Url;
+
+use self::bridge::credentials;
+use super::{Bucket, BucketError, ContentType, Generation, Object, Precondition, Put};
+use crate::net::{Answer, Backoff, CallError, Context, Http, Interrupted, Method, Request, Tokens};
+
+/// Above any part: a write is one request, never a resumable upload, so that its precondition holds for all of it.
+const RESUMABLE_THRESHOLD_BYTES: usize = 128 << 20;
+/// The most time for one attempt at a read or write.
+const ATTEMPT_MAX: Duration = Duration::from_secs(60);
+/// The most attempts at a read.
+const READ_ATTEMPTS_MAX: u32 = 8;
+/// Names per page of a list.
+const PAGE_NAMES: usize = 1000;
+const GOOGLE: &str = "https://storage.googleapis.com";
+
+/// One bucket, below a prefix.
+pub struct GcsBucket {
+    bucket: String,
+    prefix: String,
+    endpoint: Option<Url>,
+    tokens: Tokens,
+    http: Http,
+    storage: OnceCell<Storage>,
+}
+
+impl fmt::Debug for GcsBucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GcsBucket").field("bucket", &self.bucket).field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl GcsBucket {
+    /// The bucket of that name; every object lies below `prefix` (empty or ending in `/`). `endpoint` is an
+    /// emulator's, `None` is Google's. Nothing is contacted yet.
+    pub fn new(bucket: &str, prefix: &str, endpoint: Option<Url>, tokens: Tokens) -> Self {
+        let http = Http::new(tokens.clone());
+        let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+        Self { bucket, prefix, endpoint, tokens, http, storage: OnceCell::new() }
+    }
+
+    async fn storage(&self) -> Result<&Storage, BucketError> {
+        let open = || async {
+            let mut builder = Storage::builder()
+                .with_credentials(credentials(&self.tokens))
+                .with_retry_policy(NeverRetry)
+                .with_resumable_upload_threshold(RESUMABLE_THRESHOLD_BYTES);
+            if let Some(endpoint) = &self.endpoint {
+                builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
+            }
+            builder.build().await.map_err(|error| BucketError::Credentials(error.to_string()))
+        };
+        self.storage.get_or_try_init(open).await
+    }
+
+    fn path(&self) -> String {
+        format!("projects/_/buckets/{}", self.bucket)
+    }
+
+    fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn refused(&self, what: &'static str, name: &str, status: u16, message: String) -> BucketError {
+        BucketError::Refused { what, bucket: self.bucket.clone(), name: self.full(name), status, message }
+    }
+
+    fn too_large(&self, name: &str, bytes_max: u64) -> BucketError {
+        BucketError::TooLarge { bucket: self.bucket.clone(), name: self.full(name), bytes_max }
+    }
+
+    async fn read_once(&self, name: &str, bytes_max: u64) -> Result<Option<Object>, Failed> {
+        let storage = self.storage().await.map_err(Failed::Final)?;
+        let read = storage.read_object(self.path(), self.full(name)).send().await;
+        let mut reader = match read {
+            Ok(reader) => reader,
+            Err(error) if error.http_status_code() == Some(404) => return Ok(None),
+            Err(error) => return Err(self.read_failed(name, &error)),
+        };
+        let generation = Generation(reader.object().generation);
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = reader.next().await {
+            let chunk = chunk.map_err(|error| self.read_failed(name, &error))?;
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > bytes_max {
+                return Err(Failed::Final(self.too_large(name, bytes_max)));
+            }
+        }
+        Ok(Some(Object { bytes: bytes.freeze(), generation }))
+    }
+
+    fn read_failed(&self, name: &str, error: &GaxError) -> Failed {
+        match error.http_status_code() {
+            Some(status) if (400..500).contains(&status) && !matches!(status, 408 | 429) => {
+                Failed::Final(self.refused("reading", name, status, one_line(error)))
+            }
+            _ if error.is_authentication() => Failed::Final(BucketError::Credentials(one_line(error))),
+            _ => Failed::Again(one_line(error)),
+        }
+    }
+
+    fn write_failed(&self, name: &str, error: &GaxError) -> Result<Put, BucketError> {
+        let message = one_line(error);
+        let unavailable = |message| BucketError::Unavailable {
+            what: "writing",
+            bucket: self.bucket.clone(),
+            name: self.full(name),
+            attempts: 1,
+            elapsed: Duration::ZERO,
+            message,
+        };
+        match error.http_status_code() {
+            Some(412) => Ok(Put::Mismatch),
+            // not taken in, so without effect
+            Some(429) => Err(unavailable(message)),
+            Some(status) if (400..500).contains(&status) && status != 408 => {
+                Err(self.refused("writing", name, status, message))
+            }
+            None if error.is_authentication() => Err(BucketError::Credentials(message)),
+            None if error.is_connect() => Err(unavailable(message)),
+            _ => Err(self.unsettled(name, message)),
+        }
+    }
+
+    fn unsettled(&self, name: &str, message: String) -> BucketError {
+        BucketError::Unsettled { bucket: self.bucket.clone(), name: self.full(name), message }
+    }
+
+    /// The JSON API's address of the bucket's objects, or of one of them.
+    fn objects_url(&self, name: Option<&str>) -> Result<Url, BucketError> {
+        let fault = || self.refused("addressing", name.unwrap_or_default(), 400, "not an address".to_owned());
+        let mut url = match &self.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => Url::parse(GOOGLE).map_err(|_invalid| fault())?,
+        };
+        let mut path = url.path_segments_mut().map_err(|()| fault())?;
+        path.pop_if_empty().extend(["storage", "v1", "b", &self.bucket, "o"]);
+        if let Some(name) = name {
+            path.push(&self.full(name));
+        }
+        drop(path);
+        Ok(url)
+    }
+
+    async fn call(
+        &self,
+        cx: &Context,
+        what: &'static str,
+        name: &str,
+        request: &Request,
+    ) -> Result<Answer, BucketError> {
+        let answer = self.http.send(cx, request, |_| false).await.map_err(|error| match error {
+            CallError::Unavailable { attempts, elapsed, message } => {
+                let (bucket, name) = (self.bucket.clone(), self.full(name));
+                BucketError::Unavailable { what, bucket, name, attempts, elapsed, message }
+            }
+            CallError::Credentials(message) => BucketError::Credentials(message),
+            CallError::Interrupted(cause) => BucketError::Interrupted { what, cause },
+        })?;
+        if (200..300).contains(&answer.status) || answer.status == 404 {
+            return Ok(answer);
+        }
+        Err(self.refused(what, name, answer.status, answer.shown()))
+    }
+}
+
+enum Failed {
+    Final(BucketError),
+    Again(String),
+}
+
+fn one_line(error: &GaxError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text.replace(['\n', '\r'], " ")
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    items: Vec<Item>,
+    #[serde(rename = "nextPageToken")]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    name: String,
+}
+
+impl Bucket for GcsBucket {
+    fn address(&self, name: &str) -> String {
+        format!("gs://{}/{}", self.bucket, self.full(name))
+    }
+
+    async fn get(&self, cx: &Context, name: &str, bytes_max: u64) -> Result<Option<Object>, BucketError> {
+        let what = "reading";
+        let begun = Instant::now();
+        let mut backoff = Backoff::default();
+        for attempts in 1.. {
+            let message = match cx.limit(ATTEMPT_MAX, Box::pin(self.read_once(name, bytes_max))).await {
+                Ok(Ok(object)) => return Ok(object),
+                Ok(Err(Failed::Final(error))) => return Err(error),
+                Ok(Err(Failed::Again(message))) => message,
+                Err(timeout @ Interrupted::TimedOut(_)) => timeout.to_string(),
+                Err(cause) => return Err(BucketError::Interrupted { what, cause }),
+            };
+            let slept = if attempts < READ_ATTEMPTS_MAX {
+                cx.sleep(backoff.wait(None)).await
+            } else {
+                Err(Interrupted::Budget)
+            };
+            match slept {
+                Ok(()) => {}
+                Err(Interrupted::Cancelled) => {
+                    return Err(BucketError::Interrupted { what, cause: Interrupted::Cancelled });
+                }
+                Err(Interrupted::Budget | Interrupted::TimedOut(_)) => {
+                    let (bucket, name, elapsed) = (self.bucket.clone(), self.full(name), begun.elapsed());
+                    return Err(BucketError::Unavailable { what, bucket, name, attempts, elapsed, message });
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn put(
+        &self,
+        cx: &Context,
+        name: &str,
+        bytes: Bytes,
+        content: ContentType,
+        precondition: Precondition,
+    ) -> Result<Put, BucketError> {
+        let storage = self.storage().await?;
+        let expected = match precondition {
+            Precondition::Absent => 0,
+            Precondition::Generation(generation) => generation.0,
+        };
+        let content = match content {
+            ContentType::Json => "application/json",
+            ContentType::Ndjson => "application/x-ndjson",
+            // and no Content-Encoding: nobody is to unpack it on the way
+            ContentType::Gzip => "application/gzip",
+        };
+        let write = storage
+            .write_object(self.path(), self.full(name), bytes)
+            .set_if_generation_match(expected)
+            .set_content_type(content)
+            .send_unbuffered();
+        match cx.limit(ATTEMPT_MAX, Box::pin(write)).await {
+            Ok(Ok(object)) => Ok(Put::Stored(Generation(object.generation))),
+            Ok(Err(error)) => self.write_failed(name, &error),
+            Err(interrupted @ Interrupted::TimedOut(_)) => Err(self.unsettled(name, interrupted.to_string())),
+            Err(cause) => Err(BucketError::Interrupted { what: "writing", cause }),
+        }
+    }
+
+    async fn delete(&self, cx: &Context, name: &str) -> Result<(), BucketError> {
+        let url = self.objects_url(Some(name))?;
+        let request = Request { method: Method::DELETE, url, body: None, if_match: None };
+        self.call(cx, "deleting", name, &request).await.map(drop)
+    }
+
+    async fn exists(&self, cx: &Context, name: &str) -> Result<bool, BucketError> {
+        let mut url = self.objects_url(Some(name))?;
+        url.query_pairs_mut().append_pair("fields", "name");
+        let request = Request { method: Method::GET, url, body: None, if_match: None };
+        Ok(self.call(cx, "looking at", name, &request).await?.status != 404)
+    }
+
+    async fn list(&self, cx: &Context, prefix: &str, max: usize) -> Result<Vec<String>, BucketError> {
+        let mut names: Vec<String> = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let mut url = self.objects_url(None)?;
+            url.query_pairs_mut()
+                .append_pair("prefix", &self.full(prefix))
+                .append_pair("maxResults", &PAGE_NAMES.to_string())
+                .append_pair("fields", "items(name),nextPageToken");
+            if let Some(token) = &token {
+                url.query_pairs_mut().append_pair("pageToken", token);
+            }
+            let request = Request { method: Method::GET, url, body: None, if_match: None };
+            let answer = self.call(cx, "listing", prefix, &request).await?;
+            if answer.status == 404 {
+                return Err(self.refused("listing", prefix, 404, "there is no such bucket".to_owned()));
+            }
+            let page: Page = serde_json::from_slice(&answer.body)
+                .map_err(|error| self.refused("listing", prefix, answer.status, format!("not a list: {error}")))?;
+            let own = |item: Item| item.name.strip_prefix(&self.prefix).map(str::to_owned);
+            names.extend(page.items.into_iter().filter_map(own));
+            token = page.next.filter(|token| !token.is_empty());
+            if names.len() >= max || token.is_none() {
+                names.truncate(max);
+                return Ok(names);
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! One identity for all of Google: gcp_auth's tokens serve BigQuery and, through a bridge, Cloud Storage.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+/// The scope that covers BigQuery and Cloud Storage.
+const SCOPES: &[&str] = &["https://www.googleapis.com/auth/cloud-platform"];
+
+/// Where bearer tokens come from.
+#[derive(Clone)]
+pub enum Tokens {
+    /// From nowhere: an emulator is sent no credentials.
+    Anonymous,
+    /// From the metadata server, application default credentials or a service account key, found at the first use.
+    Google(Arc<OnceCell<Arc<dyn gcp_auth::TokenProvider>>>),
+}
+
+/// No token could be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; on Google Cloud give the service an account, elsewhere run `gcloud auth application-default login`")]
+pub struct TokenError(String);
+
+impl Tokens {
+    /// Google's, found at the first use.
+    pub fn google() -> Self {
+        Self::Google(Arc::default())
+    }
+
+    /// A token that is valid now; `None` where none is sent. gcp_auth caches it until it expires.
+    ///
+    /// # Errors
+    /// There are no credentials, or Google gives no token for them.
+    pub async fn bearer(&self) -> Result<Option<String>, TokenError> {
+        let Self::Google(provider) = self else { return Ok(None) };
+        let fault = |error: gcp_auth::Error| TokenError(error.to_string());
+        let provider = provider.get_or_try_init(gcp_auth::provider).await.map_err(fault)?;
+        let token = provider.token(SCOPES).await.map_err(fault)?;
+        Ok(Some(token.as_str().to_owned()))
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::Google(_) => "Google",
+        })
+    }
+}

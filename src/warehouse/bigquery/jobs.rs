@@ -1,0 +1,197 @@
+//! Jobs: submitted under ids of ours, looked up by them.
+
+use serde::Serialize;
+
+use super::super::{Job, WarehouseError};
+use super::wire::{ErrorProto, Fields, JobBody, TableReference};
+use super::{BigQuery, garbled, get, refused, sql, with_body};
+use crate::model::{Intent, JobFailure, JobId, JobStats, JobStatus};
+use crate::net::{Context, Method};
+
+/// Reasons after which BigQuery asks to submit the work again, under a new id
+/// (cloud.google.com/bigquery/docs/error-messages, "Error table").
+const RETRYABLE_REASONS: [&str; 8] = [
+    "backendError",
+    "internalError",
+    "jobBackendError",
+    "jobInternalError",
+    "jobRateLimitExceeded",
+    "rateLimitExceeded",
+    "tableUnavailable",
+    "timeout",
+];
+/// What a DML statement that lost against another says, whatever its reason (data-manipulation-language, "DML
+/// statement conflicts"); nothing was changed.
+const CONFLICT: &str = "due to concurrent update";
+/// Entries of `errors[]` that a message repeats.
+const ERRORS_SHOWN: usize = 5;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewJob<'a> {
+    job_reference: JobReference<'a>,
+    configuration: Configuration,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JobReference<'a> {
+    project_id: &'a str,
+    job_id: &'a str,
+    location: &'a str,
+}
+
+#[derive(Serialize)]
+struct Configuration {
+    labels: Labels,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<Load>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<Query>,
+}
+
+#[derive(Serialize)]
+struct Labels {
+    app: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Load {
+    source_uris: Vec<String>,
+    destination_table: TableReference,
+    schema: Fields,
+    source_format: &'static str,
+    write_disposition: &'static str,
+    create_disposition: &'static str,
+    max_bad_records: u32,
+    ignore_unknown_values: bool,
+    autodetect: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Query {
+    query: String,
+    use_legacy_sql: bool,
+    use_query_cache: bool,
+}
+
+pub(super) async fn submit(api: &BigQuery, cx: &Context, id: &JobId, job: Job<'_>) -> Result<(), WarehouseError> {
+    let (Job::Load(intent) | Job::Merge(intent)) = job;
+    let what = format!("submitting job {id} in {}", intent.location);
+    let (load, query) = match job {
+        Job::Load(intent) => (Some(load(intent)), None),
+        Job::Merge(intent) => (None, Some(query(intent))),
+    };
+    let body = NewJob {
+        job_reference: JobReference {
+            project_id: &intent.job_project,
+            job_id: id.as_str(),
+            location: &intent.location,
+        },
+        configuration: Configuration { labels: Labels { app: "highwater" }, load, query },
+    };
+    let url = api.url(&what, &[&intent.job_project, "jobs"])?;
+    let answer = api.call(cx, &what, &with_body(Method::POST, &what, url, &body)?).await?;
+    match answer.status {
+        // 409: the id was used before, by us or by somebody who finishes the same intent
+        200 | 409 => Ok(()),
+        _ => Err(refused(&what, &answer)),
+    }
+}
+
+fn load(intent: &Intent) -> Load {
+    Load {
+        source_uris: intent.parts.clone(),
+        destination_table: TableReference::from(&intent.staging),
+        schema: Fields::from(&intent.schema),
+        source_format: "NEWLINE_DELIMITED_JSON",
+        write_disposition: "WRITE_TRUNCATE",
+        // the staging table is created before, with its expiration: a load alone would make one that stays
+        create_disposition: "CREATE_NEVER",
+        max_bad_records: 0,
+        ignore_unknown_values: false,
+        autodetect: false,
+    }
+}
+
+fn query(intent: &Intent) -> Query {
+    Query { query: sql::merge_statement(intent), use_legacy_sql: false, use_query_cache: false }
+}
+
+pub(super) async fn job(
+    api: &BigQuery,
+    cx: &Context,
+    id: &JobId,
+    project: &str,
+    location: &str,
+) -> Result<Option<JobStatus>, WarehouseError> {
+    let what = format!("looking up job {id} in {location}");
+    let mut url = api.url(&what, &[project, "jobs", id.as_str()])?;
+    url.query_pairs_mut().append_pair("location", location);
+    let answer = api.call(cx, &what, &get(url)).await?;
+    match answer.status {
+        200 => {}
+        404 => return Ok(None),
+        _ => return Err(refused(&what, &answer)),
+    }
+    let body: JobBody = serde_json::from_slice(&answer.body).map_err(|error| garbled(&what, &error))?;
+    let status = match (body.status.state.as_str(), body.status.error_result) {
+        ("DONE", None) => JobStatus::Succeeded(JobStats {
+            // one of the two, by the kind of job
+            rows: body.statistics.load.output_rows.0 + body.statistics.query.num_dml_affected_rows.0,
+            bytes_billed: body.statistics.query.total_bytes_billed.0,
+        }),
+        ("DONE", Some(error)) => JobStatus::Failed(failure(id, location, error, &body.status.errors)),
+        ("PENDING" | "RUNNING", _) => JobStatus::Running,
+        (other, _) => return Err(garbled(&what, &format!("a job in state {other:?}"))),
+    };
+    Ok(Some(status))
+}
+
+fn failure(id: &JobId, location: &str, error: ErrorProto, errors: &[ErrorProto]) -> JobFailure {
+    let mut message = error.message.clone();
+    for other in errors.iter().filter(|other| other.message != error.message).take(ERRORS_SHOWN) {
+        message = format!("{message}; {}", other.message);
+        if !other.location.is_empty() {
+            message = format!("{message} at {}", other.location);
+        }
+    }
+    let names_a_part = message.contains("gs://") || error.location.contains("gs://");
+    JobFailure {
+        job: id.clone(),
+        location: location.to_owned(),
+        retryable: RETRYABLE_REASONS.contains(&error.reason.as_str()) || message.contains(CONFLICT),
+        parts_missing: names_a_part && error.reason == "notFound",
+        reason: error.reason,
+        message: message.replace(['\n', '\r'], " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Attempt, IntentId, JobKind};
+
+    fn judge(reason: &str, message: &str) -> (bool, bool) {
+        let id = JobId::new(JobKind::Load, &IntentId::new(0, 0), Attempt::FIRST);
+        let error = ErrorProto { reason: reason.into(), location: String::new(), message: message.into() };
+        let failure = failure(&id, "EU", error, &[]);
+        (failure.retryable, failure.parts_missing)
+    }
+
+    #[test]
+    fn reasons_are_judged_as_bigquery_documents_them() {
+        assert_eq!(judge("backendError", "x"), (true, false));
+        assert_eq!(
+            judge("invalidQuery", "Could not serialize access to table p:d.t due to concurrent update"),
+            (true, false)
+        );
+        assert_eq!(judge("invalid", "Error while reading data"), (false, false));
+        assert_eq!(judge("notFound", "Not found: URI gs://b/x.ndjson.gz"), (false, true));
+        assert_eq!(judge("notFound", "Not found: Table p:d.t"), (false, false));
+        assert_eq!(judge("quotaExceeded", "x"), (false, false));
+        assert_eq!(judge("accessDenied", "x"), (false, false));
+    }
+}

@@ -1,0 +1,170 @@
+//! The statements that move a staging table's rows into the target. Pure; every name is quoted by its type.
+
+use std::fmt;
+
+use crate::model::{BqTable, Intent, Mode};
+
+/// A quoted identifier: a column, or one part of a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Ident<'a>(pub &'a str);
+
+impl fmt::Display for Ident<'_> {
+    /// Between backticks, backslash and backtick escaped (GoogleSQL, "Lexical structure: quoted identifiers").
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`")?;
+        for c in self.0.chars() {
+            if matches!(c, '`' | '\\') {
+                f.write_str("\\")?;
+            }
+            write!(f, "{c}")?;
+        }
+        f.write_str("`")
+    }
+}
+
+/// A quoted table path.
+struct Path<'a>(&'a BqTable);
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", Ident(&self.0.project), Ident(&self.0.dataset), Ident(&self.0.table))
+    }
+}
+
+/// The one statement that applies the intent.
+///
+/// - `merge`: rows are matched by key; a row whose cursor is older than the target's does not overwrite it, and a
+///   NULL cursor counts as older than any value. A key that is not enforced is made unique first, newest row first.
+/// - `append`: every row is inserted.
+/// - `replace`: all rows of the target go and all of the staging table come, in one atomic statement. The table
+///   itself stays, with its policies, descriptions and REQUIRED columns.
+///
+/// Columns of the target that the intent does not have are left alone in rows that exist and NULL in new ones.
+pub fn merge_statement(intent: &Intent) -> String {
+    let (target, staging) = (Path(&intent.target), Path(&intent.staging));
+    let columns = list(intent.schema.0.iter().map(|field| Ident(&field.name).to_string()));
+    match intent.mode {
+        Mode::Merge => merge(intent, &columns),
+        Mode::Append => format!("INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging}"),
+        Mode::Replace => {
+            let values = list(intent.schema.0.iter().map(|field| format!("S.{}", Ident(&field.name))));
+            format!(
+                "MERGE INTO {target} T USING {staging} S ON FALSE \
+                 WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}) VALUES ({values}) \
+                 WHEN NOT MATCHED BY SOURCE THEN DELETE"
+            )
+        }
+    }
+}
+
+fn merge(intent: &Intent, columns: &str) -> String {
+    let (target, staging) = (Path(&intent.target), Path(&intent.staging));
+    let is_key = |name: &str| intent.key.iter().any(|key| key == name);
+    let quoted_key = || intent.key.iter().map(|key| Ident(key).to_string());
+    let mut source = format!("SELECT {columns} FROM {staging}");
+    if !intent.key_enforced {
+        let order = match &intent.cursor {
+            Some(cursor) => format!("{} DESC NULLS LAST", Ident(cursor)),
+            None => list(quoted_key()),
+        };
+        let partition = list(quoted_key());
+        source.push_str(&format!(
+            " WHERE TRUE QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {order}) = 1"
+        ));
+    }
+    let matched: Vec<String> = intent.key.iter().map(|key| format!("T.{0} = S.{0}", Ident(key))).collect();
+    let newer = match &intent.cursor {
+        Some(cursor) => format!(" AND (T.{0} IS NULL OR S.{0} >= T.{0})", Ident(cursor)),
+        None => String::new(),
+    };
+    let others = intent.schema.0.iter().filter(|field| !is_key(&field.name));
+    let assignments = list(others.map(|field| format!("{0} = S.{0}", Ident(&field.name))));
+    // a table that is all key has nothing to update
+    let update = match assignments.is_empty() {
+        true => String::new(),
+        false => format!(" WHEN MATCHED{newer} THEN UPDATE SET {assignments}"),
+    };
+    let values = list(intent.schema.0.iter().map(|field| format!("S.{}", Ident(&field.name))));
+    format!(
+        "MERGE INTO {target} T USING ({source}) S ON {}{update} WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})",
+        matched.join(" AND ")
+    )
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BqType, Field, IntentId, Lane, Schema};
+
+    fn intent(mode: Mode, columns: &[&str], key: &[&str], cursor: Option<&str>, key_enforced: bool) -> Intent {
+        let table = |name: &str| BqTable { project: "p-1".into(), dataset: "d".into(), table: name.into() };
+        let field = |name: &&str| Field { name: (*name).into(), ty: BqType::Int64, required: false, description: None };
+        Intent {
+            id: IntentId::new(0, 0),
+            parts: vec![],
+            rows: 0,
+            bytes: 0,
+            lane: Lane::Live,
+            lower: None,
+            upper: None,
+            schema: Schema(columns.iter().map(field).collect()),
+            key: key.iter().map(|name| (*name).to_owned()).collect(),
+            key_enforced,
+            cursor: cursor.map(str::to_owned),
+            target: table("t"),
+            staging: table("s"),
+            location: "EU".into(),
+            job_project: "p".into(),
+            mode,
+        }
+    }
+
+    #[test]
+    fn merge_by_an_enforced_key() {
+        assert_eq!(
+            merge_statement(&intent(Mode::Merge, &["id", "c", "v"], &["id"], Some("c"), true)),
+            "MERGE INTO `p-1`.`d`.`t` T USING (SELECT `id`, `c`, `v` FROM `p-1`.`d`.`s`) S ON T.`id` = S.`id` \
+             WHEN MATCHED AND (T.`c` IS NULL OR S.`c` >= T.`c`) THEN UPDATE SET `c` = S.`c`, `v` = S.`v` \
+             WHEN NOT MATCHED THEN INSERT (`id`, `c`, `v`) VALUES (S.`id`, S.`c`, S.`v`)"
+        );
+    }
+
+    #[test]
+    fn merge_by_a_key_that_is_not_enforced_keeps_the_newest() {
+        assert_eq!(
+            merge_statement(&intent(Mode::Merge, &["a", "b", "c"], &["a", "b"], Some("c"), false)),
+            "MERGE INTO `p-1`.`d`.`t` T USING (SELECT `a`, `b`, `c` FROM `p-1`.`d`.`s` WHERE TRUE QUALIFY ROW_NUMBER() \
+             OVER (PARTITION BY `a`, `b` ORDER BY `c` DESC NULLS LAST) = 1) S ON T.`a` = S.`a` AND T.`b` = S.`b` \
+             WHEN MATCHED AND (T.`c` IS NULL OR S.`c` >= T.`c`) THEN UPDATE SET `c` = S.`c` \
+             WHEN NOT MATCHED THEN INSERT (`a`, `b`, `c`) VALUES (S.`a`, S.`b`, S.`c`)"
+        );
+    }
+
+    #[test]
+    fn a_table_that_is_all_key_is_only_inserted_into() {
+        let sql = merge_statement(&intent(Mode::Merge, &["id"], &["id"], Some("id"), true));
+        assert!(!sql.contains("WHEN MATCHED"), "{sql}");
+    }
+
+    #[test]
+    fn append_and_replace() {
+        assert_eq!(
+            merge_statement(&intent(Mode::Append, &["a", "b"], &[], Some("a"), true)),
+            "INSERT INTO `p-1`.`d`.`t` (`a`, `b`) SELECT `a`, `b` FROM `p-1`.`d`.`s`"
+        );
+        assert_eq!(
+            merge_statement(&intent(Mode::Replace, &["a", "b"], &[], None, false)),
+            "MERGE INTO `p-1`.`d`.`t` T USING `p-1`.`d`.`s` S ON FALSE WHEN NOT MATCHED BY TARGET THEN INSERT (`a`, `b`) \
+             VALUES (S.`a`, S.`b`) WHEN NOT MATCHED BY SOURCE THEN DELETE"
+        );
+    }
+
+    #[test]
+    fn names_cannot_break_out() {
+        assert_eq!(Ident("a`; DROP \\ x").to_string(), "`a\\`; DROP \\\\ x`");
+    }
+}

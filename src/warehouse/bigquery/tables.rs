@@ -1,0 +1,121 @@
+//! Datasets and tables.
+
+use serde::Serialize;
+
+use super::super::{TableInfo, WarehouseError};
+use super::wire::{
+    Clustering, DatasetBody, DatasetReference, Fields, NewDataset, NewTable, TableBody, TableReference, partitioning,
+};
+use super::{BigQuery, garbled, get, refused, with_body};
+use crate::model::{BqTable, Field, Schema, TableSpec};
+use crate::net::{Context, Method, Request};
+
+pub(super) async fn table(api: &BigQuery, cx: &Context, table: &BqTable) -> Result<Option<TableInfo>, WarehouseError> {
+    let what = format!("reading table {table}");
+    let url = api.url(&what, &[&table.project, "datasets", &table.dataset, "tables", &table.table])?;
+    let answer = api.call(cx, &what, &get(url)).await?;
+    match answer.status {
+        200 => {}
+        404 => return Ok(None),
+        _ => return Err(refused(&what, &answer)),
+    }
+    let body: TableBody = serde_json::from_slice(&answer.body).map_err(|error| garbled(&what, &error))?;
+    // columns of types that are not ours stay as they are: they are neither read nor written
+    let fields = body.schema.fields.into_iter().filter_map(|field| serde_json::from_value::<Field>(field).ok());
+    let etag = if body.etag.is_empty() { answer.etag.unwrap_or_default() } else { body.etag };
+    Ok(Some(TableInfo { schema: Schema(fields.collect()), etag, rows: body.num_rows.0, location: body.location }))
+}
+
+pub(super) async fn ensure_dataset(
+    api: &BigQuery,
+    cx: &Context,
+    project: &str,
+    dataset: &str,
+    location: &str,
+) -> Result<(), WarehouseError> {
+    let what = format!("looking at dataset {project}.{dataset}");
+    let url = api.url(&what, &[project, "datasets", dataset])?;
+    // twice: between a look that finds nothing and the insert somebody else may create it
+    for _ in 0..2 {
+        let answer = api.call(cx, &what, &get(url.clone())).await?;
+        match answer.status {
+            200 => {
+                let body: DatasetBody = serde_json::from_slice(&answer.body).map_err(|error| garbled(&what, &error))?;
+                if body.location.eq_ignore_ascii_case(location) {
+                    return Ok(());
+                }
+                let (dataset, wanted) = (format!("{project}.{dataset}"), location.to_owned());
+                return Err(WarehouseError::Location { dataset, found: body.location, wanted });
+            }
+            404 => {}
+            _ => return Err(refused(&what, &answer)),
+        }
+        let what = format!("creating dataset {project}.{dataset} in {location}");
+        let body =
+            NewDataset { dataset_reference: DatasetReference { project_id: project, dataset_id: dataset }, location };
+        let request = with_body(Method::POST, &what, api.url(&what, &[project, "datasets"])?, &body)?;
+        let answer = api.call(cx, &what, &request).await?;
+        match answer.status {
+            200 => return Ok(()),
+            409 => {}
+            _ => return Err(refused(&what, &answer)),
+        }
+    }
+    Err(WarehouseError::Garbled { what, message: "it exists and does not exist".to_owned() })
+}
+
+pub(super) async fn create_table(api: &BigQuery, cx: &Context, spec: &TableSpec) -> Result<(), WarehouseError> {
+    let table = &spec.table;
+    let what = format!("creating table {table}");
+    let (time_partitioning, range_partitioning) = partitioning(spec.partitioning.as_ref());
+    let clustering = (!spec.clustering.is_empty()).then(|| Clustering { fields: spec.clustering.clone() });
+    let body = NewTable {
+        table_reference: TableReference::from(table),
+        schema: Fields::from(&spec.schema),
+        description: spec.description.clone(),
+        expiration_time: spec.expires_at_ms.map(|at| at.to_string()),
+        time_partitioning,
+        range_partitioning,
+        clustering,
+    };
+    let url = api.url(&what, &[&table.project, "datasets", &table.dataset, "tables"])?;
+    let answer = api.call(cx, &what, &with_body(Method::POST, &what, url, &body)?).await?;
+    match answer.status {
+        200 | 409 => Ok(()),
+        _ => Err(refused(&what, &answer)),
+    }
+}
+
+#[derive(Serialize)]
+struct SchemaPatch {
+    schema: Fields,
+}
+
+pub(super) async fn patch_schema(
+    api: &BigQuery,
+    cx: &Context,
+    table: &BqTable,
+    schema: &Schema,
+    etag: &str,
+) -> Result<bool, WarehouseError> {
+    let what = format!("changing the columns of {table}");
+    let url = api.url(&what, &[&table.project, "datasets", &table.dataset, "tables", &table.table])?;
+    let mut request = with_body(Method::PATCH, &what, url, &SchemaPatch { schema: Fields::from(schema) })?;
+    request.if_match = Some(etag.to_owned());
+    let answer = api.call(cx, &what, &request).await?;
+    match answer.status {
+        200 => Ok(true),
+        412 => Ok(false),
+        _ => Err(refused(&what, &answer)),
+    }
+}
+
+pub(super) async fn delete_table(api: &BigQuery, cx: &Context, table: &BqTable) -> Result<(), WarehouseError> {
+    let what = format!("deleting table {table}");
+    let url = api.url(&what, &[&table.project, "datasets", &table.dataset, "tables", &table.table])?;
+    let answer = api.call(cx, &what, &Request { method: Method::DELETE, url, body: None, if_match: None }).await?;
+    match answer.status {
+        200..=299 | 404 => Ok(()),
+        _ => Err(refused(&what, &answer)),
+    }
+}

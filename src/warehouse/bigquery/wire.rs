@@ -1,0 +1,232 @@
+//! Bodies of BigQuery's REST API, the parts that we send and read (cloud.google.com/bigquery/docs/reference/rest/v2).
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::{BqTable, Field, Partitioning, Schema, TimeUnit};
+use crate::net::Answer;
+
+/// An error answer.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ErrorBody {
+    #[serde(default)]
+    error: ErrorContent,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ErrorContent {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    errors: Vec<ErrorProto>,
+}
+
+/// `ErrorProto`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ErrorProto {
+    pub(super) reason: String,
+    pub(super) location: String,
+    pub(super) message: String,
+}
+
+impl ErrorBody {
+    /// The answer's error; empty if it has none.
+    pub(super) fn of(answer: &Answer) -> Self {
+        serde_json::from_slice(&answer.body).unwrap_or_default()
+    }
+
+    pub(super) fn reason(&self) -> String {
+        self.error.errors.first().map(|error| error.reason.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.error.message
+    }
+}
+
+/// `TableReference`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TableReference {
+    project_id: String,
+    dataset_id: String,
+    table_id: String,
+}
+
+impl From<&BqTable> for TableReference {
+    fn from(table: &BqTable) -> Self {
+        Self { project_id: table.project.clone(), dataset_id: table.dataset.clone(), table_id: table.table.clone() }
+    }
+}
+
+/// `TableSchema`.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Fields {
+    fields: Vec<Field>,
+}
+
+impl From<&Schema> for Fields {
+    fn from(schema: &Schema) -> Self {
+        Self { fields: schema.0.clone() }
+    }
+}
+
+/// `Table` as sent.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewTable {
+    pub(super) table_reference: TableReference,
+    pub(super) schema: Fields,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expiration_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) time_partitioning: Option<TimePartitioning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) range_partitioning: Option<RangePartitioning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) clustering: Option<Clustering>,
+}
+
+/// `TimePartitioning`.
+#[derive(Debug, Serialize)]
+pub(super) struct TimePartitioning {
+    #[serde(rename = "type")]
+    unit: TimeUnit,
+    field: String,
+}
+
+/// `RangePartitioning`.
+#[derive(Debug, Serialize)]
+pub(super) struct RangePartitioning {
+    field: String,
+    range: Range,
+}
+
+#[derive(Debug, Serialize)]
+struct Range {
+    start: String,
+    end: String,
+    interval: String,
+}
+
+/// `Clustering`.
+#[derive(Debug, Serialize)]
+pub(super) struct Clustering {
+    pub(super) fields: Vec<String>,
+}
+
+/// The two fields of a table, of which one at the most is set.
+pub(super) fn partitioning(wanted: Option<&Partitioning>) -> (Option<TimePartitioning>, Option<RangePartitioning>) {
+    match wanted {
+        None => (None, None),
+        Some(Partitioning::Time { field, unit }) => {
+            (Some(TimePartitioning { unit: *unit, field: field.clone() }), None)
+        }
+        Some(Partitioning::Range { field, start, end, interval }) => {
+            let range = Range { start: start.to_string(), end: end.to_string(), interval: interval.to_string() };
+            (None, Some(RangePartitioning { field: field.clone(), range }))
+        }
+    }
+}
+
+/// `Table` as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct TableBody {
+    pub(super) etag: String,
+    pub(super) num_rows: Count,
+    pub(super) location: String,
+    pub(super) schema: FieldsRead,
+}
+
+/// Fields of any type; those that are not ours are left out by the reader.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct FieldsRead {
+    #[serde(default)]
+    pub(super) fields: Vec<Value>,
+}
+
+/// An int64 of the API: a decimal string, or of some emulators a number.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) struct Count(pub(super) u64);
+
+impl TryFrom<Value> for Count {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        let number = match &value {
+            Value::String(text) => text.parse().ok(),
+            Value::Number(number) => number.as_u64(),
+            Value::Null => Some(0),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        };
+        number.map(Self).ok_or_else(|| format!("{value} is not a count"))
+    }
+}
+
+/// `Dataset` as sent.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewDataset<'a> {
+    pub(super) dataset_reference: DatasetReference<'a>,
+    pub(super) location: &'a str,
+}
+
+/// `DatasetReference`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DatasetReference<'a> {
+    pub(super) project_id: &'a str,
+    pub(super) dataset_id: &'a str,
+}
+
+/// `Dataset` as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct DatasetBody {
+    pub(super) location: String,
+}
+
+/// `Job` as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct JobBody {
+    pub(super) status: Status,
+    pub(super) statistics: Statistics,
+}
+
+/// `JobStatus`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Status {
+    pub(super) state: String,
+    pub(super) error_result: Option<ErrorProto>,
+    pub(super) errors: Vec<ErrorProto>,
+}
+
+/// `JobStatistics`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Statistics {
+    pub(super) load: LoadStatistics,
+    pub(super) query: QueryStatistics,
+}
+
+/// `JobStatistics3`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct LoadStatistics {
+    pub(super) output_rows: Count,
+}
+
+/// `JobStatistics2`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct QueryStatistics {
+    pub(super) num_dml_affected_rows: Count,
+    pub(super) total_bytes_billed: Count,
+}
