@@ -12,6 +12,7 @@ pub mod config;
 pub mod net;
 
 pub mod bucket;
+pub mod engine;
 pub mod source;
 pub mod state;
 pub mod warehouse;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `highwater` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    highwater::cli::main()
+}

@@ -1,1 +1,222 @@
-//! The run report. Pure.
+//! The run report: what one run did for one table. Pure. It is the HTTP answer, a line of `sync --json`, and the
+//! fields of the last log line.
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::ColumnAudit;
+use crate::model::{Class, Mode, Position, TableId};
+
+/// The most jobs, findings and notes that a report lists; beyond it they are only counted.
+pub const LISTED_MAX: usize = 100;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Rows were applied, up to the ceiling.
+    Synced,
+    /// There was nothing to apply.
+    UpToDate,
+    /// The time budget is spent and more is left; the next run goes on.
+    Partial,
+    /// Another run is ahead and does the same work.
+    Superseded,
+    /// It failed; `error` says why.
+    Failed,
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// One line: what, where, the way out.
+    pub message: String,
+    /// Whether trying again can help.
+    pub class: FailureClass,
+}
+
+/// [`Class`] as the report writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// Trying again later can help.
+    Transient,
+    /// It cannot until somebody changes something.
+    Permanent,
+    /// The configuration or what was asked for is wrong.
+    Usage,
+}
+
+impl From<Class> for FailureClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Transient => Self::Transient,
+            Class::Permanent => Self::Permanent,
+            Class::Usage => Self::Usage,
+        }
+    }
+}
+
+/// What one run did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The source's name.
+    pub source: String,
+    /// The table's name.
+    pub table: String,
+    /// The BigQuery table, `project.dataset.table`.
+    pub target: String,
+    /// The mode.
+    pub mode: Mode,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// Rows staged and committed.
+    pub rows: u64,
+    /// NDJSON bytes of them, before compression.
+    pub bytes: u64,
+    /// Parts of them.
+    pub parts: u64,
+    /// Chunks committed.
+    pub chunks: u64,
+    /// Intents of earlier runs that this one finished.
+    pub recovered: u64,
+    /// BigQuery jobs that were submitted or waited for.
+    pub jobs: Vec<JobReport>,
+    /// The watermark that was found.
+    pub watermark_before: Option<Position>,
+    /// The watermark that was left.
+    pub watermark_after: Option<Position>,
+    /// Up to which cursor value rows were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<String>,
+    /// The transaction that holds the ceiling back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+    /// Rows whose cursor is NULL; they are synced only with `null_cursor: include`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub null_cursor_rows: Option<u64>,
+    /// Values that did not arrive as they were, per column.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<ColumnAudit>,
+    /// What was changed in BigQuery, and what a person should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Time per step, milliseconds. Extracting the next chunk overlaps with applying this one.
+    pub durations_ms: Durations,
+}
+
+/// One BigQuery job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobReport {
+    /// Its id.
+    pub id: String,
+    /// Rows loaded or changed.
+    pub rows: u64,
+    /// Bytes billed.
+    pub bytes_billed: u64,
+}
+
+/// Time per step, milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durations {
+    /// Reading and writing the state.
+    pub state: u64,
+    /// Connecting, catalog, ceiling, target.
+    pub plan: u64,
+    /// Reading rows, encoding, compressing, uploading.
+    pub extract: u64,
+    /// Load and merge jobs.
+    pub apply: u64,
+    /// The whole run.
+    pub total: u64,
+}
+
+impl RunReport {
+    /// A report of a run that has done nothing yet.
+    pub fn new(id: &TableId, target: String, mode: Mode) -> Self {
+        Self {
+            source: id.source.to_string(),
+            table: id.table.to_string(),
+            target,
+            mode,
+            outcome: Outcome::UpToDate,
+            error: None,
+            rows: 0,
+            bytes: 0,
+            parts: 0,
+            chunks: 0,
+            recovered: 0,
+            jobs: Vec::new(),
+            watermark_before: None,
+            watermark_after: None,
+            ceiling: None,
+            held_by: None,
+            null_cursor_rows: None,
+            findings: Vec::new(),
+            notes: Vec::new(),
+            durations_ms: Durations::default(),
+        }
+    }
+
+    /// Adds jobs up to [`LISTED_MAX`].
+    pub fn add_jobs(&mut self, jobs: Vec<JobReport>) {
+        let room = LISTED_MAX.saturating_sub(self.jobs.len());
+        self.jobs.extend(jobs.into_iter().take(room));
+    }
+
+    /// Adds a chunk's findings to those of the chunks before.
+    pub fn add_findings(&mut self, findings: Vec<ColumnAudit>) {
+        for finding in findings {
+            match self.findings.iter_mut().find(|known| known.column == finding.column) {
+                Some(known) => {
+                    known.unrepresentable += finding.unrepresentable;
+                    known.replaced += finding.replaced;
+                }
+                None => self.findings.push(finding),
+            }
+        }
+    }
+
+    /// Adds a note, up to [`LISTED_MAX`].
+    pub fn note(&mut self, note: String) {
+        if self.notes.len() < LISTED_MAX {
+            self.notes.push(note);
+        }
+    }
+}
+
+impl RunReport {
+    /// The report of this run and of the one that followed it, as one: sums, and the later one's end.
+    #[must_use]
+    pub fn followed_by(self, next: Self) -> Self {
+        let (first, second) = (self.durations_ms, next.durations_ms);
+        let mut sum = Self {
+            rows: self.rows + next.rows,
+            bytes: self.bytes + next.bytes,
+            parts: self.parts + next.parts,
+            chunks: self.chunks + next.chunks,
+            recovered: self.recovered + next.recovered,
+            watermark_before: self.watermark_before,
+            jobs: self.jobs,
+            findings: self.findings,
+            notes: self.notes,
+            durations_ms: Durations {
+                state: first.state + second.state,
+                plan: first.plan + second.plan,
+                extract: first.extract + second.extract,
+                apply: first.apply + second.apply,
+                total: first.total + second.total,
+            },
+            ..next.clone()
+        };
+        if next.outcome == Outcome::UpToDate && sum.chunks > 0 {
+            sum.outcome = Outcome::Synced;
+        }
+        sum.add_jobs(next.jobs);
+        sum.add_findings(next.findings);
+        next.notes.into_iter().for_each(|note| sum.note(note));
+        sum
+    }
+}

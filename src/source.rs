@@ -169,7 +169,7 @@ pub enum ReadEnd {
     Exhausted,
     /// `rows_max` rows were read; there may be more.
     CutByRows,
-    /// `bytes_max` was reached; the session must be dropped.
+    /// `bytes_max` was reached or the sink had enough; the session must be dropped.
     CutByBytes,
 }
 
@@ -186,6 +186,11 @@ pub struct Block {
 pub trait BlockSink: Send {
     /// Hands a block on and gives an empty one, its buffer perhaps used before.
     fn send(&mut self, block: Block) -> impl Future<Output = Result<Block, SinkClosed>> + Send;
+
+    /// Whether the read should end now, as if `bytes_max` were reached; asked after each block.
+    fn enough(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody takes blocks any more: the stage behind has failed and knows why.

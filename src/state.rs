@@ -1,1 +1,12 @@
-//! The state object: codec and compare-and-swap.
+//! The state object: codec, transitions and compare-and-swap.
+//!
+//! Architecture Invariant: a state is written only by [`Store::write`], with the generation that was read, and its
+//! new content comes from [`transition::apply`] alone.
+
+pub mod codec;
+mod store;
+pub mod transition;
+
+pub use codec::CodecError;
+pub(crate) use store::escape;
+pub use store::{Store, StoreError, Versioned, Write, object_name};

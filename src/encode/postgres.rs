@@ -1,1 +1,173 @@
-//! Readers of PostgreSQL binary values.
+//! Reads PostgreSQL's binary values: one [`PgCodec`] per column, chosen once, from raw bytes to NDJSON. Pure.
+//!
+//! The binary forms are those of the types' `send` functions; dates and times count from 2000-01-01.
+//! Types whose binary form is not known here are selected as `text` and read by [`PgCodec::Text`].
+
+mod numeric;
+mod position;
+#[cfg(test)]
+mod tests;
+
+use crate::audit::Fidelity;
+use crate::encode::{Malformed, json};
+use numeric::{Limit, Numeric};
+
+/// Days from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
+const EPOCH_DAYS: i64 = 10_957;
+/// Microseconds from 1970-01-01 to 2000-01-01.
+pub const EPOCH_MICROS: i64 = EPOCH_DAYS * json::DAY_MICROS;
+/// The version byte in front of a `jsonb`'s text.
+const JSONB_VERSION: u8 = 1;
+
+/// How one column's bytes are read, and what they become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PgCodec {
+    /// `boolean` → BOOL.
+    Bool,
+    /// `smallint` → INT64.
+    Int2,
+    /// `integer` → INT64.
+    Int4,
+    /// `bigint` → INT64.
+    Int8,
+    /// `oid`, unsigned → INT64.
+    Oid,
+    /// `real` → FLOAT64.
+    Float4,
+    /// `double precision` → FLOAT64.
+    Float8,
+    /// `numeric` → NUMERIC.
+    Numeric,
+    /// `numeric` → BIGNUMERIC.
+    BigNumeric,
+    /// `numeric` → STRING, with the scale that the database prints.
+    NumericText,
+    /// `date` → DATE.
+    Date,
+    /// `time` → TIME.
+    Time,
+    /// `timetz` → TIME in UTC.
+    TimeTz,
+    /// `timestamp` → DATETIME.
+    Timestamp,
+    /// `timestamptz` → TIMESTAMP.
+    TimestampTz,
+    /// `uuid` → STRING.
+    Uuid,
+    /// `bytea` → BYTES.
+    Bytea,
+    /// Any text → STRING.
+    Text,
+    /// The text of a `json` → JSON.
+    Json,
+    /// `jsonb` → JSON.
+    Jsonb,
+}
+
+impl PgCodec {
+    /// Writes the value in BigQuery's NDJSON form. Nothing is written if it is unrepresentable.
+    ///
+    /// # Errors
+    /// [`Malformed`] if `raw` is not of the type; `out` may then hold a piece of it.
+    #[inline]
+    pub fn write(self, out: &mut Vec<u8>, raw: &[u8]) -> Result<Fidelity, Malformed> {
+        match self {
+            Self::Bool => json::boolean(out, boolean(raw)?),
+            Self::Int2 => json::integer(out, i16::from_be_bytes(array(raw)?).into()),
+            Self::Int4 => json::integer(out, i32::from_be_bytes(array(raw)?).into()),
+            Self::Int8 => json::integer(out, i64::from_be_bytes(array(raw)?)),
+            Self::Oid => json::integer(out, u32::from_be_bytes(array(raw)?).into()),
+            Self::Float4 => json::single(out, f32::from_be_bytes(array(raw)?)),
+            Self::Float8 => json::double(out, f64::from_be_bytes(array(raw)?)),
+            Self::NumericText => Numeric::parse(raw)?.write_text(out),
+            Self::Uuid => json::plain_string(out, &uuid_text(raw)?),
+            Self::Bytea => json::bytes(out, raw),
+            // the rest may not fit
+            Self::Numeric => return Ok(Numeric::parse(raw)?.write_limited(out, Limit::NUMERIC)),
+            Self::BigNumeric => return Ok(Numeric::parse(raw)?.write_limited(out, Limit::BIGNUMERIC)),
+            Self::Date => return Ok(json::date(out, i64::from(i32::from_be_bytes(array(raw)?)) + EPOCH_DAYS)),
+            Self::Time => return Ok(json::time(out, i64::from_be_bytes(array(raw)?))),
+            Self::TimeTz => return time_utc(out, raw),
+            Self::Timestamp => return Ok(json::datetime(out, unix_micros(i64::from_be_bytes(array(raw)?)))),
+            Self::TimestampTz => return Ok(json::timestamp(out, unix_micros(i64::from_be_bytes(array(raw)?)))),
+            Self::Text => return Ok(json::string(out, raw)),
+            Self::Json => return Ok(json_text(out, raw)),
+            Self::Jsonb => return Ok(json_text(out, jsonb_text(raw)?)),
+        }
+        Ok(Fidelity::Exact)
+    }
+}
+
+/// The bytes as an array of the type's own length.
+#[inline]
+fn array<const N: usize>(raw: &[u8]) -> Result<[u8; N], Malformed> {
+    raw.try_into().map_err(|_length| Malformed)
+}
+
+fn boolean(raw: &[u8]) -> Result<bool, Malformed> {
+    match raw {
+        [0] => Ok(false),
+        [1] => Ok(true),
+        _ => Err(Malformed),
+    }
+}
+
+/// Microseconds since 1970 of microseconds since 2000. The infinities are the ends of `i64` and stay far beyond
+/// what BigQuery holds, so saturation keeps them unrepresentable.
+#[inline]
+fn unix_micros(micros: i64) -> i64 {
+    micros.saturating_add(EPOCH_MICROS)
+}
+
+/// A `timetz` is the local time and the zone's seconds west of UTC.
+fn split_timetz(raw: &[u8]) -> Result<(i64, i32), Malformed> {
+    let (micros, west) = raw.split_at_checked(8).ok_or(Malformed)?;
+    Ok((i64::from_be_bytes(array(micros)?), i32::from_be_bytes(array(west)?)))
+}
+
+fn time_utc(out: &mut Vec<u8>, raw: &[u8]) -> Result<Fidelity, Malformed> {
+    let (local, west_seconds) = split_timetz(raw)?;
+    if !(0..json::DAY_MICROS).contains(&local) {
+        return Ok(Fidelity::Unrepresentable);
+    }
+    Ok(json::time(out, (local + i64::from(west_seconds) * 1_000_000).rem_euclid(json::DAY_MICROS)))
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn hex(byte: u8) -> [u8; 2] {
+    [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
+}
+
+/// `8-4-4-4-12` hex digits.
+fn uuid_text(raw: &[u8]) -> Result<[u8; 36], Malformed> {
+    let bytes: [u8; 16] = array(raw)?;
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for (index, byte) in bytes.into_iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        text[at..at + 2].copy_from_slice(&hex(byte));
+        at += 2;
+    }
+    Ok(text)
+}
+
+fn jsonb_text(raw: &[u8]) -> Result<&[u8], Malformed> {
+    match raw.split_first() {
+        Some((&JSONB_VERSION, text)) => Ok(text),
+        Some(_) | None => Err(Malformed),
+    }
+}
+
+/// A server without an encoding (`SQL_ASCII`) sends any bytes, also inside JSON.
+fn json_text(out: &mut Vec<u8>, text: &[u8]) -> Fidelity {
+    if std::str::from_utf8(text).is_ok() {
+        json::raw_json(out, text);
+        Fidelity::Exact
+    } else {
+        json::raw_json(out, String::from_utf8_lossy(text).as_bytes());
+        Fidelity::Replaced
+    }
+}

@@ -1,5 +1,250 @@
-//! PostgreSQL's types: what each becomes, how it is selected, how its bytes are read. Pure.
+//! PostgreSQL's types: what each becomes, how it is selected, how its bytes are read, how its values are bound. Pure.
+//!
+//! Types are recognised by the catalog's facts (schema, name, extension, kind), never by what a search path finds:
+//! an extension may live in any schema, and anybody may create a type named `text`.
 
-/// How a column is selected and read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Read {}
+use std::fmt;
+
+use super::{Column, CursorKind};
+use crate::encode::postgres::PgCodec;
+use crate::model::BqType;
+
+/// `VARHDRSZ`: what `numeric`'s type modifier is shifted by.
+const TYPMOD_SHIFT: i32 = 4;
+/// Most fractional digits of a second.
+const SECOND_DIGITS_MAX: u8 = 6;
+
+/// How a column is selected, read and compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// What is selected for its value.
+    pub select: Wrap,
+    /// Which binary form that has.
+    pub codec: PgCodec,
+    /// What is selected besides for its place in a position; `None` if the value's own bytes give it.
+    pub position: Option<Wrap>,
+    /// The types that a bound text is cast through, the last being the column's: `bigint`, `public.citext`.
+    pub cast: String,
+    /// The schema of the type's comparison operators, if it is not `pg_catalog`.
+    pub operators: Option<String>,
+}
+
+/// SQL around a column: `pg_catalog.to_json(` … `)::text`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wrap {
+    /// What stands before it.
+    pub before: String,
+    /// What stands after it.
+    pub after: &'static str,
+}
+
+/// What the catalog says of one column. The type's facts are those of the base type if it is a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The column's name.
+    pub name: String,
+    /// The declared type as `format_type` prints it.
+    pub source_type: String,
+    /// Whether NULL is allowed.
+    pub nullable: bool,
+    /// The column's comment.
+    pub comment: Option<String>,
+    /// `pg_type.typname`.
+    pub type_name: String,
+    /// The schema that the type is in.
+    pub type_schema: String,
+    /// The extension that the type belongs to.
+    pub extension: Option<String>,
+    /// `pg_type.typtype`: `b` base, `c` composite, `e` enum, `r` range, `m` multirange, `p` pseudo.
+    pub kind: char,
+    /// Whether it is an array.
+    pub array: bool,
+    /// The type modifier; -1 for none.
+    pub modifier: i32,
+    /// The type as `format_type(oid, -1)` prints it with nothing but `pg_catalog` in the search path: with its
+    /// schema, quoted where needed, without a modifier (a cast to `numeric(10,2)` would round a bound).
+    pub cast: String,
+    /// The schema of the `>` of the type's default btree operator class; `None` if it has none of its own.
+    pub operators: Option<String>,
+}
+
+/// An identifier that quotes itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Ident<'a>(pub &'a str);
+
+impl fmt::Display for Ident<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.replace('"', "\"\""))
+    }
+}
+
+impl Wrap {
+    fn around(before: impl Into<String>, after: &'static str) -> Self {
+        Self { before: before.into(), after }
+    }
+
+    fn text() -> Self {
+        Self::around("", "::text")
+    }
+
+    /// The SQL with `column`, itself SQL, in the middle.
+    pub fn sql(&self, column: &str) -> String {
+        format!("{}{column}{}", self.before, self.after)
+    }
+}
+
+/// What a type becomes.
+struct Mapped {
+    ty: BqType,
+    codec: PgCodec,
+    select: Wrap,
+    fallible: bool,
+    cursor: Option<CursorKind>,
+    position: Option<Wrap>,
+    /// A type that a bound text is cast to first.
+    cast_first: Option<&'static str>,
+}
+
+impl Mapped {
+    fn plain(ty: BqType, codec: PgCodec) -> Self {
+        let select = Wrap::default();
+        Self { ty, codec, select, fallible: false, cursor: None, position: None, cast_first: None }
+    }
+
+    fn selected(self, select: Wrap) -> Self {
+        Self { select, ..self }
+    }
+
+    fn fallible(self) -> Self {
+        Self { fallible: true, ..self }
+    }
+
+    fn cursor(self, kind: CursorKind) -> Self {
+        Self { cursor: Some(kind), ..self }
+    }
+
+    /// The database's own text form.
+    fn text() -> Self {
+        Self::plain(BqType::String, PgCodec::Text).selected(Wrap::text())
+    }
+
+    /// `to_json` uses the type's own cast to json where it has one (hstore).
+    fn to_json() -> Self {
+        let select = Wrap::around("pg_catalog.to_json(", ")::text");
+        Self { position: Some(Wrap::text()), ..Self::plain(BqType::Json, PgCodec::Json).selected(select) }
+    }
+}
+
+/// The column of these facts.
+pub fn column(facts: Facts) -> Column {
+    let mapped = map(&facts);
+    let cast = match mapped.cast_first {
+        Some(first) => format!("{first}::{}", facts.cast),
+        None => facts.cast,
+    };
+    let operators = facts.operators.filter(|schema| schema != "pg_catalog");
+    let read = Read { select: mapped.select, codec: mapped.codec, position: mapped.position, cast, operators };
+    Column {
+        name: facts.name,
+        source_type: facts.source_type,
+        ty: mapped.ty,
+        nullable: facts.nullable,
+        fallible: mapped.fallible,
+        comment: facts.comment,
+        cursor: mapped.cursor,
+        read: super::Read::Postgres(read),
+    }
+}
+
+fn map(facts: &Facts) -> Mapped {
+    if facts.array {
+        return Mapped::to_json();
+    }
+    match facts.kind {
+        'c' => return Mapped::to_json(),
+        'b' => {}
+        // enums, ranges, multiranges, pseudo-types
+        _ => return Mapped::text(),
+    }
+    if facts.type_schema == "pg_catalog" {
+        return map_builtin(&facts.type_name, facts.modifier);
+    }
+    match (facts.extension.as_deref(), facts.type_name.as_str()) {
+        (Some("hstore"), "hstore") => Mapped::to_json(),
+        (Some("postgis"), "geometry" | "geography") => {
+            let wkt = Wrap::around(format!("{}.st_astext(", Ident(&facts.type_schema)), ")");
+            Mapped { position: Some(Wrap::text()), ..Mapped::text().selected(wkt) }
+        }
+        _ => Mapped::text(),
+    }
+}
+
+fn map_builtin(name: &str, modifier: i32) -> Mapped {
+    let number = |codec| Mapped::plain(BqType::Int64, codec).cursor(CursorKind::Number);
+    match name {
+        "int2" => number(PgCodec::Int2),
+        "int4" => number(PgCodec::Int4),
+        "int8" => number(PgCodec::Int8),
+        "oid" => number(PgCodec::Oid),
+        "float4" => Mapped::plain(BqType::Float64, PgCodec::Float4),
+        "float8" => Mapped::plain(BqType::Float64, PgCodec::Float8),
+        "numeric" => map_numeric(modifier),
+        // its bytes are a count of units that the database's lc_monetary defines; its text is in that locale
+        "money" => {
+            let select = Wrap::around("", "::numeric");
+            let money = Mapped::plain(BqType::Numeric, PgCodec::Numeric).selected(select);
+            Mapped { cast_first: Some("numeric"), ..money }
+        }
+        "bool" => Mapped::plain(BqType::Bool, PgCodec::Bool),
+        // not as ::text, which cuts the blanks off a bpchar
+        "text" | "varchar" | "bpchar" | "name" => Mapped::plain(BqType::String, PgCodec::Text),
+        "bytea" => Mapped::plain(BqType::Bytes, PgCodec::Bytea),
+        "date" => Mapped::plain(BqType::Date, PgCodec::Date).fallible().cursor(CursorKind::Date),
+        "time" => Mapped::plain(BqType::Time, PgCodec::Time).fallible(),
+        "timetz" => Mapped::plain(BqType::Time, PgCodec::TimeTz).fallible(),
+        "timestamp" => {
+            let kind = CursorKind::Civil { digits: second_digits(modifier) };
+            Mapped::plain(BqType::DateTime, PgCodec::Timestamp).fallible().cursor(kind)
+        }
+        "timestamptz" => {
+            let kind = CursorKind::Instant { digits: second_digits(modifier) };
+            Mapped::plain(BqType::Timestamp, PgCodec::TimestampTz).fallible().cursor(kind)
+        }
+        "uuid" => Mapped::plain(BqType::String, PgCodec::Uuid),
+        // a JSON null is a value here and NULL to a load job, so these cannot be REQUIRED
+        "json" => Mapped::plain(BqType::Json, PgCodec::Json).fallible(),
+        "jsonb" => Mapped::plain(BqType::Json, PgCodec::Jsonb).fallible(),
+        // as they print: ::text of an inet adds the /32 that its output leaves out
+        "inet" => Mapped::text().selected(Wrap::around("pg_catalog.inet_out(", ")::text")),
+        "cidr" => Mapped::text().selected(Wrap::around("pg_catalog.cidr_out(", ")::text")),
+        _ => Mapped::text(),
+    }
+}
+
+fn map_numeric(modifier: i32) -> Mapped {
+    // NaN is a value of every numeric
+    let (ty, codec, fallible) = match numeric_digits(modifier) {
+        None => (BqType::BigNumeric, PgCodec::BigNumeric, true),
+        Some((integer, scale)) if integer <= 29 && scale <= 9 => (BqType::Numeric, PgCodec::Numeric, true),
+        Some((integer, scale)) if integer <= 38 && scale <= 38 => (BqType::BigNumeric, PgCodec::BigNumeric, true),
+        Some(_) => (BqType::String, PgCodec::NumericText, false),
+    };
+    Mapped { fallible, ..Mapped::plain(ty, codec).cursor(CursorKind::Number) }
+}
+
+/// Digits before the point (precision less scale) and scale of a `numeric`'s modifier; `None` for one without.
+fn numeric_digits(modifier: i32) -> Option<(i32, i32)> {
+    let packed = modifier.checked_sub(TYPMOD_SHIFT).filter(|packed| *packed >= 0)?;
+    let precision = packed >> 16 & 0xffff;
+    // 11 bits with a sign since PostgreSQL 15, which knows scales from -1000 to 1000
+    let scale = ((packed & 0x7ff) ^ 1024) - 1024;
+    Some((precision - scale, scale))
+}
+
+/// Fractional digits of seconds by the modifier of a time type.
+fn second_digits(modifier: i32) -> u8 {
+    u8::try_from(modifier).unwrap_or(SECOND_DIGITS_MAX).min(SECOND_DIGITS_MAX)
+}
+
+#[cfg(test)]
+mod tests;

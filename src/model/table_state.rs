@@ -35,7 +35,7 @@ pub struct TableState {
 }
 
 impl TableState {
-    /// The most intervals remembered; beyond it the two nearest are joined.
+    /// The most intervals remembered; beyond it nothing is added until one is done.
     pub const REREADS_MAX: usize = 32;
     /// The most held transactions remembered; beyond it the ceiling stops at the oldest.
     pub const HOLDS_MAX: usize = 32;
@@ -77,8 +77,9 @@ pub struct Note {
 /// An interval of cursor values to be read again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reread {
-    /// First cursor value, inclusive.
-    pub from: String,
+    /// First cursor value, inclusive; `None` begins with the first row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Last cursor value, inclusive.
     pub to: String,
     /// The last row of it that was applied again.
@@ -93,4 +94,7 @@ pub struct Hold {
     pub backend: String,
     /// When its transaction began, microseconds since the epoch, by the database's clock.
     pub started_us: i64,
+    /// The least cursor value that it can have written; `None` if it can be any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }

@@ -25,12 +25,24 @@ pub enum Interrupted {
 pub struct Context {
     deadline: Instant,
     cancel: CancellationToken,
+    stop: CancellationToken,
 }
 
 impl Context {
     /// A run that ends at `deadline` or when `cancel` fires.
     pub fn new(deadline: Instant, cancel: CancellationToken) -> Self {
-        Self { deadline, cancel }
+        Self { deadline, cancel, stop: CancellationToken::new() }
+    }
+
+    /// The same run, asked to come to an end early, without being cut off, when `stop` fires.
+    #[must_use]
+    pub fn with_stop(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// Whether the run was asked to end after what it is doing.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled() || self.cancel.is_cancelled()
     }
 
     /// The time that is left, zero if none.

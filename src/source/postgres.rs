@@ -1,1 +1,159 @@
-//! PostgreSQL 12 and later.
+//! PostgreSQL as a source, version 12 and later: one connection per session, pinned and read-only.
+//!
+//! Every statement of ours runs with `pg_catalog` alone in the search path, so its built-in names mean the built-in
+//! things; tables, types and operators of anybody else are always written with their schema.
+
+mod activity;
+mod catalog;
+mod connect;
+mod error;
+mod query;
+mod stream;
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, ValueRef as _};
+
+use crate::encode::Malformed;
+use crate::encode::postgres::{EPOCH_MICROS, PgCodec};
+use crate::mapping::Column;
+use crate::model::{Activity, SourceTable};
+use crate::net::Context;
+use crate::source::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, Session, Source, SourceError};
+
+pub use connect::{Address, PostgresConfig, Tls, TlsMode};
+
+/// The schema of tables that are configured without one.
+pub const DEFAULT_SCHEMA: &str = "public";
+/// The name that our sessions go by in `pg_stat_activity`.
+pub const APPLICATION_NAME: &str = "highwater";
+/// The most time for a query that scans a table and answers one row.
+const SCAN_MAX: Duration = Duration::from_secs(3600);
+/// The most time for saying goodbye.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// One PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresSource {
+    config: PostgresConfig,
+}
+
+impl PostgresSource {
+    /// A source that connects as `config` says.
+    pub fn new(config: PostgresConfig) -> Self {
+        Self { config }
+    }
+}
+
+impl Source for PostgresSource {
+    type Session = PostgresSession;
+
+    async fn connect(&self, cx: &Context) -> Result<PostgresSession, SourceError> {
+        let connection = connect::connect(&self.config, cx).await?;
+        Ok(PostgresSession { connection })
+    }
+}
+
+/// One connection to a PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresSession {
+    connection: PgConnection,
+}
+
+impl Session for PostgresSession {
+    async fn describe(&mut self, cx: &Context, table: &SourceTable) -> Result<Description, SourceError> {
+        const WHAT: &str = "reading the catalog";
+        error::limit(cx, WHAT, CATALOG_MAX, catalog::describe(&mut self.connection, table)).await?
+    }
+
+    async fn activity(&mut self, cx: &Context) -> Result<Activity, SourceError> {
+        error::limit(cx, activity::WHAT, CATALOG_MAX, activity::activity(&mut self.connection)).await?
+    }
+
+    async fn max_cursor(
+        &mut self,
+        cx: &Context,
+        table: &SourceTable,
+        column: &Column,
+    ) -> Result<Option<String>, SourceError> {
+        const WHAT: &str = "reading the greatest cursor";
+        let (sql, slot) = query::max_cursor(table, column)?;
+        execute(&mut self.connection, cx, WHAT, "SET statement_timeout = 0").await?;
+        let row = scan(&mut self.connection, cx, WHAT, table, sql).await?;
+        execute(&mut self.connection, cx, WHAT, connect::CATALOG_TIMEOUT).await?;
+        let Some(row) = row else { return Ok(None) };
+        let bad = |_malformed| error::bad_value(column);
+        raw(&row, slot.index).map_err(bad)?.map(|bytes| slot.codec.position_text(bytes)).transpose().map_err(bad)
+    }
+
+    async fn begin(&mut self, cx: &Context) -> Result<(), SourceError> {
+        // BEGIN alone takes no snapshot; the first query does
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+            SET LOCAL statement_timeout = 0; SELECT pg_catalog.pg_backend_pid()";
+        execute(&mut self.connection, cx, "opening the snapshot", BEGIN).await
+    }
+
+    async fn count_nulls(&mut self, cx: &Context, table: &SourceTable, column: &Column) -> Result<u64, SourceError> {
+        const WHAT: &str = "counting rows without a cursor";
+        let row = scan(&mut self.connection, cx, WHAT, table, query::count_nulls(table, column)).await?;
+        let count =
+            row.map(|row| raw(&row, 0).and_then(|bytes| PgCodec::Int8.position_text(bytes.unwrap_or_default())));
+        let count = count.transpose().map_err(|_malformed| error::bad_value(column))?;
+        Ok(count.and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
+    async fn read<S: BlockSink>(
+        &mut self,
+        cx: &Context,
+        query: &ReadQuery<'_>,
+        sink: &mut S,
+    ) -> Result<ReadDone, SourceError> {
+        stream::read(&mut self.connection, cx, query, sink).await
+    }
+
+    async fn close(self) {
+        // the server ends the transaction with the session
+        drop(tokio::time::timeout(CLOSE_MAX, self.connection.close()).await);
+    }
+}
+
+/// Runs statements without parameters or results in one round trip.
+async fn execute(
+    connection: &mut PgConnection,
+    cx: &Context,
+    what: &'static str,
+    sql: &'static str,
+) -> Result<(), SourceError> {
+    let done = error::limit(cx, what, CATALOG_MAX, sqlx::raw_sql(sql).execute(connection)).await?;
+    done.map(|_done| ()).map_err(|cause| error::query(what, cause))
+}
+
+/// Runs a query that scans the table and answers at most one row.
+async fn scan(
+    connection: &mut PgConnection,
+    cx: &Context,
+    what: &'static str,
+    table: &SourceTable,
+    sql: String,
+) -> Result<Option<PgRow>, SourceError> {
+    let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    let row = error::limit(cx, what, SCAN_MAX, query.fetch_optional(connection)).await?;
+    row.map_err(|cause| error::table_query(what, table, cause))
+}
+
+/// The bytes of a value; `None` for NULL.
+fn raw(row: &PgRow, index: usize) -> Result<Option<&[u8]>, Malformed> {
+    let value = row.try_get_raw(index).map_err(|_out_of_bounds| Malformed)?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    value.as_bytes().map(Some).map_err(|_null| Malformed)
+}
+
+/// Microseconds since 1970 of a `timestamptz`; `None` for NULL.
+fn instant_us(row: &PgRow, index: usize) -> Result<Option<i64>, Malformed> {
+    let Some(bytes) = raw(row, index)? else { return Ok(None) };
+    let micros = i64::from_be_bytes(bytes.try_into().map_err(|_length| Malformed)?);
+    Ok(Some(micros.saturating_add(EPOCH_MICROS)))
+}

@@ -1,0 +1,64 @@
+//! What is printed: the only place that writes to stdout and stderr besides the log.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line's output")]
+
+use std::io::IsTerminal as _;
+
+use serde::Serialize;
+
+use crate::config::Env;
+use crate::log::Format;
+
+/// Human lines where a person can see them, JSON elsewhere.
+pub(super) fn log_format(env: &Env) -> Format {
+    if std::io::stderr().is_terminal() { Format::Human { colour: env.colour() } } else { Format::Stackdriver }
+}
+
+/// As [`log_format`]; a service is read by Cloud Logging unless it runs on a terminal.
+pub(super) fn log_format_of_service(env: &Env) -> Format {
+    log_format(env)
+}
+
+/// One error for a person.
+pub(super) fn fault(message: &str) {
+    eprintln!("highwater: {message}");
+}
+
+/// One line of text.
+pub(super) fn line(text: &str) {
+    println!("{text}");
+}
+
+/// One JSON object on a line.
+pub(super) fn json(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => println!("{text}"),
+        Err(error) => fault(&format!("the report cannot be written: {error}")),
+    }
+}
+
+/// Rows under a header, columns padded; numbers to the right.
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
+    let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let print = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut text = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            let pad = width.saturating_sub(cell.chars().count());
+            let number = cell.starts_with(|first: char| first.is_ascii_digit()) && !cell.contains(['-', ':']);
+            let (before, after) = if number { (pad, 0) } else { (0, pad) };
+            text.push_str(&" ".repeat(before));
+            text.push_str(cell);
+            text.push_str(&" ".repeat(after + 2));
+        }
+        println!("{}", text.trim_end());
+    };
+    print(&mut header.iter().copied());
+    for row in rows {
+        print(&mut row.iter().map(String::as_str));
+    }
+}

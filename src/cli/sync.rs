@@ -1,0 +1,181 @@
+//! `highwater sync`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
+use crate::app::App;
+use crate::model::{Parallel, TableId};
+use crate::net::Context;
+use crate::report::{FailureClass, Outcome, RunReport};
+
+/// From a signal to the end of the process, as for the service.
+const GRACE: Duration = Duration::from_secs(8);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Tables, as `source/table`, or `table` where only one source has it.
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Every table of the configuration.
+    #[arg(long)]
+    all: bool,
+    /// Run again until nothing is left below the ceiling.
+    #[arg(long)]
+    until_caught_up: bool,
+    /// How many tables run side by side (default: `parallel` of the configuration).
+    #[arg(long, value_name = "N", value_parser = parallel)]
+    parallel: Option<Parallel>,
+}
+
+fn parallel(text: &str) -> Result<Parallel, String> {
+    let number: u64 = text.parse().map_err(|_not_a_number| format!("{text:?} is not a number"))?;
+    Parallel::try_from(number).map_err(|fault| fault.to_string())
+}
+
+pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
+    let ids: Vec<TableId> = if arguments.all {
+        app.tables().map(|table| table.id.clone()).collect()
+    } else {
+        let found: Result<Vec<_>, _> = arguments.tables.iter().map(|name| app.find(name)).collect();
+        match found {
+            Ok(tables) => tables.into_iter().map(|table| table.id.clone()).collect(),
+            Err(unknown) => {
+                output::fault(&unknown.to_string());
+                return EXIT_USAGE;
+            }
+        }
+    };
+    let side_by_side = arguments.parallel.unwrap_or(app.config().parallel).get() as usize;
+    let slots = Arc::new(Semaphore::new(side_by_side));
+    let cancel = CancellationToken::new();
+    let mut runs = JoinSet::new();
+    for id in ids {
+        let (app, slots, stop, cancel) = (app.clone(), slots.clone(), stop.clone(), cancel.clone());
+        runs.spawn(async move {
+            let _slot = slots.acquire_owned().await;
+            sync_one(&app, &id, arguments.until_caught_up, &stop, &cancel).await
+        });
+    }
+    let mut reports = Vec::new();
+    while let Some(ended) = join_or_cut(&mut runs, &stop, &cancel).await {
+        match ended {
+            Ok(Some(report)) => {
+                if json {
+                    output::json(&report);
+                }
+                reports.push(report);
+            }
+            Ok(None) => {}
+            Err(error) => output::fault(&format!("a run ended by itself: {error}")),
+        }
+    }
+    reports.sort_by(|a, b| (&a.source, &a.table).cmp(&(&b.source, &b.table)));
+    if !json {
+        print(&reports);
+    }
+    exit_code(&reports)
+}
+
+/// The next run that ends; after a signal and the grace, what still runs is cut off.
+async fn join_or_cut(
+    runs: &mut JoinSet<Option<RunReport>>,
+    stop: &CancellationToken,
+    cancel: &CancellationToken,
+) -> Option<Result<Option<RunReport>, tokio::task::JoinError>> {
+    let cut = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = runs.join_next() => ended,
+        () = cut, if !cancel.is_cancelled() => {
+            cancel.cancel();
+            runs.join_next().await
+        }
+    }
+}
+
+/// One table; with `until_caught_up`, run after run, their reports added up.
+async fn sync_one(
+    app: &App,
+    id: &TableId,
+    until_caught_up: bool,
+    stop: &CancellationToken,
+    cancel: &CancellationToken,
+) -> Option<RunReport> {
+    let mut sum: Option<RunReport> = None;
+    loop {
+        let cx = Context::new(Instant::now() + app.config().server.run_budget, cancel.clone()).with_stop(stop.clone());
+        let span = tracing::info_span!("run", source = %id.source, table = %id.table);
+        // the name was looked up before, so it is there
+        let report = app.sync(&cx, id).instrument(span).await.ok()?;
+        let again = until_caught_up && report.outcome == Outcome::Partial && !stop.is_cancelled();
+        sum = Some(match sum {
+            None => report,
+            Some(before) => before.followed_by(report),
+        });
+        if !again {
+            return sum;
+        }
+    }
+}
+
+fn print(reports: &[RunReport]) {
+    let rows: Vec<Vec<String>> = reports
+        .iter()
+        .map(|report| {
+            let watermark = report.watermark_after.as_ref().and_then(|watermark| watermark.cursor.clone());
+            vec![
+                format!("{}/{}", report.source, report.table),
+                format!("{:?}", report.outcome).to_lowercase(),
+                report.rows.to_string(),
+                report.chunks.to_string(),
+                format!("{}.{:03} s", report.durations_ms.total / 1000, report.durations_ms.total % 1000),
+                watermark.unwrap_or_else(|| "-".to_owned()),
+            ]
+        })
+        .collect();
+    output::table(&["TABLE", "OUTCOME", "ROWS", "CHUNKS", "TIME", "WATERMARK"], &rows);
+    for report in reports {
+        let name = format!("{}/{}", report.source, report.table);
+        if let Some(holder) = &report.held_by {
+            output::line(&format!("{name}: rows are held back by {holder}"));
+        }
+        if let Some(rows) = report.null_cursor_rows {
+            output::line(&format!("{name}: {rows} rows have NULL in the cursor; `null_cursor: include` syncs them"));
+        }
+        for finding in &report.findings {
+            output::line(&format!(
+                "{name}: column {}: {} values BigQuery cannot hold became NULL, {} texts had bytes that are no UTF-8; first key {:?}",
+                finding.column, finding.unrepresentable, finding.replaced, finding.first_key
+            ));
+        }
+        for note in &report.notes {
+            output::line(&format!("{name}: {note}"));
+        }
+        if let Some(failure) = &report.error {
+            output::fault(&format!("{name}: {}", failure.message));
+        }
+    }
+}
+
+/// The worst of all: usage, then failure, then what is worth trying again.
+fn exit_code(reports: &[RunReport]) -> u8 {
+    let class = |wanted| reports.iter().any(|report| report.error.as_ref().is_some_and(|error| error.class == wanted));
+    if class(FailureClass::Usage) {
+        EXIT_USAGE
+    } else if class(FailureClass::Permanent) {
+        EXIT_FAILED
+    } else if class(FailureClass::Transient) || reports.iter().any(|report| report.outcome == Outcome::Partial) {
+        EXIT_RETRY
+    } else {
+        EXIT_DONE
+    }
+}

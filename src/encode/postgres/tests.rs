@@ -1,0 +1,1 @@
+//! Values as `*_send` writes them, against what BigQuery and PostgreSQL read.

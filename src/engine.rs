@@ -1,0 +1,93 @@
+//! What a run does: the steps of a chunk, and whose intent is finished.
+//!
+//! `run` is the order of things, `prepare` the way to the first row, `chunk` and `stage` bring rows into parts,
+//! `finish` applies an intent, `failure` is what can go wrong.
+//!
+//! Architecture Invariant: the engine knows the traits, never a backend; time and randomness come from [`Ambient`].
+
+mod chunk;
+mod failure;
+mod finish;
+mod prepare;
+mod run;
+mod stage;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use failure::RunError;
+
+use crate::bucket::Bucket;
+use crate::model::{Position, TableId, TableSettings};
+use crate::net::Context;
+use crate::report::RunReport;
+use crate::source::Source;
+use crate::state::transition::{self, Event};
+use crate::state::{Store, Versioned, Write};
+use crate::warehouse::Warehouse;
+
+/// Time and randomness, given from outside so that tests need neither.
+pub trait Ambient: Send + Sync + fmt::Debug {
+    /// The container's clock; it names and dates things, and decides nothing.
+    fn now(&self) -> jiff::Timestamp;
+
+    /// 128 random bits.
+    fn random(&self) -> u128;
+}
+
+/// Runs tables against one bucket and one warehouse.
+#[derive(Clone, Debug)]
+pub struct Engine<B, W> {
+    bucket: B,
+    warehouse: W,
+    ambient: Arc<dyn Ambient>,
+}
+
+impl<B: Bucket, W: Warehouse> Engine<B, W> {
+    /// An engine over these.
+    pub fn new(bucket: B, warehouse: W, ambient: Arc<dyn Ambient>) -> Self {
+        Self { bucket, warehouse, ambient }
+    }
+
+    /// Moves one table forward: finishes whatever intent it finds, then chunk by chunk up to the ceiling or until
+    /// the context's time is spent. Whatever happens, the report says it.
+    pub async fn run<S: Source>(&self, cx: &Context, source: &S, settings: &TableSettings) -> RunReport {
+        run::run(self, cx, source, settings).await
+    }
+
+    /// The table's state as it is now.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub async fn state(&self, cx: &Context, id: &TableId) -> Result<Versioned, RunError> {
+        Ok(Store::new(&self.bucket, id).read(cx).await?)
+    }
+
+    /// Sets the watermark by an operator's command, conditionally on the state that is read here.
+    ///
+    /// # Errors
+    /// An intent is pending and `drop_intent` is false; the state cannot be read or written, or somebody else
+    /// wrote it in between.
+    pub async fn reset(
+        &self,
+        cx: &Context,
+        id: &TableId,
+        to: Option<Position>,
+        drop_intent: bool,
+    ) -> Result<Versioned, RunError> {
+        let store = Store::new(&self.bucket, id);
+        let before = store.read(cx).await?;
+        let mut state = transition::apply(&before.state, Event::Reset { to, drop_intent })?;
+        state.written_at = self.ambient.now().to_string();
+        let dropped = before.state.intent.clone();
+        match store.write(cx, &before, state).await? {
+            Write::Done(after) => {
+                if let Some(intent) = dropped {
+                    finish::clean(self, cx, &intent).await;
+                }
+                Ok(after)
+            }
+            Write::Lost(_) => Err(RunError::Superseded),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Reads one chunk and stages it completely, under a fresh id.
+
+use tokio::time::Instant;
+
+use super::prepare::Prepared;
+use super::{Engine, RunError, finish, stage};
+use crate::audit::ColumnAudit;
+use crate::bucket::Bucket;
+use crate::model::{Bound, BqTable, Intent, IntentId, Lane, Mode, Position, Reread, TableSettings};
+use crate::net::Context;
+use crate::source::{Nulls, Range, ReadEnd, ReadQuery, Session, SourceError};
+use crate::state;
+use crate::warehouse::Warehouse;
+
+/// BigQuery's limit of URIs per load job (quotas, "Load jobs").
+const PARTS_MAX: usize = 10_000;
+
+/// What of the table is read now.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    /// Whose rows.
+    pub(super) lane: Lane,
+    /// Strictly after this.
+    pub(super) lower: Option<Position>,
+    /// The end of the live lane.
+    pub(super) ceiling: Option<Bound>,
+    /// The interval of the reread lane.
+    pub(super) reread: Option<Reread>,
+}
+
+/// A chunk that was read.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    /// Its intent, not written yet; `None` if there was no row.
+    pub(super) intent: Option<Box<Intent>>,
+    /// Whether there may be more rows after it.
+    pub(super) end: ReadEnd,
+    /// Values that did not arrive as they were.
+    pub(super) findings: Vec<ColumnAudit>,
+    /// How long it took.
+    pub(super) took: std::time::Duration,
+}
+
+/// Reads and stages the chunk. If it fails, its parts are deleted.
+pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    settings: &TableSettings,
+    prepared: &Prepared,
+    session: &mut S,
+    piece: &Piece,
+) -> Result<Chunk, RunError> {
+    let begun = Instant::now();
+    let now_ms = u64::try_from(engine.ambient.now().as_millisecond()).unwrap_or(0);
+    let id = IntentId::new(now_ms, engine.ambient.random());
+    let prefix = parts_prefix(settings, &id);
+    // half of the time that is left is for reading, so that what was read can still be applied
+    let cut_at = (piece.lane != Lane::Whole).then(|| begun + cx.remaining() / 2);
+    let (sink, pipeline) = stage::open(cx, settings.limits, cut_at);
+    let query = query(settings, prepared, piece);
+    let read = async move {
+        let mut sink = sink;
+        let done = session.read(cx, &query, &mut sink).await?;
+        sink.finish().await?;
+        Ok::<_, SourceError>(done)
+    };
+    let (done, (parts, uploaded)) = tokio::join!(read, pipeline.upload(cx, &engine.bucket, &prefix));
+    // if the stage failed, the read only says that its sink was closed
+    let done = match (done, uploaded) {
+        (Err(SourceError::Sink(_)) | Ok(_), Err(error)) => Err(error),
+        (Err(error), _) => Err(error.into()),
+        (Ok(done), Ok(())) if parts.len() > PARTS_MAX => {
+            drop(done);
+            Err(RunError::TooManyParts { parts: parts.len(), max: PARTS_MAX })
+        }
+        (Ok(done), Ok(())) => Ok(done),
+    };
+    let done = match done {
+        Ok(done) => done,
+        Err(error) => {
+            discard(engine, cx, &parts).await;
+            return Err(error);
+        }
+    };
+    let took = begun.elapsed();
+    tracing::info!(intent = %id, rows = done.rows, bytes = done.bytes, parts = parts.len(), lane = ?piece.lane, ms = took.as_millis(), "chunk staged");
+    let empty = done.rows == 0 && piece.lane != Lane::Whole;
+    let intent = (!empty).then(|| {
+        let parts = parts.iter().map(|name| engine.bucket.address(name)).collect();
+        Box::new(intent(id, parts, &done, settings, prepared, piece))
+    });
+    Ok(Chunk { intent, end: done.end, findings: done.audit.findings(), took })
+}
+
+fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Piece) -> ReadQuery<'a> {
+    let plan = &prepared.plan;
+    let ordered = piece.lane != Lane::Whole;
+    let range = Range {
+        after: piece.lower.as_ref(),
+        from: piece.reread.as_ref().and_then(|reread| reread.from.as_deref()),
+        ceiling: piece.ceiling.as_ref(),
+        nulls: match piece.lane {
+            Lane::Live | Lane::Reread => Nulls::Skip,
+            Lane::Nulls => Nulls::Only,
+            Lane::Whole => Nulls::Any,
+        },
+    };
+    ReadQuery {
+        table: &settings.table,
+        columns: &plan.columns,
+        names: &plan.names,
+        cursor: plan.cursor.filter(|_| ordered),
+        key: &plan.key,
+        range,
+        rows_max: ordered.then(|| settings.limits.chunk_rows.get()),
+        bytes_max: ordered.then(|| settings.limits.chunk_bytes.get()),
+    }
+}
+
+fn intent(
+    id: IntentId,
+    parts: Vec<String>,
+    done: &crate::source::ReadDone,
+    settings: &TableSettings,
+    prepared: &Prepared,
+    piece: &Piece,
+) -> Intent {
+    let plan = &prepared.plan;
+    let name_of = |index: usize| plan.names[index].clone();
+    let target = settings.target.clone();
+    Intent {
+        staging: BqTable { table: format!("hw_staging_{id}"), ..target.clone() },
+        id,
+        parts,
+        rows: done.rows,
+        bytes: done.bytes,
+        lane: piece.lane,
+        lower: piece.lower.clone(),
+        upper: done.last.clone(),
+        schema: plan.target.schema.clone(),
+        key: if settings.mode == Mode::Merge { plan.key.iter().copied().map(name_of).collect() } else { Vec::new() },
+        key_enforced: plan.key_enforced,
+        cursor: plan.cursor.map(name_of),
+        target,
+        location: settings.location.clone(),
+        job_project: settings.job_project.clone(),
+        mode: settings.mode,
+    }
+}
+
+fn parts_prefix(settings: &TableSettings, id: &IntentId) -> String {
+    let mut prefix = format!("staging/{}/", settings.id.source);
+    state::escape(&mut prefix, settings.id.table.as_str());
+    format!("{prefix}/{id}/")
+}
+
+/// Deletes the parts of a chunk whose intent was certainly not written.
+pub(super) async fn discard<B: Bucket, W: Warehouse>(engine: &Engine<B, W>, cx: &Context, parts: &[String]) {
+    if let Err(error) = finish::delete_parts(engine, cx, parts).await {
+        tracing::info!(error = error.one_line(), "parts of an abandoned chunk are left to the bucket's lifecycle rule");
+    }
+}

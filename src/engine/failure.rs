@@ -1,0 +1,161 @@
+//! What can end a run before its work is done.
+
+use crate::bucket::BucketError;
+use crate::model::{BqTable, Class, IntentId};
+use crate::net::Interrupted;
+use crate::plan::drift::Incompatible;
+use crate::plan::finish::FinishError;
+use crate::plan::table::PlanError;
+use crate::source::SourceError;
+use crate::state::StoreError;
+use crate::state::transition::Illegal;
+use crate::warehouse::WarehouseError;
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The source database.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// BigQuery.
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
+    /// The state object.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The settings do not fit the table.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The columns do not fit the target.
+    #[error("{target}: {cause}")]
+    Drift {
+        /// The target.
+        target: BqTable,
+        /// Why.
+        cause: Incompatible,
+    },
+    /// An intent's jobs failed for good.
+    #[error(
+        "{error}; intent {intent} stays pending: mend the cause and run again, or, if its jobs can never succeed, \
+         `highwater reset --drop-intent --keep-watermark` to read its rows again"
+    )]
+    Finish {
+        /// The intent.
+        intent: IntentId,
+        /// Why.
+        error: FinishError,
+    },
+    /// The key holds NULLs.
+    #[error(
+        "{rows} rows of {table} have NULL in key column {column:?}: such rows cannot be told apart; name another `key`"
+    )]
+    NullKey {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// How many rows.
+        rows: u64,
+    },
+    /// The target lies in another location than configured.
+    #[error("{target} is in {found}, the configuration says {wanted}; set `location: {found}`")]
+    Location {
+        /// The target.
+        target: BqTable,
+        /// Where it is.
+        found: String,
+        /// Where it should be.
+        wanted: String,
+    },
+    /// The target's columns were changed by somebody else at the same moment.
+    #[error("the columns of {0} were changed by somebody else at the same moment")]
+    TargetMoved(BqTable),
+    /// A `replace` has more parts than one load job takes.
+    #[error("the chunk has {parts} parts, one load job takes {max}; set a larger `part_bytes`")]
+    TooManyParts {
+        /// How many.
+        parts: usize,
+        /// BigQuery's limit.
+        max: usize,
+    },
+    /// A part of a fresh name exists already; a bug of ours, or a copied bucket.
+    #[error("{0} exists already although its name is fresh")]
+    PartTaken(String),
+    /// The step is not one that the protocol allows; a bug of ours.
+    #[error("the protocol does not allow this step: {0}")]
+    Illegal(#[from] Illegal),
+    /// The compressing thread ended by itself; a bug of ours.
+    #[error("the compressing thread failed: {0}")]
+    Compress(String),
+    /// The run's time is up or the process is stopping.
+    #[error("{0}")]
+    Interrupted(#[from] Interrupted),
+    /// Another run is ahead.
+    #[error("another run changed the table's state at the same moment; try again")]
+    Superseded,
+}
+
+impl RunError {
+    /// What may be done about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Source(error) => error.class(),
+            Self::Bucket(error) => error.class(),
+            Self::Warehouse(error) => error.class(),
+            Self::Store(error) => error.class(),
+            Self::Plan(_) | Self::NullKey { .. } | Self::Location { .. } | Self::TooManyParts { .. } => Class::Usage,
+            Self::Finish { error: FinishError::Exhausted { .. }, .. } => Class::Transient,
+            Self::Drift { .. } | Self::Finish { .. } | Self::Illegal(_) | Self::Compress(_) => Class::Permanent,
+            Self::TargetMoved(_) | Self::PartTaken(_) | Self::Interrupted(_) | Self::Superseded => Class::Transient,
+        }
+    }
+
+    /// Whether only the run's time is up: the next run goes on where this one was.
+    pub fn is_budget(&self) -> bool {
+        self.interrupted() == Some(Interrupted::Budget)
+    }
+
+    fn interrupted(&self) -> Option<Interrupted> {
+        match self {
+            Self::Source(SourceError::Interrupted { cause, .. })
+            | Self::Bucket(BucketError::Interrupted { cause, .. })
+            | Self::Store(StoreError::Bucket(BucketError::Interrupted { cause, .. }))
+            | Self::Warehouse(WarehouseError::Interrupted { cause, .. })
+            | Self::Store(StoreError::Interrupted(cause))
+            | Self::Interrupted(cause) => Some(*cause),
+            Self::Source(_)
+            | Self::Bucket(_)
+            | Self::Store(_)
+            | Self::Warehouse(_)
+            | Self::Plan(_)
+            | Self::Drift { .. }
+            | Self::Finish { .. }
+            | Self::NullKey { .. }
+            | Self::Location { .. }
+            | Self::TargetMoved(_)
+            | Self::TooManyParts { .. }
+            | Self::PartTaken(_)
+            | Self::Illegal(_)
+            | Self::Compress(_)
+            | Self::Superseded => None,
+        }
+    }
+
+    /// The error and its causes in one line, no cause said twice.
+    pub fn one_line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !line.contains(&text) {
+                line.push_str(": ");
+                line.push_str(&text);
+            }
+            cause = error.source();
+        }
+        line.replace(['\n', '\r'], " ")
+    }
+}

@@ -1,0 +1,130 @@
+//! Applies an intent: does what [`Progress`] says, tells it what it saw, until the rows are in the target.
+
+use std::time::Duration;
+
+use super::{Engine, RunError};
+use crate::bucket::Bucket;
+use crate::model::{Intent, JobId, JobStatus, TableSpec};
+use crate::net::Context;
+use crate::plan::finish::{Fact, Progress, Step};
+use crate::report::JobReport;
+use crate::warehouse::{Job, Warehouse};
+
+/// First wait between two looks at a job; grows by half.
+const POLL_FIRST: Duration = Duration::from_millis(150);
+/// The longest wait between two looks.
+const POLL_MAX: Duration = Duration::from_secs(5);
+/// How long a staging table lives: long enough for any retry, short enough to cost nothing.
+const STAGING_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+/// The most time that clean-up may take; what it leaves behind expires by itself.
+const CLEAN_MAX: Duration = Duration::from_secs(20);
+
+/// How an intent ended.
+#[derive(Debug)]
+pub(super) enum Finished {
+    /// Its rows are in the target.
+    Applied(Vec<JobReport>),
+    /// It can never be applied and must be dropped.
+    Unappliable,
+}
+
+/// Finishes `intent`, whoever wrote it.
+pub(super) async fn finish<B: Bucket, W: Warehouse>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    intent: &Intent,
+    mut progress: Progress,
+) -> Result<Finished, RunError> {
+    let warehouse = &engine.warehouse;
+    let mut jobs: Vec<JobReport> = Vec::new();
+    let mut poll = POLL_FIRST;
+    loop {
+        let step = progress.next();
+        tracing::debug!(intent = %intent.id, ?step, "next step of the intent");
+        let fact = match step {
+            Step::Ask(kind, attempt) => {
+                let id = JobId::new(kind, &intent.id, attempt);
+                let status = warehouse.job(cx, &id, &intent.job_project, &intent.location).await?;
+                remember(&mut jobs, &id, status.as_ref());
+                Fact::Job(kind, attempt, status)
+            }
+            Step::Wait(kind, attempt) => {
+                cx.sleep(poll.mul_f64(0.8 + 0.4 * fastrand::f64())).await?;
+                poll = (poll + poll / 2).min(POLL_MAX);
+                let id = JobId::new(kind, &intent.id, attempt);
+                let status = warehouse.job(cx, &id, &intent.job_project, &intent.location).await?;
+                remember(&mut jobs, &id, status.as_ref());
+                Fact::Job(kind, attempt, status)
+            }
+            Step::AskStaging => Fact::Staging(warehouse.table(cx, &intent.staging).await?.map(|info| info.rows)),
+            Step::SubmitLoad(attempt) => {
+                warehouse.create_table(cx, &staging_spec(engine, intent)).await?;
+                poll = POLL_FIRST;
+                let kind = crate::model::JobKind::Load;
+                warehouse.submit(cx, &JobId::new(kind, &intent.id, attempt), Job::Load(intent)).await?;
+                Fact::Submitted(kind, attempt)
+            }
+            Step::SubmitMerge(attempt) => {
+                poll = POLL_FIRST;
+                let kind = crate::model::JobKind::Merge;
+                warehouse.submit(cx, &JobId::new(kind, &intent.id, attempt), Job::Merge(intent)).await?;
+                Fact::Submitted(kind, attempt)
+            }
+            Step::DeleteStaging => {
+                warehouse.delete_table(cx, &intent.staging).await?;
+                Fact::StagingDeleted
+            }
+            Step::Commit(_) => return Ok(Finished::Applied(jobs)),
+            Step::Drop => return Ok(Finished::Unappliable),
+            Step::Fail(error) => return Err(RunError::Finish { intent: intent.id.clone(), error }),
+        };
+        progress.learn(fact);
+    }
+}
+
+fn remember(jobs: &mut Vec<JobReport>, id: &JobId, status: Option<&JobStatus>) {
+    if let Some(JobStatus::Succeeded(stats)) = status
+        && jobs.iter().all(|job| job.id != id.as_str())
+    {
+        jobs.push(JobReport { id: id.to_string(), rows: stats.rows, bytes_billed: stats.bytes_billed });
+    }
+}
+
+fn staging_spec<B, W>(engine: &Engine<B, W>, intent: &Intent) -> TableSpec {
+    let expires = engine.ambient.now().checked_add(STAGING_LIFE).ok();
+    TableSpec {
+        table: intent.staging.clone(),
+        schema: intent.schema.clone(),
+        description: Some(format!("Highwater: rows on their way to {}", intent.target)),
+        partitioning: None,
+        clustering: Vec::new(),
+        expires_at_ms: expires.map(jiff::Timestamp::as_millisecond),
+    }
+}
+
+/// Deletes what an intent that is not pending any more has left: parts and staging table. What cannot be deleted
+/// now expires by itself (lifecycle rule, table expiration), so an error is only logged.
+pub(super) async fn clean<B: Bucket, W: Warehouse>(engine: &Engine<B, W>, cx: &Context, intent: &Intent) {
+    let clean = async {
+        engine.warehouse.delete_table(cx, &intent.staging).await?;
+        delete_parts(engine, cx, &intent.parts).await
+    };
+    match cx.limit(CLEAN_MAX, clean).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(intent = %intent.id, error = error.one_line(), "clean-up left to expiration"),
+        Err(interrupted) => tracing::info!(intent = %intent.id, %interrupted, "clean-up left to expiration"),
+    }
+}
+
+/// Deletes parts by their `gs://` addresses or names.
+pub(super) async fn delete_parts<B: Bucket, W>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    parts: &[String],
+) -> Result<(), RunError> {
+    let root = engine.bucket.address("");
+    for part in parts {
+        engine.bucket.delete(cx, part.strip_prefix(&root).unwrap_or(part)).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,404 @@
+//! The order of a run: finish what is pending, prepare, then lane by lane, chunk by chunk.
+//!
+//! While chunk *k* is applied, chunk *k+1* is read; the commit of *k* and the intent of *k+1* are one write.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::chunk::{self, Chunk, Piece};
+use super::finish::{self, Finished};
+use super::prepare::{self, Prepared};
+use super::{Engine, RunError};
+use crate::bucket::Bucket;
+use crate::model::{Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
+use crate::net::Context;
+use crate::plan::ceiling;
+use crate::plan::finish::Progress;
+use crate::report::{Failure, Outcome, RunReport};
+use crate::source::{ReadEnd, Session, Source};
+use crate::state::transition::{self, Event};
+use crate::state::{Store, Versioned, Write};
+use crate::warehouse::Warehouse;
+
+/// How often a run connects anew after its source failed for a passing reason without any progress in between.
+const SOURCE_ATTEMPTS_MAX: u32 = 4;
+/// Wait before the second attempt; doubles.
+const SOURCE_BACKOFF: Duration = Duration::from_millis(500);
+/// How many intents of others a run finishes before it calls itself superseded.
+const RECOVERIES_MAX: u32 = 4;
+
+/// How one pass over a source's session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PassEnd {
+    /// Everything up to the ceiling is applied.
+    Done,
+    /// The session is spent, the work is not: connect again.
+    Reconnect,
+    /// The time is spent, or the process is stopping.
+    OutOfTime,
+    /// Another run is ahead.
+    Superseded,
+}
+
+struct Run<'a, B, W> {
+    engine: &'a Engine<B, W>,
+    cx: &'a Context,
+    settings: &'a TableSettings,
+    store: Store<'a, B>,
+    at: Versioned,
+    /// Whether `at` holds something that is not written yet.
+    dirty: bool,
+    /// Lanes that this run has been through already.
+    nulls_done: bool,
+    nulls_at: Option<Position>,
+    lookback_done: bool,
+    report: RunReport,
+    /// Extraction and application of the last chunk.
+    last_chunk: Duration,
+}
+
+/// Runs the table and reports.
+pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    source: &S,
+    settings: &TableSettings,
+) -> RunReport {
+    let begun = Instant::now();
+    let mut run = Run {
+        engine,
+        cx,
+        settings,
+        store: Store::new(&engine.bucket, &settings.id),
+        at: Versioned { state: TableState::new(), generation: None },
+        dirty: false,
+        nulls_done: false,
+        nulls_at: None,
+        lookback_done: false,
+        report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
+        last_chunk: Duration::ZERO,
+    };
+    let result = run.go(source).await;
+    let mut report = run.report;
+    report.durations_ms.total = millis(begun.elapsed());
+    match result {
+        Ok(outcome) => report.outcome = outcome,
+        Err(RunError::Superseded) => report.outcome = Outcome::Superseded,
+        Err(error) if error.is_budget() => {
+            report.outcome = Outcome::Partial;
+            report.note("the time budget is spent; the next run goes on".into());
+        }
+        Err(error) => {
+            report.outcome = Outcome::Failed;
+            report.error = Some(Failure { message: error.one_line(), class: error.class().into() });
+        }
+    }
+    report
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
+    async fn go<S: Source>(&mut self, source: &S) -> Result<Outcome, RunError> {
+        let begun = Instant::now();
+        self.at = self.store.read(self.cx).await?;
+        self.report.durations_ms.state += millis(begun.elapsed());
+        self.report.watermark_before.clone_from(&self.at.state.watermark);
+        self.report.watermark_after.clone_from(&self.at.state.watermark);
+        self.recover().await?;
+        let mut failures = 0;
+        loop {
+            let chunks = self.report.chunks;
+            match self.pass(source).await {
+                Ok(PassEnd::Done) if self.report.chunks + self.report.recovered > 0 => return Ok(Outcome::Synced),
+                Ok(PassEnd::Done) => return Ok(Outcome::UpToDate),
+                Ok(PassEnd::Reconnect) => failures = 0,
+                Ok(PassEnd::OutOfTime) => return Ok(Outcome::Partial),
+                Ok(PassEnd::Superseded) => return Ok(Outcome::Superseded),
+                Err(RunError::Source(error)) if error.class() == Class::Transient => {
+                    failures = if self.report.chunks > chunks { 1 } else { failures + 1 };
+                    let error = RunError::Source(error);
+                    if failures >= SOURCE_ATTEMPTS_MAX || self.cx.check().is_err() {
+                        return Err(error);
+                    }
+                    tracing::warn!(error = error.one_line(), attempt = failures, "the source failed, connecting again");
+                    self.cx.sleep(SOURCE_BACKOFF * 2u32.pow(failures)).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Finishes the intent that the state holds, whoever wrote it.
+    async fn recover(&mut self) -> Result<(), RunError> {
+        for _ in 0..RECOVERIES_MAX {
+            let Some(intent) = self.at.state.intent.clone() else { return Ok(()) };
+            tracing::info!(intent = %intent.id, rows = intent.rows, "an intent is pending: finishing it");
+            let begun = Instant::now();
+            let finished = finish::finish(self.engine, self.cx, &intent, Progress::found(intent.rows)).await?;
+            self.report.durations_ms.apply += millis(begun.elapsed());
+            let event = match &finished {
+                Finished::Applied(_) => Event::Commit { id: intent.id.clone(), next: None },
+                Finished::Unappliable => Event::Drop(intent.id.clone()),
+            };
+            if self.write(event).await? {
+                match finished {
+                    Finished::Applied(jobs) => self.committed(&intent, jobs, true),
+                    Finished::Unappliable => {
+                        let note =
+                            format!("intent {} had lost its parts and was dropped: its rows are read again", intent.id);
+                        tracing::warn!(intent = %intent.id, "parts and staging table are gone: dropping the intent");
+                        self.report.note(note);
+                    }
+                }
+            }
+            // also if somebody else was faster: what it left is nobody's
+            finish::clean(self.engine, self.cx, &intent).await;
+        }
+        if self.at.state.intent.is_some() { Err(RunError::Superseded) } else { Ok(()) }
+    }
+
+    /// One connection's worth of work.
+    async fn pass<S: Source>(&mut self, source: &S) -> Result<PassEnd, RunError> {
+        let begun = Instant::now();
+        let mut session = source.connect(self.cx).await?;
+        let state = &self.at.state;
+        let prepared =
+            prepare::prepare(self.engine, self.cx, self.settings, &mut session, state, &mut self.report).await?;
+        self.report.durations_ms.plan += millis(begun.elapsed());
+        let end = if self.settings.mode == Mode::Replace {
+            let piece = Piece { lane: Lane::Whole, lower: None, ceiling: None, reread: None };
+            self.drive(&mut session, &prepared, piece).await?
+        } else {
+            self.lanes(&mut session, &prepared).await?
+        };
+        if end == PassEnd::Done {
+            session.close().await;
+            if self.dirty {
+                self.flush().await?;
+            }
+        }
+        Ok(end)
+    }
+
+    async fn lanes<S: Session>(&mut self, session: &mut S, prepared: &Prepared) -> Result<PassEnd, RunError> {
+        self.remember(prepared)?;
+        while let Some(reread) = self.at.state.rereads.first().cloned() {
+            let ceiling = Some(crate::model::Bound { value: reread.to.clone(), inclusive: true });
+            let piece = Piece { lane: Lane::Reread, lower: reread.at.clone(), ceiling, reread: Some(reread) };
+            let end = self.drive(session, prepared, piece).await?;
+            if end != PassEnd::Done {
+                return Ok(end);
+            }
+            self.at.state = transition::apply(&self.at.state, Event::RereadDone)?;
+            self.dirty = true;
+        }
+        if self.settings.null_cursor == NullCursor::Include
+            && self.report.null_cursor_rows.is_some()
+            && !self.nulls_done
+        {
+            let piece = Piece { lane: Lane::Nulls, lower: self.nulls_at.clone(), ceiling: None, reread: None };
+            let end = self.drive(session, prepared, piece).await?;
+            if end != PassEnd::Done {
+                return Ok(end);
+            }
+            self.nulls_done = true;
+        }
+        match prepared.ceiling.as_ref().and_then(|found| found.bound.clone()) {
+            None => Ok(PassEnd::Done),
+            Some(bound) => {
+                let lower = self.at.state.watermark.clone();
+                let piece = Piece { lane: Lane::Live, lower, ceiling: Some(bound), reread: None };
+                self.drive(session, prepared, piece).await
+            }
+        }
+    }
+
+    /// Takes what the look at the source left to remember into the state; it is written with the next write.
+    fn remember(&mut self, prepared: &Prepared) -> Result<(), RunError> {
+        let Some(found) = &prepared.ceiling else { return Ok(()) };
+        let mut rereads = found.rereads.clone();
+        rereads.extend(self.lookback(prepared));
+        let event = Event::Remember { note: found.note.clone(), holds: found.holds.clone(), rereads };
+        let next = transition::apply(&self.at.state, event)?;
+        self.dirty |= next != self.at.state;
+        self.at.state = next;
+        Ok(())
+    }
+
+    /// The interval below the watermark that each run reads again.
+    fn lookback(&mut self, prepared: &Prepared) -> Option<Reread> {
+        let plan = &prepared.plan;
+        let room = self.at.state.rereads.len() < TableState::REREADS_MAX;
+        if self.settings.lookback.is_zero() || self.lookback_done || !room {
+            return None;
+        }
+        self.lookback_done = true;
+        let kind = plan.columns.get(plan.cursor?)?.cursor?;
+        let to = self.at.state.watermark.as_ref()?.cursor.clone()?;
+        let from = ceiling::cursor_before(kind, &to, self.settings.lookback)?;
+        Some(Reread { from: Some(from), to, at: None })
+    }
+
+    /// Reads and applies one lane, chunk by chunk.
+    async fn drive<S: Session>(
+        &mut self,
+        session: &mut S,
+        prepared: &Prepared,
+        mut piece: Piece,
+    ) -> Result<PassEnd, RunError> {
+        if self.cx.is_stopping() {
+            return Ok(PassEnd::OutOfTime);
+        }
+        let (engine, cx, settings) = (self.engine, self.cx, self.settings);
+        let mut chunk = chunk::extract(engine, cx, settings, prepared, session, &piece).await?;
+        self.extracted(&chunk);
+        let Some(mut intent) = chunk.intent.take() else { return Ok(PassEnd::Done) };
+        if !self.write(Event::Begin(intent.clone())).await? {
+            chunk::discard(engine, cx, &intent.parts).await;
+            return Ok(PassEnd::Superseded);
+        }
+        loop {
+            let begun = Instant::now();
+            let more = chunk.end == ReadEnd::CutByRows && self.has_time();
+            piece.lower.clone_from(&intent.upper);
+            let apply = finish::finish(engine, cx, &intent, Progress::fresh(intent.rows));
+            let (applied, next) = if more {
+                let ahead = chunk::extract(engine, cx, settings, prepared, session, &piece);
+                let (applied, next) = tokio::join!(apply, ahead);
+                (applied, Some(next))
+            } else {
+                (apply.await, None)
+            };
+            self.last_chunk = begun.elapsed();
+            self.report.durations_ms.apply += millis(begun.elapsed());
+            let next = self.commit(&intent, applied, next).await?;
+            match next {
+                Next::Superseded => return Ok(PassEnd::Superseded),
+                Next::Chunk(following, follower) => (chunk, intent) = (following, follower),
+                Next::Nothing if more => return Ok(PassEnd::Done),
+                Next::Nothing => {
+                    return Ok(match chunk.end {
+                        ReadEnd::Exhausted => PassEnd::Done,
+                        ReadEnd::CutByRows => PassEnd::OutOfTime,
+                        ReadEnd::CutByBytes if self.has_time() => PassEnd::Reconnect,
+                        ReadEnd::CutByBytes => PassEnd::OutOfTime,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Commits `intent`, and with it the intent of the chunk that was read meanwhile.
+    async fn commit(
+        &mut self,
+        intent: &Intent,
+        applied: Result<Finished, RunError>,
+        next: Option<Result<Chunk, RunError>>,
+    ) -> Result<Next, RunError> {
+        let (next, failed) = match next {
+            None => (None, None),
+            Some(Ok(chunk)) => (Some(chunk), None),
+            Some(Err(error)) => (None, Some(error)),
+        };
+        let following = next.as_ref().and_then(|chunk| chunk.intent.clone());
+        let abandoned: Vec<String> = following.as_ref().map(|intent| intent.parts.clone()).unwrap_or_default();
+        let event = match &applied {
+            Ok(Finished::Applied(_)) => Event::Commit { id: intent.id.clone(), next: following.clone() },
+            // the parts that we have just written are gone: somebody finished the chunk and cleaned up, or they were
+            // deleted by hand. Then what was read after it has no place either.
+            Ok(Finished::Unappliable) => Event::Drop(intent.id.clone()),
+            Err(_) => {
+                chunk::discard(self.engine, self.cx, &abandoned).await;
+                return applied.map(|_| Next::Nothing);
+            }
+        };
+        let written = self.write(event).await?;
+        finish::clean(self.engine, self.cx, intent).await;
+        let jobs = match applied {
+            Ok(Finished::Applied(jobs)) if written => jobs,
+            _ => {
+                chunk::discard(self.engine, self.cx, &abandoned).await;
+                return Ok(Next::Superseded);
+            }
+        };
+        self.committed(intent, jobs, false);
+        match (next, following, failed) {
+            (_, _, Some(error)) => Err(error),
+            (Some(chunk), Some(intent), None) => {
+                self.extracted(&chunk);
+                Ok(Next::Chunk(chunk, intent))
+            }
+            _ => Ok(Next::Nothing),
+        }
+    }
+
+    /// Applies `event` and writes the state; `false` if somebody else wrote first, whose state is then ours.
+    async fn write(&mut self, event: Event) -> Result<bool, RunError> {
+        self.at.state = {
+            let mut next = transition::apply(&self.at.state, event)?;
+            next.written_at = self.engine.ambient.now().to_string();
+            next
+        };
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> Result<bool, RunError> {
+        let begun = Instant::now();
+        let written = self.store.write(self.cx, &self.at, self.at.state.clone()).await;
+        self.report.durations_ms.state += millis(begun.elapsed());
+        let (now, done) = match written? {
+            Write::Done(now) => (now, true),
+            Write::Lost(now) => (now, false),
+        };
+        if !done {
+            tracing::info!("another run changed the state first");
+        }
+        self.at = now;
+        self.dirty = false;
+        self.report.watermark_after.clone_from(&self.at.state.watermark);
+        Ok(done)
+    }
+
+    fn has_time(&self) -> bool {
+        !self.cx.is_stopping() && self.cx.remaining() > self.last_chunk + self.last_chunk / 5
+    }
+
+    fn extracted(&mut self, chunk: &Chunk) {
+        self.report.durations_ms.extract += millis(chunk.took);
+        self.last_chunk = self.last_chunk.max(chunk.took);
+        for finding in &chunk.findings {
+            tracing::warn!(
+                column = finding.column,
+                unrepresentable = finding.unrepresentable,
+                replaced = finding.replaced,
+                first_key = ?finding.first_key,
+                "values that did not arrive as they were"
+            );
+        }
+        self.report.add_findings(chunk.findings.clone());
+    }
+
+    fn committed(&mut self, intent: &Intent, jobs: Vec<crate::report::JobReport>, recovered: bool) {
+        tracing::info!(intent = %intent.id, rows = intent.rows, "chunk committed");
+        self.report.rows += intent.rows;
+        self.report.bytes += intent.bytes;
+        self.report.parts += intent.parts.len() as u64;
+        self.report.chunks += 1;
+        self.report.recovered += u64::from(recovered);
+        self.report.add_jobs(jobs);
+        if intent.lane == Lane::Nulls && !recovered {
+            self.nulls_at.clone_from(&intent.upper);
+        }
+    }
+}
+
+/// What comes after a commit.
+enum Next {
+    Nothing,
+    Chunk(Chunk, Box<Intent>),
+    Superseded,
+}

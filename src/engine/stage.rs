@@ -1,0 +1,262 @@
+//! From blocks of NDJSON to parts on the bucket: compressing on a thread of its own, uploading beside it.
+//!
+//! Memory: [`BLOCKS_QUEUED`] blocks, the part that fills, one waiting and [`UPLOADS_MAX`] on their way.
+//! The last block counts only after [`StageSink::finish`]: a read that fails leaves no half part behind it.
+
+use std::io::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::RunError;
+use crate::bucket::{Bucket, BucketError, ContentType, Precondition, Put};
+use crate::model::Limits;
+use crate::net::Context;
+use crate::source::{BLOCK_BYTES, Block, BlockSink, SinkClosed};
+
+/// Blocks between the reader and the compressing thread.
+const BLOCKS_QUEUED: usize = 4;
+/// Parts on their way at once.
+const UPLOADS_MAX: usize = 2;
+/// How often a part is sent; it is conditional, so that again is without harm.
+const UPLOAD_ATTEMPTS_MAX: u32 = 6;
+/// Wait before the second attempt; doubles.
+const UPLOAD_BACKOFF: Duration = Duration::from_millis(250);
+
+enum Piece {
+    Block(Block),
+    End,
+}
+
+struct Part {
+    bytes: Bytes,
+}
+
+/// The reader's end.
+#[derive(Debug)]
+pub(super) struct StageSink {
+    pieces: mpsc::Sender<Piece>,
+    used: mpsc::Receiver<Block>,
+    cut_at: Option<Instant>,
+    cx: Context,
+}
+
+/// The bucket's end.
+#[derive(Debug)]
+pub(super) struct Stage {
+    parts: mpsc::Receiver<Part>,
+    compressing: tokio::task::JoinHandle<Result<(), std::io::Error>>,
+    gzip: bool,
+}
+
+/// Opens a stage. Reads into the sink that last beyond `cut_at` are asked to end; `None` lets them go on.
+pub(super) fn open(cx: &Context, limits: Limits, cut_at: Option<Instant>) -> (StageSink, Stage) {
+    let (pieces, pieces_in) = mpsc::channel(BLOCKS_QUEUED);
+    let (used_out, used) = mpsc::channel(BLOCKS_QUEUED + 2);
+    let (parts_out, parts) = mpsc::channel(1);
+    // owned by the returned stage; ends by itself as soon as either end is dropped
+    let compressing = tokio::task::spawn_blocking(move || compress(pieces_in, &used_out, &parts_out, limits));
+    let sink = StageSink { pieces, used, cut_at, cx: cx.clone() };
+    (sink, Stage { parts, compressing, gzip: limits.gzip_level.get() > 0 })
+}
+
+impl BlockSink for StageSink {
+    async fn send(&mut self, block: Block) -> Result<Block, SinkClosed> {
+        let sent = self.pieces.send(Piece::Block(block)).await;
+        sent.map_err(|_closed| SinkClosed)?;
+        Ok(self.used.try_recv().unwrap_or_else(|_none_yet| empty_block()))
+    }
+
+    fn enough(&self) -> bool {
+        self.cut_at.is_some_and(|at| Instant::now() >= at || self.cx.is_stopping())
+    }
+}
+
+fn empty_block() -> Block {
+    Block { bytes: Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 4), rows: 0 }
+}
+
+impl StageSink {
+    /// All rows were handed on: what is compressed so far is the last part.
+    pub(super) async fn finish(self) -> Result<(), SinkClosed> {
+        self.pieces.send(Piece::End).await.map_err(|_closed| SinkClosed)
+    }
+}
+
+fn compress(
+    mut pieces: mpsc::Receiver<Piece>,
+    used: &mpsc::Sender<Block>,
+    parts: &mpsc::Sender<Part>,
+    limits: Limits,
+) -> Result<(), std::io::Error> {
+    let part_max = limits.part_bytes.get() as usize;
+    let mut part = Filling::new(limits);
+    while let Some(piece) = pieces.blocking_recv() {
+        let mut block = match piece {
+            Piece::Block(block) => block,
+            Piece::End => {
+                if let Some(bytes) = part.take()? {
+                    // nobody takes it: the uploads have failed and say so themselves
+                    parts.blocking_send(Part { bytes }).unwrap_or_default();
+                }
+                return Ok(());
+            }
+        };
+        // the block may not shrink at all, so the part is cut before it could grow too large
+        if part.len() + block.bytes.len() > part_max
+            && let Some(bytes) = part.take()?
+            && parts.blocking_send(Part { bytes }).is_err()
+        {
+            return Ok(());
+        }
+        part.write(&block.bytes)?;
+        block.bytes.clear();
+        block.rows = 0;
+        if block.bytes.capacity() <= 2 * BLOCK_BYTES {
+            // a full queue of used blocks only means that this one is freed
+            used.try_send(block).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+/// The part that fills.
+struct Filling {
+    limits: Limits,
+    encoder: Encoder,
+    empty: bool,
+}
+
+enum Encoder {
+    Gzip(Box<GzEncoder<Vec<u8>>>),
+    Plain(Vec<u8>),
+}
+
+impl Encoder {
+    fn new(limits: Limits) -> Self {
+        let buffer = Vec::with_capacity(limits.part_bytes.get() as usize);
+        match limits.gzip_level.get() {
+            0 => Self::Plain(buffer),
+            level => Self::Gzip(Box::new(GzEncoder::new(buffer, Compression::new(level)))),
+        }
+    }
+}
+
+impl Filling {
+    fn new(limits: Limits) -> Self {
+        Self { limits, encoder: Encoder::new(limits), empty: true }
+    }
+
+    fn len(&self) -> usize {
+        match &self.encoder {
+            Encoder::Gzip(gzip) => gzip.get_ref().len(),
+            Encoder::Plain(bytes) => bytes.len(),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), std::io::Error> {
+        self.empty = self.empty && bytes.is_empty();
+        match &mut self.encoder {
+            Encoder::Gzip(gzip) => gzip.write_all(bytes),
+            Encoder::Plain(buffer) => buffer.write_all(bytes),
+        }
+    }
+
+    /// The part's bytes, and a new part begins; `None` if nothing was written.
+    fn take(&mut self) -> Result<Option<Bytes>, std::io::Error> {
+        if self.empty {
+            return Ok(None);
+        }
+        self.empty = true;
+        let bytes = match std::mem::replace(&mut self.encoder, Encoder::new(self.limits)) {
+            Encoder::Gzip(gzip) => gzip.finish()?,
+            Encoder::Plain(bytes) => bytes,
+        };
+        Ok(Some(Bytes::from(bytes)))
+    }
+}
+
+impl Stage {
+    /// Uploads the parts below `prefix` as they come, and gives their names in order.
+    pub(super) async fn upload<B: Bucket>(
+        mut self,
+        cx: &Context,
+        bucket: &B,
+        prefix: &str,
+    ) -> (Vec<String>, Result<(), RunError>) {
+        let mut names = Vec::new();
+        let result = self.upload_all(cx, bucket, prefix, &mut names).await;
+        // the compressing thread ends when nobody takes its parts any more
+        drop(self.parts);
+        let compressed = match self.compressing.await {
+            Ok(done) => done.map_err(|error| RunError::Compress(error.to_string())),
+            Err(error) => Err(RunError::Compress(error.to_string())),
+        };
+        (names, result.and(compressed))
+    }
+
+    async fn upload_all<B: Bucket>(
+        &mut self,
+        cx: &Context,
+        bucket: &B,
+        prefix: &str,
+        names: &mut Vec<String>,
+    ) -> Result<(), RunError> {
+        let (suffix, content) =
+            if self.gzip { ("ndjson.gz", ContentType::Gzip) } else { ("ndjson", ContentType::Ndjson) };
+        let mut uploads = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                part = self.parts.recv(), if uploads.len() < UPLOADS_MAX => match part {
+                    Some(part) => {
+                        let name = format!("{prefix}part-{:05}.{suffix}", names.len());
+                        names.push(name.clone());
+                        uploads.push(upload_part(cx, bucket, name, part.bytes, content));
+                    }
+                    None => break,
+                },
+                Some(done) = uploads.next() => done?,
+            }
+        }
+        while let Some(done) = uploads.next().await {
+            done?;
+        }
+        Ok(())
+    }
+}
+
+async fn upload_part<B: Bucket>(
+    cx: &Context,
+    bucket: &B,
+    name: String,
+    bytes: Bytes,
+    content: ContentType,
+) -> Result<(), RunError> {
+    let mut backoff = UPLOAD_BACKOFF;
+    let mut maybe_there = false;
+    for attempt in 1.. {
+        match bucket.put(cx, &name, bytes.clone(), content, Precondition::Absent).await {
+            Ok(Put::Stored(_)) => return Ok(()),
+            // the name holds a fresh id: only an earlier attempt of ours can have written it
+            Ok(Put::Mismatch) if maybe_there => return Ok(()),
+            Ok(Put::Mismatch) => return Err(RunError::PartTaken(bucket.address(&name))),
+            Err(error @ BucketError::Unsettled { .. }) if attempt < UPLOAD_ATTEMPTS_MAX => {
+                tracing::debug!(part = name, attempt, %error, "part not answered, sending it again");
+                maybe_there = true;
+            }
+            Err(error @ BucketError::Unavailable { .. }) if attempt < UPLOAD_ATTEMPTS_MAX => {
+                tracing::debug!(part = name, attempt, %error, "part refused for now, sending it again");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        cx.sleep(backoff.mul_f64(0.5 + fastrand::f64())).await?;
+        backoff *= 2;
+    }
+    Ok(())
+}

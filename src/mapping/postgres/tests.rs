@@ -1,0 +1,1 @@
+//! Each row of the table of types.

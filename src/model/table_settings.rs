@@ -1,0 +1,75 @@
+//! What the configuration says of one table, with every default filled in.
+
+use std::time::Duration;
+
+use super::{BqTable, Limits, Mode, SourceTable, TableId, TimeUnit};
+
+/// One table's settings: all that a run needs besides the connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSettings {
+    /// Its name in the configuration.
+    pub id: TableId,
+    /// The table at the source.
+    pub table: SourceTable,
+    /// The table in BigQuery.
+    pub target: BqTable,
+    /// BigQuery location of target, staging tables and jobs.
+    pub location: String,
+    /// Project that the jobs run in.
+    pub job_project: String,
+    /// What is done with the rows.
+    pub mode: Mode,
+    /// The cursor's column at the source; `None` only in `replace`.
+    pub cursor: Option<String>,
+    /// The key's columns at the source; `None` takes the primary key.
+    pub key: Option<Vec<String>>,
+    /// Partitions of a target that Highwater creates.
+    pub partitioning: Option<WantedPartitioning>,
+    /// Clustering of a target that Highwater creates: columns at the source, at most 4.
+    pub cluster_by: Vec<String>,
+    /// Limits of chunks and parts.
+    pub limits: Limits,
+    /// How far behind the clock it is safe to read where other sessions cannot be seen.
+    pub lag: Duration,
+    /// How long an open transaction may hold the ceiling back.
+    pub max_hold: Duration,
+    /// How far below the watermark each run reads again (`merge`); zero for not at all.
+    pub lookback: Duration,
+    /// What is done with rows whose cursor is NULL.
+    pub null_cursor: NullCursor,
+    /// IANA name of the zone in which cursors without a zone are written.
+    pub cursor_timezone: String,
+}
+
+/// What is done with rows whose cursor is NULL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NullCursor {
+    /// They are counted and reported.
+    #[default]
+    Report,
+    /// They are synced on each run (`merge`).
+    Include,
+}
+
+/// Partitions as configured; columns by their names at the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedPartitioning {
+    /// By a date or time column.
+    Time {
+        /// The column at the source.
+        column: String,
+        /// The partition's length.
+        unit: TimeUnit,
+    },
+    /// By an integer column, `start` inclusive, `end` exclusive.
+    Range {
+        /// The column at the source.
+        column: String,
+        /// First value of the first partition.
+        start: i64,
+        /// First value beyond the last partition.
+        end: i64,
+        /// Width of a partition, at least 1.
+        interval: i64,
+    },
+}

@@ -1,0 +1,229 @@
+//! The HTTP door: listens, bounds, routes, answers. Nothing is contacted before the first request.
+//!
+//! A run belongs to the server, not to its connection: a caller that gives up does not break the run off, and
+//! its redelivery finds the work done or under way.
+
+mod answer;
+mod envelope;
+mod route;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use self::answer::{Answer, RETRY_AFTER_SECONDS};
+use self::route::{NoRoute, Route};
+use crate::app::App;
+use crate::log;
+use crate::model::TableId;
+use crate::net::Context;
+
+/// The most bytes of a request's body. A Pub/Sub message that names a table has some hundred.
+const BODY_BYTES_MAX: usize = 64 << 10;
+/// The most time for a request's headers, and again for its body.
+const RECEIVE_MAX: Duration = Duration::from_secs(10);
+/// The most connections at once; beyond it they wait in the listen queue.
+const CONNECTIONS_MAX: usize = 1024;
+/// From SIGTERM to the end of the process: Cloud Run kills after 10 s.
+const GRACE: Duration = Duration::from_secs(8);
+/// Kept of [`GRACE`] for the answers to be written after the runs were cut off.
+const GRACE_FOR_ANSWERS: Duration = Duration::from_secs(1);
+/// Wait after an `accept` that failed (too many open files …).
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+struct Server {
+    app: Arc<App>,
+    runs: Mutex<JoinSet<()>>,
+    slots: Arc<Semaphore>,
+    /// Asks runs to end after what they are doing.
+    stop: CancellationToken,
+    /// Cuts them off.
+    cancel: CancellationToken,
+}
+
+/// Serves until `stop` fires, then ends within [`GRACE`].
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn serve(app: Arc<App>, address: SocketAddr, stop: CancellationToken) -> std::io::Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    tracing::info!(address = %listener.local_addr()?, tables = app.tables().count(), "listening");
+    let slots = Arc::new(Semaphore::new(app.config().server.max_concurrent_runs as usize));
+    let server =
+        Arc::new(Server { app, runs: Mutex::default(), slots, stop: stop.clone(), cancel: CancellationToken::new() });
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        let permit = room.clone().acquire_owned();
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            Ok(permit) = permit => tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted.map(|(stream, _peer)| (stream, permit)),
+            },
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                let server = server.clone();
+                connections.spawn(async move {
+                    server.connection(stream).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    server.drain(connections).await;
+    Ok(())
+}
+
+impl Server {
+    /// Lets runs end after their step, then cuts them off; the connections get their answers.
+    async fn drain(&self, mut connections: JoinSet<()>) {
+        tracing::info!("stopping: runs end after the step that they are in");
+        let mut runs = std::mem::take(&mut *self.runs.lock().await);
+        let begun = Instant::now();
+        let ended = tokio::time::timeout(GRACE.saturating_sub(GRACE_FOR_ANSWERS), async {
+            while runs.join_next().await.is_some() {}
+        });
+        if ended.await.is_err() {
+            tracing::warn!(runs = runs.len(), "cut off; the next run goes on from the state");
+        }
+        self.cancel.cancel();
+        let answered = tokio::time::timeout(GRACE.saturating_sub(begun.elapsed()), async {
+            while runs.join_next().await.is_some() {}
+            while connections.join_next().await.is_some() {}
+        });
+        // what is still open after the grace is closed with the process
+        answered.await.unwrap_or_default();
+        tracing::info!(ms = begun.elapsed().as_millis(), "stopped");
+    }
+
+    async fn connection(self: &Arc<Self>, stream: TcpStream) {
+        let server = self.clone();
+        let service = hyper::service::service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(RECEIVE_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let answer = match route::route(request.method().as_str(), request.uri().path()) {
+            Ok(Route::Health) => Answer { status: 200, retry: false, body: "{\"status\":\"ok\"}".to_owned() },
+            Ok(Route::Sync(id)) => {
+                let trace = self.trace(request.headers());
+                match receive(request).await {
+                    Ok(_unused) => self.run(id, trace).await,
+                    Err(answer) => answer,
+                }
+            }
+            Ok(Route::PubSub) => {
+                let trace = self.trace(request.headers());
+                match receive(request).await.map(|body| envelope::table_of(&body)) {
+                    Ok(Ok(id)) => self.run(id, trace).await,
+                    Ok(Err(bad)) => Answer::fault(400, &bad.to_string()),
+                    Err(answer) => answer,
+                }
+            }
+            Err(error @ NoRoute::Path) => Answer::fault(404, &error.to_string()),
+            Err(error @ NoRoute::Method(_)) => Answer::fault(405, &error.to_string()),
+            Err(error @ (NoRoute::Name(_) | NoRoute::Encoding)) => Answer::fault(400, &error.to_string()),
+        };
+        respond(answer)
+    }
+
+    fn trace(&self, headers: &HeaderMap) -> Option<String> {
+        let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        log::trace_of(&self.app.config().project, text("traceparent"), text("x-cloud-trace-context"))
+    }
+
+    /// Starts the run as a task of the server's and waits for its report.
+    async fn run(self: &Arc<Self>, id: TableId, trace: Option<String>) -> Answer {
+        if let Err(unknown) = self.app.table(&id) {
+            return Answer::fault(404, &unknown.to_string());
+        }
+        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+            return Answer::fault(429, "as many runs as `server.max_concurrent_runs` allows are under way; try again");
+        };
+        if self.stop.is_cancelled() {
+            return Answer::fault(503, "the process is stopping; try again");
+        }
+        let budget = self.app.config().server.run_budget;
+        let cx = Context::new(Instant::now() + budget, self.cancel.clone()).with_stop(self.stop.clone());
+        let span = tracing::info_span!("run", source = %id.source, table = %id.table, trace);
+        let (done, report) = oneshot::channel();
+        let app = self.app.clone();
+        let run = async move {
+            let report = app.sync(&cx, &id).await;
+            drop(slot);
+            // nobody may be waiting any more
+            done.send(report).unwrap_or_default();
+        };
+        {
+            let mut runs = self.runs.lock().await;
+            while runs.try_join_next().is_some() {}
+            runs.spawn(run.instrument(span));
+        }
+        match report.await {
+            Ok(Ok(report)) => Answer::of_run(&report),
+            Ok(Err(unknown)) => Answer::fault(404, &unknown.to_string()),
+            Err(_gone) => Answer::fault(503, "the run was cut off; try again"),
+        }
+    }
+}
+
+async fn receive(request: Request<Incoming>) -> Result<Bytes, Answer> {
+    let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
+    match tokio::time::timeout(RECEIVE_MAX, body.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Answer::fault(413, "the body has more than 65536 bytes; name one table per message"))
+        }
+        Ok(Err(_broken)) => Err(Answer::fault(400, "the body could not be read")),
+        Err(_elapsed) => Err(Answer::fault(408, "the body did not come within 10 s")),
+    }
+}
+
+fn respond(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    if answer.retry {
+        headers.insert(header::RETRY_AFTER, http::HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
+    response
+}

@@ -1,0 +1,73 @@
+//! From what happened to a status and a body. Pure.
+
+use serde::Serialize;
+
+use crate::report::{FailureClass, Outcome, RunReport};
+
+/// Seconds after which a caller should try again.
+pub const RETRY_AFTER_SECONDS: u32 = 30;
+
+/// An answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Whether to say when to try again.
+    pub retry: bool,
+    /// The JSON body.
+    pub body: String,
+}
+
+#[derive(Serialize)]
+struct Fault<'a> {
+    error: &'a str,
+}
+
+impl Answer {
+    /// An error with one line for a person.
+    pub fn fault(status: u16, message: &str) -> Self {
+        let retry = matches!(status, 429 | 503);
+        let body = serde_json::to_string(&Fault { error: message }).unwrap_or_default();
+        Self { status, retry, body }
+    }
+
+    /// The answer to a run: 200 unless it failed; 503 where trying again can help, 500 where it cannot.
+    pub fn of_run(report: &RunReport) -> Self {
+        let status = match (report.outcome, report.error.as_ref().map(|error| error.class)) {
+            (Outcome::Synced | Outcome::UpToDate | Outcome::Partial | Outcome::Superseded, _) => 200,
+            (Outcome::Failed, Some(FailureClass::Transient)) => 503,
+            (Outcome::Failed, Some(FailureClass::Permanent | FailureClass::Usage) | None) => 500,
+        };
+        let body = serde_json::to_string(report).unwrap_or_default();
+        Self { status, retry: status == 503, body }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Mode, TableId};
+    use crate::report::Failure;
+
+    #[test]
+    fn each_outcome_has_its_status() {
+        let id = TableId {
+            source: "a".parse().unwrap_or_else(|_| unreachable!("a name")),
+            table: "b".parse().unwrap_or_else(|_| unreachable!("a name")),
+        };
+        let answer = |outcome, class: Option<FailureClass>| {
+            let mut report = RunReport::new(&id, "p.d.t".into(), Mode::Merge);
+            report.outcome = outcome;
+            report.error = class.map(|class| Failure { message: "m".into(), class });
+            let answer = Answer::of_run(&report);
+            (answer.status, answer.retry)
+        };
+        for fine in [Outcome::Synced, Outcome::UpToDate, Outcome::Partial, Outcome::Superseded] {
+            assert_eq!(answer(fine, None), (200, false));
+        }
+        assert_eq!(answer(Outcome::Failed, Some(FailureClass::Transient)), (503, true));
+        assert_eq!(answer(Outcome::Failed, Some(FailureClass::Permanent)), (500, false));
+        assert_eq!(answer(Outcome::Failed, Some(FailureClass::Usage)), (500, false));
+        assert_eq!(Answer::fault(404, "no \"x\"").body, r#"{"error":"no \"x\""}"#);
+    }
+}

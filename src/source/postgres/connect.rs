@@ -1,0 +1,227 @@
+//! Connecting: the address, TLS, and the settings that a session is pinned to.
+//!
+//! The pinning comes after the login, as `SET`, because that is what no default of server, database or role can
+//! override. `lc_monetary` is deliberately not pinned: it defines what the stored units of a `money` are worth.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::{APPLICATION_NAME, error};
+use crate::net::Context;
+use crate::source::{CONNECT_MAX, SourceError};
+
+const WHAT: &str = "connecting";
+
+/// Where the server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Over TCP.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A Unix socket: its directory, or the socket itself (`/cloudsql/p:r:i/.s.PGSQL.5432`).
+    Socket(PathBuf),
+}
+
+/// How much TLS protects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// None.
+    Disable,
+    /// Against listeners; the server's certificate is not looked at.
+    Require,
+    /// The server's certificate must come from the CA.
+    VerifyCa,
+    /// … and be made out to the host.
+    VerifyFull,
+}
+
+/// TLS settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// How much it protects.
+    pub mode: TlsMode,
+    /// PEM file of CA certificates; without it the system's are trusted.
+    pub ca: Option<PathBuf>,
+    /// PEM file of the client's certificate.
+    pub cert: Option<PathBuf>,
+    /// PEM file of the client's key.
+    pub key: Option<PathBuf>,
+}
+
+/// How to connect to one database.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresConfig {
+    /// Where the server listens.
+    pub address: Address,
+    /// The user.
+    pub user: String,
+    /// The user's password, if it needs one.
+    pub password: Option<String>,
+    /// The database.
+    pub database: String,
+    /// TLS; not used on a Unix socket.
+    pub tls: Tls,
+}
+
+impl fmt::Debug for PostgresConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresConfig")
+            .field("address", &self.address)
+            .field("user", &self.user)
+            .field("password", &self.password.as_ref().map(|_secret| "…"))
+            .field("database", &self.database)
+            .field("tls", &self.tls)
+            .finish()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Socket(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Restores the timeout of catalog queries, as [`PIN`] sets it ([`crate::source::CATALOG_MAX`]).
+pub(super) const CATALOG_TIMEOUT: &str = "SET statement_timeout = '60s'";
+
+/// Pins the session, in one round trip. Each setting changes what values look like, which names mean what, or when
+/// the server gives up; the last statement is for those that not every version knows.
+const PIN: &str = "\
+    SET search_path = pg_catalog;
+    SET application_name = 'highwater';
+    SET client_encoding = 'UTF8';
+    SET TimeZone = 'UTC';
+    SET DateStyle = 'ISO, MDY';
+    SET IntervalStyle = 'iso_8601';
+    SET extra_float_digits = 3;
+    SET bytea_output = 'hex';
+    SET xmlbinary = 'base64';
+    SET array_nulls = on;
+    SET quote_all_identifiers = off;
+    SET standard_conforming_strings = on;
+    SET transform_null_equals = off;
+    SET row_security = off;
+    SET synchronize_seqscans = off;
+    SET gin_fuzzy_search_limit = 0;
+    SET default_transaction_read_only = on;
+    SET default_transaction_isolation = 'read committed';
+    SET default_transaction_deferrable = off;
+    SET lock_timeout = '10s';
+    SET statement_timeout = '60s';
+    SET idle_in_transaction_session_timeout = '30min';
+    SET client_min_messages = 'warning';
+    SET jit = off;
+    SET plan_cache_mode = 'auto';
+    SELECT set_config(pinned.name, pinned.value, false)
+      FROM (VALUES ('idle_session_timeout', '0'), ('transaction_timeout', '0'), ('stats_fetch_consistency', 'none'),
+                   ('client_connection_check_interval', '10s')) AS pinned (name, value)
+      JOIN pg_settings ON pg_settings.name = pinned.name
+     WHERE pinned.name <> 'client_connection_check_interval' OR version() LIKE '%linux%'";
+
+/// Connects and pins the session.
+pub(super) async fn connect(config: &PostgresConfig, cx: &Context) -> Result<PgConnection, SourceError> {
+    let address = config.address.to_string();
+    let options = options(config).await.map_err(|cause| SourceError::Tls { address: address.clone(), cause })?;
+    let open = async {
+        let mut connection = PgConnection::connect_with(&options).await?;
+        sqlx::raw_sql(PIN).execute(&mut connection).await?;
+        Ok(connection)
+    };
+    let opened = error::limit(cx, WHAT, CONNECT_MAX, open).await?;
+    opened.map_err(|cause| error::connect(&address, &config.user, cause))
+}
+
+/// The driver's options. Those that it takes from the environment (`PGHOST`, `PGPASSWORD` …) are all overridden,
+/// but for client certificates and `PGOPTIONS`, which it cannot unset.
+async fn options(config: &PostgresConfig) -> Result<PgConnectOptions, sqlx::Error> {
+    let options = PgConnectOptions::new_without_pgpass()
+        .username(&config.user)
+        .password(config.password.as_deref().unwrap_or_default())
+        .database(&config.database)
+        .application_name(APPLICATION_NAME)
+        .statement_cache_capacity(0)
+        .disable_statement_logging();
+    match &config.address {
+        Address::Tcp { host, port } => with_tls(options.host(host).port(*port), &config.tls).await,
+        Address::Socket(path) => {
+            let (directory, port) = socket_parts(path);
+            Ok(options.socket(directory).port(port).ssl_mode(PgSslMode::Disable))
+        }
+    }
+}
+
+async fn with_tls(options: PgConnectOptions, tls: &Tls) -> Result<PgConnectOptions, sqlx::Error> {
+    if tls.mode == TlsMode::Disable {
+        return Ok(options.ssl_mode(PgSslMode::Disable));
+    }
+    let mut options = options.ssl_mode(match tls.mode {
+        TlsMode::Disable => PgSslMode::Disable,
+        TlsMode::Require => PgSslMode::Require,
+        TlsMode::VerifyCa => PgSslMode::VerifyCa,
+        TlsMode::VerifyFull => PgSslMode::VerifyFull,
+    });
+    // read here, so that a missing file is told from a missing server
+    if let Some(path) = &tls.ca {
+        options = options.ssl_root_cert_from_pem(pem(path).await?);
+    }
+    if let Some(path) = &tls.cert {
+        options = options.ssl_client_cert_from_pem(pem(path).await?);
+    }
+    if let Some(path) = &tls.key {
+        options = options.ssl_client_key_from_pem(pem(path).await?);
+    }
+    Ok(options)
+}
+
+async fn pem(path: &Path) -> Result<Vec<u8>, sqlx::Error> {
+    let named = |cause: std::io::Error| std::io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
+    tokio::fs::read(path).await.map_err(|cause| sqlx::Error::Io(named(cause)))
+}
+
+/// Directory and port of a socket: `/run/postgresql`, or `/run/postgresql/.s.PGSQL.5433`.
+fn socket_parts(path: &Path) -> (&Path, u16) {
+    const PORT: u16 = 5432;
+    let port = path.file_name().and_then(|name| name.to_str()?.strip_prefix(".s.PGSQL.")?.parse().ok());
+    match (port, path.parent()) {
+        (Some(port), Some(directory)) => (directory, port),
+        (_, _) => (path, PORT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_not_printed() {
+        let config = PostgresConfig {
+            address: Address::Tcp { host: "db".to_owned(), port: 5432 },
+            user: "reader".to_owned(),
+            password: Some("hunter2".to_owned()),
+            database: "app".to_owned(),
+            tls: Tls { mode: TlsMode::Disable, ca: None, cert: None, key: None },
+        };
+        let printed = format!("{config:?}");
+        assert!(!printed.contains("hunter2") && printed.contains("reader"), "{printed}");
+    }
+
+    #[test]
+    fn sockets_by_directory_or_file() {
+        let parts = |path: &'static str| {
+            let (directory, port) = socket_parts(Path::new(path));
+            (directory.display().to_string(), port)
+        };
+        assert_eq!(parts("/run/postgresql"), ("/run/postgresql".to_owned(), 5432));
+        assert_eq!(parts("/cloudsql/p:r:i/.s.PGSQL.5433"), ("/cloudsql/p:r:i".to_owned(), 5433));
+    }
+}

@@ -1,0 +1,269 @@
+//! The SQL of reads: keyset, bounds and order, with every value bound. Pure.
+
+use super::DEFAULT_SCHEMA;
+use crate::encode::postgres::PgCodec;
+use crate::mapping::postgres::{Ident, Read, Wrap};
+use crate::mapping::{self, Column};
+use crate::model::SourceTable;
+use crate::source::{Nulls, ReadQuery, SourceError};
+
+/// A read as SQL.
+#[derive(Debug)]
+pub(super) struct Built {
+    /// The text; parameters are `$1` to `$n`, all of them text.
+    pub(super) sql: String,
+    /// The parameters.
+    pub(super) params: Vec<Param>,
+    /// How each selected column is read.
+    pub(super) codecs: Vec<PgCodec>,
+    /// The cursor's place in a row, if rows have one.
+    pub(super) cursor: Option<Slot>,
+    /// The key columns' places in a row; empty if rows have no order.
+    pub(super) key: Vec<Slot>,
+}
+
+/// A bound value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Param {
+    /// What it is: `watermark`, `ceiling` …
+    pub(super) what: &'static str,
+    /// The column that it belongs to.
+    pub(super) column: String,
+    /// Its text.
+    pub(super) value: String,
+}
+
+/// Where in a row a position's value is, and how its text is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// Index into the row.
+    pub(super) index: usize,
+    /// How it is read.
+    pub(super) codec: PgCodec,
+    /// Index into the query's columns.
+    pub(super) column: usize,
+}
+
+/// The greatest value of a column that is not NULL. Not `max()`, which not every ordered type has.
+pub(super) fn max_cursor(table: &SourceTable, column: &Column) -> Result<(String, Slot), SourceError> {
+    let read = read_of(column)?;
+    let name = field(column);
+    let (wrap, codec) = position_of(read);
+    let value = wrap.sql(&name);
+    let sql =
+        format!("SELECT {value} FROM {} AS t WHERE {name} IS NOT NULL ORDER BY {name} DESC LIMIT 1", table_name(table));
+    Ok((sql, Slot { index: 0, codec, column: 0 }))
+}
+
+/// How many rows have NULL in a column.
+pub(super) fn count_nulls(table: &SourceTable, column: &Column) -> String {
+    format!("SELECT count(*) FROM {} AS t WHERE {} IS NULL", table_name(table), field(column))
+}
+
+/// The SQL of `query`.
+pub(super) fn build(query: &ReadQuery<'_>) -> Result<Built, SourceError> {
+    let mut builder = Builder::new(query)?;
+    builder.slots()?;
+    builder.bounds()?;
+    builder.keyset()?;
+    Ok(builder.finish())
+}
+
+/// `"schema"."table"`.
+fn table_name(table: &SourceTable) -> String {
+    let schema = table.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
+    format!("{}.{}", Ident(schema), Ident(&table.name))
+}
+
+/// The column of the table's row. Never the bare name: in ORDER BY that would be the selected expression.
+fn field(column: &Column) -> String {
+    format!("t.{}", Ident(&column.name))
+}
+
+/// The PostgreSQL reading of a column of ours.
+fn read_of(column: &Column) -> Result<&Read, SourceError> {
+    match &column.read {
+        mapping::Read::Postgres(read) => Ok(read),
+        mapping::Read::MySql(_) => Err(super::error::bad_value(column)),
+    }
+}
+
+/// What is selected for a position's value, and how it is read.
+fn position_of(read: &Read) -> (&Wrap, PgCodec) {
+    match &read.position {
+        Some(wrap) => (wrap, PgCodec::Text),
+        None => (&read.select, read.codec),
+    }
+}
+
+struct Builder<'a> {
+    query: &'a ReadQuery<'a>,
+    reads: Vec<&'a Read>,
+    selected: Vec<String>,
+    conditions: Vec<String>,
+    params: Vec<Param>,
+    /// The cursor, unless it plays no part.
+    cursor: Option<usize>,
+    /// What rows are ordered by: the cursor, and the key without it.
+    order: Vec<usize>,
+    cursor_slot: Option<Slot>,
+    key_slots: Vec<Slot>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(query: &'a ReadQuery<'a>) -> Result<Self, SourceError> {
+        let reads = query.columns.iter().map(read_of).collect::<Result<Vec<_>, _>>()?;
+        let selected = query.columns.iter().zip(&reads).map(|(column, read)| read.select.sql(&field(column)));
+        let cursor = match query.range.nulls {
+            Nulls::Skip => query.cursor,
+            Nulls::Only | Nulls::Any => None,
+        };
+        let order = if query.key.is_empty() {
+            Vec::new()
+        } else {
+            let rest = query.key.iter().copied().filter(|index| Some(*index) != cursor);
+            cursor.into_iter().chain(rest).collect()
+        };
+        Ok(Self {
+            query,
+            selected: selected.collect(),
+            reads,
+            conditions: Vec::new(),
+            params: Vec::new(),
+            cursor,
+            order,
+            cursor_slot: None,
+            key_slots: Vec::new(),
+        })
+    }
+
+    /// Finds the places of the position's values, selecting those besides that are not read from their column's own.
+    fn slots(&mut self) -> Result<(), SourceError> {
+        if self.query.key.is_empty() {
+            return Ok(());
+        }
+        self.cursor_slot = self.cursor.map(|index| self.slot(index));
+        self.key_slots = self.query.key.iter().map(|index| self.slot(*index)).collect();
+        Ok(())
+    }
+
+    fn slot(&mut self, column: usize) -> Slot {
+        let (wrap, codec) = position_of(self.reads[column]);
+        if self.reads[column].position.is_none() {
+            return Slot { index: column, codec, column };
+        }
+        self.selected.push(wrap.sql(&field(&self.query.columns[column])));
+        Slot { index: self.selected.len() - 1, codec, column }
+    }
+
+    /// Adds a parameter and gives its SQL: a text, cast to the column's type.
+    fn bind(&mut self, what: &'static str, column: usize, value: &str) -> String {
+        let name = self.query.columns[column].name.clone();
+        self.params.push(Param { what, column: name, value: value.to_owned() });
+        format!("${}::text::{}", self.params.len(), self.reads[column].cast)
+    }
+
+    /// `left op right`, by the operator of the column's own type: an extension's operators are in no search path,
+    /// and `citext > citext` would silently be that of `text`.
+    fn compare(&self, column: usize, operator: &str, right: &str) -> String {
+        let left = field(&self.query.columns[column]);
+        let schema = self.reads[column].operators.as_deref().unwrap_or("pg_catalog");
+        format!("{left} OPERATOR({}.{operator}) {right}", Ident(schema))
+    }
+
+    fn bounds(&mut self) -> Result<(), SourceError> {
+        let range = self.query.range;
+        if range.nulls == Nulls::Only
+            && let Some(cursor) = self.query.cursor
+        {
+            self.conditions.push(format!("{} IS NULL", field(&self.query.columns[cursor])));
+        }
+        let Some(cursor) = self.cursor else { return Ok(()) };
+        if let Some(from) = range.from {
+            let value = self.bind("lower bound", cursor, from);
+            self.conditions.push(self.compare(cursor, ">=", &value));
+        }
+        if let Some(ceiling) = range.ceiling {
+            let value = self.bind("ceiling", cursor, &ceiling.value);
+            self.conditions.push(self.compare(cursor, if ceiling.inclusive { "<=" } else { "<" }, &value));
+        }
+        if range.from.is_none() && range.ceiling.is_none() && range.after.is_none() {
+            self.conditions.push(format!("{} IS NOT NULL", field(&self.query.columns[cursor])));
+        }
+        Ok(())
+    }
+
+    /// Strictly after the position: a comparison of rows, which an index on the columns or the first of them serves.
+    fn keyset(&mut self) -> Result<(), SourceError> {
+        let Some(after) = self.query.range.after else { return Ok(()) };
+        let no_fit = |column: usize| SourceError::BadPosition {
+            what: "watermark",
+            column: self.query.columns.get(column).map(|column| column.name.clone()).unwrap_or_default(),
+            value: format!("{:?}, {:?}", after.cursor, after.key),
+        };
+        if after.key.len() != self.query.key.len() || self.order.is_empty() {
+            return Err(no_fit(self.query.key.first().copied().unwrap_or_default()));
+        }
+        let mut values = Vec::with_capacity(self.order.len());
+        for column in self.order.clone() {
+            let value = if Some(column) == self.cursor {
+                after.cursor.as_deref()
+            } else {
+                let place = self.query.key.iter().position(|key| *key == column);
+                place.and_then(|place| after.key.get(place)).map(String::as_str)
+            };
+            let value = value.ok_or_else(|| no_fit(column))?;
+            values.push((column, self.bind("watermark", column, value)));
+        }
+        let condition = self.after(&values);
+        self.conditions.push(condition);
+        Ok(())
+    }
+
+    fn after(&self, values: &[(usize, String)]) -> String {
+        if let [(column, value)] = values {
+            return self.compare(*column, ">", value);
+        }
+        if values.iter().all(|(column, _)| self.reads[*column].operators.is_none()) {
+            let left: Vec<String> = values.iter().map(|(column, _)| field(&self.query.columns[*column])).collect();
+            let right: Vec<&str> = values.iter().map(|(_, value)| value.as_str()).collect();
+            return format!("({}) > ({})", left.join(", "), right.join(", "));
+        }
+        // one operator compares whole rows, and these types' operators have different names
+        let mut condition = String::new();
+        for (column, value) in values.iter().rev() {
+            let greater = self.compare(*column, ">", value);
+            condition = if condition.is_empty() {
+                greater
+            } else {
+                format!("({greater} OR ({} AND {condition}))", self.compare(*column, "=", value))
+            };
+        }
+        match values.first() {
+            // implied, and what an index can serve
+            Some((column, value)) => format!("{} AND {condition}", self.compare(*column, ">=", value)),
+            None => condition,
+        }
+    }
+
+    fn finish(self) -> Built {
+        let mut sql = format!("SELECT {} FROM {} AS t", self.selected.join(", "), table_name(self.query.table));
+        if !self.conditions.is_empty() {
+            sql.push_str(" WHERE ");
+            sql.push_str(&self.conditions.join(" AND "));
+        }
+        if !self.order.is_empty() {
+            let order: Vec<String> = self.order.iter().map(|index| field(&self.query.columns[*index])).collect();
+            sql.push_str(" ORDER BY ");
+            sql.push_str(&order.join(", "));
+        }
+        if let Some(rows) = self.query.rows_max {
+            sql.push_str(&format!(" LIMIT {}", rows.min(i64::MAX.unsigned_abs())));
+        }
+        let codecs = self.reads.iter().map(|read| read.codec).collect();
+        Built { sql, params: self.params, codecs, cursor: self.cursor_slot, key: self.key_slots }
+    }
+}
+
+#[cfg(test)]
+mod tests {}

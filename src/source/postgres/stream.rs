@@ -1,0 +1,179 @@
+//! The hot path: rows from the server to NDJSON blocks. Nothing is allocated per row by us, and no clock is read
+//! while rows keep coming.
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use super::query::{Built, Param, Slot};
+use super::{error, query, raw};
+use crate::audit::{Audit, Fidelity};
+use crate::encode::Malformed;
+use crate::encode::line::FieldNames;
+use crate::encode::postgres::PgCodec;
+use crate::mapping::Column;
+use crate::model::{Position, SourceTable};
+use crate::net::Context;
+use crate::source::{BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, STALL_MAX, SourceError};
+
+const WHAT: &str = "reading rows";
+/// Room for the row that carries a block beyond [`BLOCK_BYTES`].
+const BLOCK_SPARE: usize = 64 << 10;
+
+/// Streams the rows of `query` into `sink`.
+pub(super) async fn read<S: BlockSink>(
+    connection: &mut PgConnection,
+    cx: &Context,
+    query: &ReadQuery<'_>,
+    sink: &mut S,
+) -> Result<ReadDone, SourceError> {
+    let built = query::build(query)?;
+    let mut bound = sqlx::query(AssertSqlSafe(built.sql.clone())).persistent(false);
+    for param in &built.params {
+        bound = bound.bind(param.value.as_str());
+    }
+    let mut rows = bound.fetch(connection);
+    let mut lines = Lines::new(query, &built);
+    let mut block = Block { bytes: Vec::with_capacity(BLOCK_BYTES + BLOCK_SPARE), rows: 0 };
+    let mut sent_bytes = 0u64;
+    let mut sent_rows = 0u64;
+    let mut end = ReadEnd::Exhausted;
+    cx.check().map_err(|cause| SourceError::Interrupted { what: WHAT, cause })?;
+    loop {
+        // a row that is there costs no timer
+        let next = match rows.next().now_or_never() {
+            Some(next) => next,
+            None => error::limit(cx, WHAT, STALL_MAX, rows.next()).await?,
+        };
+        let Some(row) = next else { break };
+        let row = row.map_err(|cause| failed(query.table, &built.params, cause))?;
+        lines.write(&mut block.bytes, row)?;
+        block.rows += 1;
+        let bytes = sent_bytes + length(&block);
+        if query.bytes_max.is_some_and(|max| bytes >= max) && query.rows_max != Some(sent_rows + block.rows) {
+            end = ReadEnd::CutByBytes;
+            break;
+        }
+        if block.bytes.len() >= BLOCK_BYTES {
+            sent_bytes = bytes;
+            sent_rows += block.rows;
+            block = sink.send(block).await?;
+            block.bytes.clear();
+            block.rows = 0;
+            cx.check().map_err(|cause| SourceError::Interrupted { what: WHAT, cause })?;
+        }
+    }
+    sent_bytes += length(&block);
+    sent_rows += block.rows;
+    if block.rows > 0 {
+        sink.send(block).await?;
+    }
+    if end == ReadEnd::Exhausted && query.rows_max == Some(sent_rows) {
+        end = ReadEnd::CutByRows;
+    }
+    let last = lines.last_position()?;
+    Ok(ReadDone { rows: sent_rows, bytes: sent_bytes, last, end, audit: lines.audit })
+}
+
+fn length(block: &Block) -> u64 {
+    u64::try_from(block.bytes.len()).unwrap_or(u64::MAX)
+}
+
+/// A value that the column's type does not take names itself in the server's message.
+fn failed(table: &SourceTable, params: &[Param], cause: sqlx::Error) -> SourceError {
+    if let Some(refusal) = cause.as_database_error()
+        && error::is_bad_input(refusal)
+        && let Some(param) = params.iter().find(|param| refusal.message().contains(&format!("\"{}\"", param.value)))
+    {
+        return SourceError::BadPosition { what: param.what, column: param.column.clone(), value: param.value.clone() };
+    }
+    error::table_query(WHAT, table, cause)
+}
+
+/// Turns rows into lines and remembers the last one.
+struct Lines<'a> {
+    columns: &'a [Column],
+    built: &'a Built,
+    fields: Vec<Field>,
+    names: FieldNames,
+    audit: Audit,
+    last: Option<PgRow>,
+}
+
+/// What the loop over a row's columns needs of each.
+#[derive(Clone, Copy)]
+struct Field {
+    codec: PgCodec,
+    /// NULL cannot be compared, so it cannot be in a position.
+    ordered: bool,
+}
+
+impl<'a> Lines<'a> {
+    fn new(query: &ReadQuery<'a>, built: &'a Built) -> Self {
+        let ordered = |index: usize| built.key.iter().chain(&built.cursor).any(|slot| slot.column == index);
+        let field = |(index, codec): (usize, &PgCodec)| Field { codec: *codec, ordered: ordered(index) };
+        Self {
+            columns: query.columns,
+            built,
+            fields: built.codecs.iter().enumerate().map(field).collect(),
+            names: FieldNames::new(query.names.iter().map(String::as_str)),
+            audit: Audit::new(query.columns.iter().map(|column| column.name.as_str())),
+            last: None,
+        }
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, row: PgRow) -> Result<(), SourceError> {
+        self.names.open(out);
+        for (index, field) in self.fields.iter().enumerate() {
+            let bad = |_malformed| error::bad_value(&self.columns[index]);
+            let Some(bytes) = raw(&row, index).map_err(bad)? else {
+                if field.ordered {
+                    return Err(null_in_key(&self.columns[index]));
+                }
+                continue;
+            };
+            let start = self.names.field(out, index);
+            let fidelity = field.codec.write(out, bytes).map_err(bad)?;
+            match fidelity {
+                Fidelity::Exact => out.push(b','),
+                Fidelity::Replaced => {
+                    out.push(b',');
+                    self.audit.record(index, fidelity, || key_texts(self.built, &row));
+                }
+                Fidelity::Unrepresentable => {
+                    out.truncate(start);
+                    self.audit.record(index, fidelity, || key_texts(self.built, &row));
+                }
+            }
+        }
+        self.names.close(out);
+        self.last = Some(row);
+        Ok(())
+    }
+
+    /// The last row's position.
+    fn last_position(&self) -> Result<Option<Position>, SourceError> {
+        let (Some(row), false) = (&self.last, self.built.key.is_empty()) else { return Ok(None) };
+        let text = |slot: &Slot| {
+            let column = &self.columns[slot.column];
+            slot_text(row, slot).map_err(|_malformed| error::bad_value(column))?.ok_or_else(|| null_in_key(column))
+        };
+        let cursor = self.built.cursor.as_ref().map(text).transpose()?;
+        let key = self.built.key.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(Position { cursor, key }))
+    }
+}
+
+fn slot_text(row: &PgRow, slot: &Slot) -> Result<Option<String>, Malformed> {
+    raw(row, slot.index)?.map(|bytes| slot.codec.position_text(bytes)).transpose()
+}
+
+/// The key of a row for a report; what cannot be told is left empty.
+fn key_texts(built: &Built, row: &PgRow) -> Vec<String> {
+    built.key.iter().map(|slot| slot_text(row, slot).ok().flatten().unwrap_or_default()).collect()
+}
+
+/// Rows with NULL in the key would be passed over by every later read: better to stop.
+fn null_in_key(column: &Column) -> SourceError {
+    SourceError::BadPosition { what: "the key's value", column: column.name.clone(), value: "NULL".to_owned() }
+}

@@ -1,0 +1,169 @@
+//! Compare-and-swap of one table's state object.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::codec::{self, CodecError, STATE_BYTES_MAX};
+use crate::bucket::{Bucket, BucketError, ContentType, Generation, Precondition, Put};
+use crate::model::{Class, TableId, TableState};
+use crate::net::{Context, Interrupted};
+
+/// How often a write that had no effect is sent again.
+const WRITE_ATTEMPTS_MAX: u32 = 6;
+/// Wait before the second attempt; doubles. Cloud Storage takes one write per second per object name (quotas).
+const WRITE_BACKOFF: Duration = Duration::from_millis(300);
+
+/// A state and the version of the object that it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned {
+    /// The content; a fresh state if there is no object yet.
+    pub state: TableState,
+    /// The object's version; `None` if there is no object yet.
+    pub generation: Option<Generation>,
+}
+
+/// The outcome of a conditional write.
+#[derive(Debug)]
+pub enum Write {
+    /// It took effect.
+    Done(Versioned),
+    /// Somebody else wrote first; this is what is there now.
+    Lost(Versioned),
+}
+
+/// An error of the state.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The content.
+    #[error("the state object {address} cannot be read: {cause}")]
+    Codec {
+        /// Where it lies.
+        address: String,
+        /// What is wrong with it.
+        cause: CodecError,
+    },
+    /// The run's time is up.
+    #[error("writing the state: {0}")]
+    Interrupted(#[from] Interrupted),
+}
+
+impl StoreError {
+    /// What may be done about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Bucket(error) => error.class(),
+            Self::Codec { .. } => Class::Permanent,
+            Self::Interrupted(_) => Class::Transient,
+        }
+    }
+}
+
+/// The name of a table's state object. Bytes outside `[A-Za-z0-9_.-]` of the table's name are written `%XX`.
+pub fn object_name(id: &TableId) -> String {
+    let mut name = format!("state/{}/", id.source);
+    escape(&mut name, id.table.as_str());
+    name.push_str(".json");
+    name
+}
+
+/// Appends `text` with every byte outside `[A-Za-z0-9_.-]` as `%XX`, so that it is one segment of an object's name.
+pub(crate) fn escape(name: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-') {
+            name.push(char::from(byte));
+        } else {
+            // writing to a String cannot fail
+            write!(name, "%{byte:02X}").unwrap_or_default();
+        }
+    }
+}
+
+/// Reads and writes one table's state.
+#[derive(Debug)]
+pub struct Store<'a, B> {
+    bucket: &'a B,
+    name: String,
+}
+
+impl<'a, B: Bucket> Store<'a, B> {
+    /// The state of that table.
+    pub fn new(bucket: &'a B, id: &TableId) -> Self {
+        Self { bucket, name: object_name(id) }
+    }
+
+    /// The state as it is now.
+    ///
+    /// # Errors
+    /// The bucket cannot be read, or holds something that is no state.
+    pub async fn read(&self, cx: &Context) -> Result<Versioned, StoreError> {
+        match self.bucket.get(cx, &self.name, STATE_BYTES_MAX).await? {
+            None => Ok(Versioned { state: TableState::new(), generation: None }),
+            Some(object) => {
+                let state = codec::decode(&object.bytes).map_err(|cause| self.fault(cause))?;
+                Ok(Versioned { state, generation: Some(object.generation) })
+            }
+        }
+    }
+
+    /// Writes `state` if the object is still the one that `before` was read from. An answer that never came is
+    /// settled by reading: the object then holds our content, or it does not.
+    ///
+    /// # Errors
+    /// The bucket cannot be written or read; the write then may or may not have taken effect, and the next run
+    /// finds a state that is right in both cases.
+    pub async fn write(&self, cx: &Context, before: &Versioned, state: TableState) -> Result<Write, StoreError> {
+        let bytes = Bytes::from(codec::encode(&state).map_err(|cause| self.fault(cause))?);
+        let precondition = before.generation.map_or(Precondition::Absent, Precondition::Generation);
+        let mut backoff = WRITE_BACKOFF;
+        for attempt in 1.. {
+            match self.bucket.put(cx, &self.name, bytes.clone(), ContentType::Json, precondition).await {
+                Ok(Put::Stored(generation)) => {
+                    return Ok(Write::Done(Versioned { state, generation: Some(generation) }));
+                }
+                // of an attempt whose answer never came, the first may have taken effect: 412 then is our own doing
+                Ok(Put::Mismatch) => return self.settle(cx, state, &bytes).await,
+                Err(BucketError::Unsettled { .. }) if attempt < WRITE_ATTEMPTS_MAX => {
+                    match self.read_object(cx).await? {
+                        Some(object) if object.bytes == bytes => {
+                            return Ok(Write::Done(Versioned { state, generation: Some(object.generation) }));
+                        }
+                        Some(object) if Some(object.generation) == before.generation => {}
+                        None if before.generation.is_none() => {}
+                        _ => return self.settle(cx, state, &bytes).await,
+                    }
+                }
+                Err(BucketError::Unavailable { .. }) if attempt < WRITE_ATTEMPTS_MAX => {}
+                Err(error) => return Err(error.into()),
+            }
+            cx.sleep(backoff.mul_f64(0.5 + fastrand::f64())).await?;
+            backoff *= 2;
+        }
+        Err(StoreError::Interrupted(Interrupted::Budget))
+    }
+
+    async fn settle(&self, cx: &Context, state: TableState, bytes: &Bytes) -> Result<Write, StoreError> {
+        match self.read_object(cx).await? {
+            Some(object) if object.bytes == *bytes => {
+                Ok(Write::Done(Versioned { state, generation: Some(object.generation) }))
+            }
+            Some(object) => {
+                let found = codec::decode(&object.bytes).map_err(|cause| self.fault(cause))?;
+                Ok(Write::Lost(Versioned { state: found, generation: Some(object.generation) }))
+            }
+            None => Ok(Write::Lost(Versioned { state: TableState::new(), generation: None })),
+        }
+    }
+
+    async fn read_object(&self, cx: &Context) -> Result<Option<crate::bucket::Object>, StoreError> {
+        Ok(self.bucket.get(cx, &self.name, STATE_BYTES_MAX).await?)
+    }
+
+    fn fault(&self, cause: CodecError) -> StoreError {
+        StoreError::Codec { address: self.bucket.address(&self.name), cause }
+    }
+}

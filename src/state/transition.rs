@@ -1,0 +1,230 @@
+//! How a state may change: one pure function. Whatever is not here cannot happen to a state.
+
+use crate::model::{Hold, Intent, IntentId, Lane, Note, Position, Reread, TableState};
+
+/// A change of the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A chunk is staged completely: record its intent.
+    Begin(Box<Intent>),
+    /// The intent's rows are in the target: move its lane, and record the next chunk's intent, if one is staged.
+    Commit {
+        /// The intent that was applied.
+        id: IntentId,
+        /// The next chunk's.
+        next: Option<Box<Intent>>,
+    },
+    /// The intent can never be applied (its parts and its staging table are gone): forget it.
+    Drop(IntentId),
+    /// The interval that was read again is done.
+    RereadDone,
+    /// What a look at the source left to remember.
+    Remember {
+        /// The note.
+        note: Option<Note>,
+        /// Transactions gone past and still open.
+        holds: Vec<Hold>,
+        /// Intervals to be read again, in addition.
+        rereads: Vec<Reread>,
+    },
+    /// An operator's command: the watermark goes to this position, all that was remembered is forgotten.
+    Reset {
+        /// Where to; `None` reads everything again.
+        to: Option<Position>,
+        /// Whether a pending intent may be dropped.
+        drop_intent: bool,
+    },
+}
+
+/// A change that the protocol forbids.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Illegal {
+    /// An intent is pending.
+    #[error("intent {0} is pending: run `highwater sync` to finish it, or reset with --drop-intent")]
+    Pending(IntentId),
+    /// The intent is not the one that is pending.
+    #[error("intent {0} is not pending")]
+    NotPending(IntentId),
+    /// The intent does not begin where its lane is.
+    #[error("intent {0} does not begin at its lane's position")]
+    Misplaced(IntentId),
+    /// There is no interval to be read again.
+    #[error("no interval is being read again")]
+    NoReread,
+}
+
+/// The state after the event.
+///
+/// # Errors
+/// An event that the protocol forbids in this state; nothing is changed.
+pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
+    let mut next = state.clone();
+    match event {
+        Event::Begin(intent) => begin(&mut next, intent)?,
+        Event::Commit { id, next: following } => {
+            let intent = take(&mut next, &id)?;
+            advance(&mut next, &intent)?;
+            if let Some(following) = following {
+                begin(&mut next, following)?;
+            }
+        }
+        Event::Drop(id) => drop(take(&mut next, &id)?),
+        Event::RereadDone => {
+            refuse_pending(&next)?;
+            if next.rereads.is_empty() {
+                return Err(Illegal::NoReread);
+            }
+            next.rereads.remove(0);
+        }
+        Event::Remember { note, holds, rereads } => {
+            refuse_pending(&next)?;
+            next.note = note;
+            next.holds = holds;
+            next.rereads.extend(rereads);
+        }
+        Event::Reset { to, drop_intent } => {
+            if !drop_intent {
+                refuse_pending(&next)?;
+            }
+            next = TableState { watermark: to, rows_total: state.rows_total, ..TableState::new() };
+        }
+    }
+    Ok(next)
+}
+
+fn refuse_pending(state: &TableState) -> Result<(), Illegal> {
+    match &state.intent {
+        Some(intent) => Err(Illegal::Pending(intent.id.clone())),
+        None => Ok(()),
+    }
+}
+
+fn begin(state: &mut TableState, intent: Box<Intent>) -> Result<(), Illegal> {
+    refuse_pending(state)?;
+    let here = match intent.lane {
+        Lane::Live => intent.lower == state.watermark && intent.upper.is_some(),
+        Lane::Reread => state.rereads.first().is_some_and(|reread| intent.lower == reread.at) && intent.upper.is_some(),
+        Lane::Nulls | Lane::Whole => true,
+    };
+    if !here {
+        return Err(Illegal::Misplaced(intent.id));
+    }
+    state.intent = Some(*intent);
+    Ok(())
+}
+
+fn take(state: &mut TableState, id: &IntentId) -> Result<Intent, Illegal> {
+    match state.intent.take() {
+        Some(intent) if intent.id == *id => Ok(intent),
+        _ => Err(Illegal::NotPending(id.clone())),
+    }
+}
+
+fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
+    state.rows_total = state.rows_total.saturating_add(intent.rows);
+    match intent.lane {
+        Lane::Live => state.watermark.clone_from(&intent.upper),
+        Lane::Reread => {
+            let reread = state.rereads.first_mut().ok_or(Illegal::NoReread)?;
+            reread.at.clone_from(&intent.upper);
+        }
+        Lane::Nulls | Lane::Whole => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+    use crate::model::{BqTable, Mode, Schema};
+
+    fn at(cursor: &str) -> Option<Position> {
+        Some(Position { cursor: Some(cursor.into()), key: vec!["1".into()] })
+    }
+
+    fn intent(number: u128, lane: Lane, lower: Option<Position>, upper: Option<Position>) -> Box<Intent> {
+        let table = |name: &str| BqTable { project: "p".into(), dataset: "d".into(), table: name.into() };
+        Box::new(Intent {
+            id: IntentId::new(0, number),
+            parts: vec![],
+            rows: 5,
+            bytes: 50,
+            lane,
+            lower,
+            upper,
+            schema: Schema::default(),
+            key: vec!["id".into()],
+            key_enforced: true,
+            cursor: Some("c".into()),
+            target: table("t"),
+            staging: table("s"),
+            location: "EU".into(),
+            job_project: "p".into(),
+            mode: Mode::Merge,
+        })
+    }
+
+    fn id(number: u128) -> IntentId {
+        IntentId::new(0, number)
+    }
+
+    #[test]
+    fn the_watermark_moves_by_begin_and_commit_alone() {
+        let start = TableState::new();
+        let first = apply(&start, Event::Begin(intent(1, Lane::Live, None, at("a")))).unwrap();
+        assert_eq!(first.watermark, None);
+        let second = intent(2, Lane::Live, at("a"), at("b"));
+        let both = apply(&first, Event::Commit { id: id(1), next: Some(second) }).unwrap();
+        assert_eq!((both.watermark.clone(), both.rows_total), (at("a"), 5));
+        let done = apply(&both, Event::Commit { id: id(2), next: None }).unwrap();
+        assert_eq!((done.watermark, done.intent, done.rows_total), (at("b"), None, 10));
+    }
+
+    #[test]
+    fn what_the_protocol_forbids_is_refused() {
+        let idle = TableState { watermark: at("a"), ..TableState::new() };
+        let pending = apply(&idle, Event::Begin(intent(1, Lane::Live, at("a"), at("b")))).unwrap();
+        let table: Vec<(&TableState, Event, Illegal)> = vec![
+            (&idle, Event::Begin(intent(2, Lane::Live, None, at("b"))), Illegal::Misplaced(id(2))),
+            (&idle, Event::Begin(intent(2, Lane::Live, at("a"), None)), Illegal::Misplaced(id(2))),
+            (&idle, Event::Begin(intent(2, Lane::Reread, None, at("b"))), Illegal::Misplaced(id(2))),
+            (&idle, Event::Commit { id: id(1), next: None }, Illegal::NotPending(id(1))),
+            (&idle, Event::Drop(id(1)), Illegal::NotPending(id(1))),
+            (&idle, Event::RereadDone, Illegal::NoReread),
+            (&pending, Event::Begin(intent(2, Lane::Live, at("a"), at("c"))), Illegal::Pending(id(1))),
+            (&pending, Event::Commit { id: id(2), next: None }, Illegal::NotPending(id(2))),
+            (
+                &pending,
+                Event::Commit { id: id(1), next: Some(intent(2, Lane::Live, at("a"), at("c"))) },
+                Illegal::Misplaced(id(2)),
+            ),
+            (&pending, Event::Drop(id(2)), Illegal::NotPending(id(2))),
+            (&pending, Event::Remember { note: None, holds: vec![], rereads: vec![] }, Illegal::Pending(id(1))),
+            (&pending, Event::Reset { to: None, drop_intent: false }, Illegal::Pending(id(1))),
+        ];
+        for (state, event, illegal) in table {
+            assert_eq!(apply(state, event.clone()), Err(illegal), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn a_dropped_intent_leaves_the_watermark() {
+        let idle = TableState { watermark: at("a"), ..TableState::new() };
+        let pending = apply(&idle, Event::Begin(intent(1, Lane::Live, at("a"), at("b")))).unwrap();
+        assert_eq!(apply(&pending, Event::Drop(id(1))).unwrap(), idle);
+        let reset = apply(&pending, Event::Reset { to: at("0"), drop_intent: true }).unwrap();
+        assert_eq!((reset.watermark, reset.intent), (at("0"), None));
+    }
+
+    #[test]
+    fn rereads_move_their_own_position() {
+        let reread = Reread { from: None, to: "a".into(), at: None };
+        let idle = TableState { watermark: at("z"), ..TableState::new() };
+        let idle = apply(&idle, Event::Remember { note: None, holds: vec![], rereads: vec![reread] }).unwrap();
+        let pending = apply(&idle, Event::Begin(intent(1, Lane::Reread, None, at("5")))).unwrap();
+        let moved = apply(&pending, Event::Commit { id: id(1), next: None }).unwrap();
+        assert_eq!((moved.watermark.clone(), moved.rereads[0].at.clone()), (at("z"), at("5")));
+        assert_eq!(apply(&moved, Event::RereadDone).unwrap().rereads, vec![]);
+    }
+}
