@@ -225,7 +225,14 @@ fn median(mut times: Vec<Duration>) -> (Duration, Duration, Duration) {
 }
 
 /// Runs both sides alternately and prints a row for each; gives ours as a fraction of the client's speed.
-fn compare(name: &str, client: &str, rows: u64, runs: usize, client_run: impl Fn() -> Duration, our_run: impl Fn() -> RunReport) {
+fn compare(
+    name: &str,
+    client: &str,
+    rows: u64,
+    runs: usize,
+    client_run: impl Fn() -> Duration,
+    our_run: impl Fn() -> RunReport,
+) {
     let (mut theirs, mut times, mut bytes) = (Vec::new(), Vec::new(), 0);
     for _ in 0..runs {
         theirs.push(client_run());
@@ -263,7 +270,8 @@ fn main() {
 
     let mut fill = stack.psql();
     fill.args(["-c", "SET synchronous_commit = off"]);
-    for statement in POSTGRES_TABLE.replace("ROWS", &rows.to_string()).split(";\n").filter(|sql| !sql.trim().is_empty()) {
+    for statement in POSTGRES_TABLE.replace("ROWS", &rows.to_string()).split(";\n").filter(|sql| !sql.trim().is_empty())
+    {
         fill.args(["-c", statement]);
     }
     timed(fill, "filling PostgreSQL");
@@ -282,7 +290,9 @@ fn main() {
         copy.args(["-c", "COPY (SELECT * FROM wide ORDER BY updated_at, id) TO STDOUT (FORMAT binary)"]);
         timed(copy, "psql")
     };
-    compare("PostgreSQL", "psql COPY binary > /dev/null", rows, runs, copy, || ours(&runtime, &postgres, &settings_pg, rows));
+    compare("PostgreSQL", "psql COPY binary > /dev/null", rows, runs, copy, || {
+        ours(&runtime, &postgres, &settings_pg, rows)
+    });
 
     let mut create = stack.mariadb("mysql");
     create.args(["-e", "CREATE DATABASE bench"]);
@@ -305,5 +315,7 @@ fn main() {
         quick.args(["-e", "SELECT * FROM wide ORDER BY updated_at, id"]);
         timed(quick, "mariadb")
     };
-    compare("MariaDB", "mariadb --quick -B > /dev/null", rows / 2, runs, quick, || ours(&runtime, &mysql, &settings_my, rows / 2));
+    compare("MariaDB", "mariadb --quick -B > /dev/null", rows / 2, runs, quick, || {
+        ours(&runtime, &mysql, &settings_my, rows / 2)
+    });
 }

@@ -17,15 +17,12 @@ use std::time::Duration;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Executor as _};
 
-use super::{
-    BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, STALL_MAX, Session, Source, SourceError,
-};
+use super::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, STALL_MAX, Session, Source, SourceError};
 use crate::encode::mysql::MyCodec;
 use crate::mapping::mysql::{Dialect, QualifiedTable, Read};
 use crate::mapping::{self, Column};
 use crate::model::{Activity, SourceTable};
 use crate::net::Context;
-use query::Statement;
 
 /// The most time for a polite end.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
@@ -58,8 +55,6 @@ pub struct MySqlSession {
     dialect: Dialect,
     /// The database of tables that name none.
     database: String,
-    /// The replication heartbeat's limit by the server: a silent primary is noticed after it.
-    connection_id: u64,
 }
 
 impl MySqlSession {

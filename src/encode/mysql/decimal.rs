@@ -1,7 +1,7 @@
 //! DECIMAL values, which come as text, and whether BigQuery's two decimals hold them.
 
 use crate::audit::Fidelity;
-use crate::encode::{Malformed, json};
+use crate::encode::Malformed;
 
 /// What one of BigQuery's decimal types holds.
 #[derive(Debug)]

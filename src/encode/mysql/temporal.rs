@@ -46,7 +46,8 @@ impl Civil {
 
     /// Whether the calendar has the day, and BigQuery the year.
     fn exists(self) -> bool {
-        let leap = self.year % 4 == 0 && (self.year % 100 != 0 || self.year % 400 == 0);
+        let every = |years| self.year.is_multiple_of(years);
+        let leap = every(4) && (!every(100) || every(400));
         let days = match self.month {
             1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
             4 | 6 | 9 | 11 => 30,

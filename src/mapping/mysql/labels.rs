@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn labels_are_unescaped() {
-        let labels = Labels::parse(r"enum('a','it''s','back\\slash','new\nline','','x,y',''''',''')");
+        let labels = Labels::parse(r"enum('a','it''s','back\\slash','new\nline','','x,y',''''',''''')");
         assert_eq!(labels.labels, ["a", "it's", "back\\slash", "new\nline", "", "x,y", "'',''"]);
         assert_eq!(labels.number("a"), Some(1));
         assert_eq!(labels.number(""), Some(5));

@@ -157,13 +157,11 @@ pub(super) async fn connect(config: &MySqlConfig, cx: &Context) -> Result<MySqlS
     let opened = cx.limit(CONNECT_MAX, options.connect()).await.map_err(interrupted)?;
     let mut conn = opened.map_err(|cause| error::connecting(config, cause))?;
 
-    let version = Statement::plain("SELECT @@version, CAST(CONNECTION_ID() AS CHAR)");
+    let version = Statement::plain("SELECT @@version");
     let rows = stream::fetch(&mut conn, cx, CONNECT_MAX, WHAT, version).await?;
-    let cell = |index| rows.first().and_then(|row| stream::text(row, index)).unwrap_or_default();
-    let dialect = Dialect::from_version(&cell(0));
-    let connection_id = cell(1).parse().unwrap_or(0);
+    let dialect = Dialect::from_version(&rows.first().and_then(|row| stream::text(row, 0)).unwrap_or_default());
     pin(&mut conn, cx, dialect).await?;
-    Ok(MySqlSession { conn, dialect, database: config.database.clone(), connection_id })
+    Ok(MySqlSession { conn, dialect, database: config.database.clone() })
 }
 
 async fn pin(conn: &mut MySqlConnection, cx: &Context, dialect: Dialect) -> Result<(), SourceError> {

@@ -56,11 +56,8 @@ pub(super) fn connecting(config: &MySqlConfig, cause: sqlx::Error) -> SourceErro
 }
 
 fn speaks_of_tls(cause: &sqlx::Error) -> bool {
-    match cause {
-        sqlx::Error::Tls(_) => true,
-        sqlx::Error::Io(io) => io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()),
-        _ => false,
-    }
+    let of_rustls = |io: &std::io::Error| io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    matches!(cause, sqlx::Error::Tls(_)) || matches!(cause, sqlx::Error::Io(io) if of_rustls(io))
 }
 
 /// An error of a statement.

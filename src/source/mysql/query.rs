@@ -103,8 +103,11 @@ impl Conditions {
 
 /// The statement of a read.
 pub(super) fn rows(table: QualifiedTable<'_>, query: &ReadQuery<'_>) -> Result<Statement, SourceError> {
-    let select =
-        query.columns.iter().map(|column| Ok(read_of(column)?.expr.as_str())).collect::<Result<Vec<_>, SourceError>>()?;
+    let select = query
+        .columns
+        .iter()
+        .map(|column| Ok(read_of(column)?.expr.as_str()))
+        .collect::<Result<Vec<_>, SourceError>>()?;
     let order = order(query)?;
     let mut conditions = Conditions::default();
     null_condition(query, &mut conditions)?;
@@ -147,7 +150,9 @@ fn null_condition(query: &ReadQuery<'_>, conditions: &mut Conditions) -> Result<
     let column = Ordered::new(&query.columns[cursor])?.ident();
     let bounded = query.range.from.is_some() || query.range.ceiling.is_some() || query.range.after.is_some();
     match query.range.nulls {
-        Nulls::Skip if !bounded && query.columns[cursor].nullable => conditions.all.push(format!("{column} IS NOT NULL")),
+        Nulls::Skip if !bounded && query.columns[cursor].nullable => {
+            conditions.all.push(format!("{column} IS NOT NULL"))
+        }
         Nulls::Only => conditions.all.push(format!("{column} IS NULL")),
         Nulls::Skip | Nulls::Any => {}
     }

@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use futures_util::{Stream as _, StreamExt as _};
 use sqlx::mysql::{MySql, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::{AssertSqlSafe, Decode, Either, Executor as _, Row as _};
 
@@ -118,7 +118,7 @@ pub(super) async fn read<S: BlockSink>(
     let mut rows: Rows<'_> = conn.fetch_many(bound(statement));
     let mut block = Block { bytes: Vec::with_capacity(BLOCK_BYTES + (BLOCK_BYTES >> 2)), rows: 0 };
     let (mut rows_done, mut bytes_done) = (0_u64, 0_u64);
-    let mut end = None;
+    let (mut end, mut enough) = (None, false);
     while let Some(row) = next(&mut rows, cx, &table).await? {
         let before = block.bytes.len();
         encoder.write(&row, &mut block.bytes)?;
@@ -128,8 +128,11 @@ pub(super) async fn read<S: BlockSink>(
         if block.bytes.len() >= BLOCK_BYTES {
             cx.check().map_err(interrupted)?;
             block = cx.limit(cx.remaining(), sink.send(block)).await.map_err(interrupted)??;
+            block.bytes.clear();
+            block.rows = 0;
+            enough = sink.enough();
         }
-        if query.bytes_max.is_some_and(|max| bytes_done >= max) {
+        if enough || query.bytes_max.is_some_and(|max| bytes_done >= max) {
             end = Some(ReadEnd::CutByBytes);
             break;
         }
