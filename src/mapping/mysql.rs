@@ -1,5 +1,266 @@
-//! MySQL's and MariaDB's types: what each becomes, how it is selected, how its bytes are read. Pure.
+//! MySQL's and MariaDB's types: what each becomes, how it is selected, how its bytes are read, and how a position's
+//! text is compared with it. Pure.
+//!
+//! Decided by the catalog's type alone. The driver's idea of a type is not asked: it takes MariaDB's JSON and text
+//! with a binary collation for bytes, and a `tinyint(1)` that holds 2 for true.
+
+mod compare;
+mod labels;
+mod quote;
+mod temporal;
+
+pub use compare::{Compare, Param};
+pub use labels::Labels;
+pub use quote::{Ident, QualifiedTable};
+
+use super::{Column, CursorKind};
+use crate::encode::mysql::MyCodec;
+use crate::model::BqType;
 
 /// How a column is selected and read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Read {}
+pub struct Read {
+    /// The select list's expression: the quoted column, or its text form by the server.
+    pub expr: String,
+    /// The reader of its values.
+    pub codec: MyCodec,
+    /// How it is compared and ordered.
+    pub compare: Compare,
+    /// For geometries, the expression of the WKT that GEOGRAPHY takes (longitude first).
+    pub geography: Option<String>,
+}
+
+/// The two families of servers, where they differ in SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// MariaDB.
+    MariaDb,
+    /// MySQL and what is built from it.
+    MySql {
+        /// Its major version.
+        major: u16,
+    },
+}
+
+impl Dialect {
+    /// From `@@version` (`10.11.6-MariaDB`, `8.0.36-google`). MariaDB's says its name.
+    pub fn from_version(version: &str) -> Self {
+        if version.to_ascii_lowercase().contains("mariadb") {
+            return Self::MariaDb;
+        }
+        Self::MySql { major: version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(8) }
+    }
+}
+
+/// What `information_schema.columns` says of one column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CatalogColumn {
+    /// `COLUMN_NAME`.
+    pub name: String,
+    /// `DATA_TYPE`: `decimal`.
+    pub data_type: String,
+    /// `COLUMN_TYPE`: `decimal(18,4) unsigned`.
+    pub column_type: String,
+    /// `IS_NULLABLE`.
+    pub nullable: bool,
+    /// `NUMERIC_PRECISION`; for BIT its width.
+    pub precision: u32,
+    /// `NUMERIC_SCALE`.
+    pub scale: u32,
+    /// `DATETIME_PRECISION`.
+    pub digits: u8,
+    /// `COLUMN_COMMENT`, if not empty.
+    pub comment: Option<String>,
+    /// Whether a check promises `json_valid`, which is how MariaDB declares JSON.
+    pub checked_json: bool,
+}
+
+/// What a type becomes.
+struct Plan {
+    ty: BqType,
+    codec: MyCodec,
+    compare: Compare,
+    fallible: bool,
+    cursor: Option<CursorKind>,
+}
+
+impl Plan {
+    fn new(ty: BqType, codec: MyCodec, compare: Compare) -> Self {
+        Self { ty, codec, compare, fallible: false, cursor: None }
+    }
+
+    fn cursor(self, kind: CursorKind) -> Self {
+        Self { cursor: Some(kind), ..self }
+    }
+
+    fn fallible(self) -> Self {
+        Self { fallible: true, ..self }
+    }
+}
+
+/// The column that the catalog's facts make.
+pub fn column(facts: &CatalogColumn, dialect: Dialect) -> Column {
+    let name = Ident(&facts.name);
+    let data_type = facts.data_type.to_ascii_lowercase();
+    let (expr, geography, plan) = match native(&data_type, facts) {
+        Some(plan) => (name.to_string(), None, plan),
+        None => as_text(&data_type, name, dialect),
+    };
+    Column {
+        name: facts.name.clone(),
+        source_type: facts.column_type.clone(),
+        ty: plan.ty,
+        nullable: facts.nullable,
+        fallible: plan.fallible,
+        comment: facts.comment.clone(),
+        cursor: plan.cursor,
+        read: super::Read::MySql(Read { expr, codec: plan.codec, compare: plan.compare, geography }),
+    }
+}
+
+/// Types whose values are read from the protocol's own form.
+fn native(data_type: &str, facts: &CatalogColumn) -> Option<Plan> {
+    use BqType as Bq;
+    use MyCodec as My;
+    let column_type = facts.column_type.to_ascii_lowercase();
+    let unsigned = column_type.contains("unsigned");
+    let digits = facts.digits.min(6);
+    Some(match data_type {
+        "tinyint" if column_type == "tinyint(1)" => Plan::new(Bq::Bool, My::Bool, Compare::Signed).fallible(),
+        "bigint" if unsigned => {
+            Plan::new(Bq::Numeric, My::UnsignedNumeric, Compare::Unsigned).cursor(CursorKind::Number)
+        }
+        "tinyint" | "smallint" | "mediumint" | "int" | "integer" | "bigint" => {
+            let (codec, compare) =
+                if unsigned { (My::Unsigned, Compare::Unsigned) } else { (My::Signed, Compare::Signed) };
+            Plan::new(Bq::Int64, codec, compare).cursor(CursorKind::Number)
+        }
+        "decimal" | "numeric" => decimal(facts).cursor(CursorKind::Number),
+        "float" => Plan::new(Bq::Float64, My::Single, Compare::Single),
+        "double" | "real" => Plan::new(Bq::Float64, My::Double, Compare::Double),
+        "bit" => match facts.precision {
+            0 | 1 => Plan::new(Bq::Bool, My::BitBool, Compare::Unsigned),
+            2..64 => Plan::new(Bq::Int64, My::Bit, Compare::Unsigned),
+            _ => Plan::new(Bq::Numeric, My::BitNumeric, Compare::Unsigned),
+        },
+        "year" => Plan::new(Bq::Int64, My::Unsigned, Compare::Year),
+        "date" => Plan::new(Bq::Date, My::Date, Compare::Date).fallible().cursor(CursorKind::Date),
+        "datetime" => {
+            Plan::new(Bq::DateTime, My::DateTime, Compare::DateTime).fallible().cursor(CursorKind::Civil { digits })
+        }
+        "timestamp" => {
+            Plan::new(Bq::Timestamp, My::Timestamp, Compare::DateTime).fallible().cursor(CursorKind::Instant { digits })
+        }
+        "time" => Plan::new(Bq::Time, My::Time, Compare::Time).fallible(),
+        "longtext" if facts.checked_json => Plan::new(Bq::Json, My::UncheckedJson, Compare::Text).fallible(),
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => {
+            Plan::new(Bq::String, My::Text, Compare::Text)
+        }
+        "enum" | "set" => Plan::new(Bq::String, My::Text, Compare::Labels(Labels::parse(&facts.column_type))),
+        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+            Plan::new(Bq::Bytes, My::Bytes, Compare::Bytes)
+        }
+        "json" => {
+            let text = format!("CAST({} AS CHAR)", Ident(&facts.name));
+            Plan::new(Bq::Json, My::Json, Compare::Expression(text)).fallible()
+        }
+        _ => return None,
+    })
+}
+
+fn decimal(facts: &CatalogColumn) -> Plan {
+    let scale = facts.scale;
+    let compare = Compare::Decimal { scale };
+    match facts.precision.saturating_sub(scale) {
+        0..=29 if scale <= 9 => Plan::new(BqType::Numeric, MyCodec::Numeric, compare),
+        0..=38 if scale <= 38 => Plan::new(BqType::BigNumeric, MyCodec::BigNumeric, compare),
+        _ => Plan::new(BqType::String, MyCodec::DecimalText, compare),
+    }
+}
+
+/// Types that the server writes as text.
+fn as_text(data_type: &str, name: Ident<'_>, dialect: Dialect) -> (String, Option<String>, Plan) {
+    let mut geography = None;
+    let (expr, compare) = match data_type {
+        // ordered and compared as they are; text is taken in by their own rules
+        "uuid" | "inet4" | "inet6" => (format!("CAST({name} AS CHAR)"), Compare::Text),
+        "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring" | "multipolygon"
+        | "geometrycollection" | "geomcollection" => {
+            let wkt = format!("ST_AsText({name})");
+            geography = Some(match dialect {
+                Dialect::MySql { major: 8.. } => format!("ST_AsText({name}, 'axis-order=long-lat')"),
+                Dialect::MySql { .. } | Dialect::MariaDb => wkt.clone(),
+            });
+            (wkt.clone(), Compare::Expression(wkt))
+        }
+        "vector" => {
+            let text = match dialect {
+                Dialect::MySql { .. } => format!("VECTOR_TO_STRING({name})"),
+                Dialect::MariaDb => format!("VEC_ToText({name})"),
+            };
+            (text.clone(), Compare::Expression(text))
+        }
+        _ => {
+            let text = format!("CAST({name} AS CHAR)");
+            (text.clone(), Compare::Expression(text))
+        }
+    };
+    (expr, geography, Plan::new(BqType::String, MyCodec::Text, compare))
+}
+
+/// The column read as another BigQuery type, by a `types:` override; `None` if the cast could lose something in
+/// silence. Casts that can lose aloud make the column fallible.
+pub fn retarget(column: &Column, to: BqType) -> Option<Column> {
+    use BqType as Bq;
+    use MyCodec as My;
+    let super::Read::MySql(read) = &column.read else { return None };
+    if column.ty == to {
+        return Some(column.clone());
+    }
+    let mut read = read.clone();
+    let (codec, fallible) = match (read.codec, to) {
+        (My::Bool, Bq::Int64 | Bq::Numeric | Bq::BigNumeric) => (My::Signed, false),
+        (My::BitBool, Bq::Int64 | Bq::Numeric | Bq::BigNumeric) => (My::Bit, false),
+        (codec @ (My::Signed | My::Unsigned | My::Bit), Bq::Numeric | Bq::BigNumeric) => (codec, false),
+        (codec @ (My::UnsignedNumeric | My::BitNumeric), Bq::BigNumeric) => (codec, false),
+        (My::UnsignedNumeric, Bq::Int64) => (My::Unsigned, true),
+        (My::BitNumeric, Bq::Int64) => (My::Bit, true),
+        (My::Numeric, Bq::BigNumeric) => (My::BigNumeric, false),
+        (My::BigNumeric | My::DecimalText, Bq::Numeric) => (My::Numeric, true),
+        (My::DecimalText, Bq::BigNumeric) => (My::BigNumeric, true),
+        (My::Numeric | My::BigNumeric, Bq::String) => (My::DecimalText, false),
+        (My::Date | My::Timestamp, Bq::DateTime) => (My::DateTime, true),
+        (My::Date | My::DateTime, Bq::Timestamp) => (My::Timestamp, true),
+        (My::Json, Bq::String) => (My::Text, false),
+        (My::UncheckedJson, Bq::String) => (My::Text, false),
+        (My::Text, Bq::Json) => (My::UncheckedJson, true),
+        (My::Text, Bq::Geography) => {
+            read.expr = read.geography.clone()?;
+            (My::Text, false)
+        }
+        (My::Bit | My::BitBool | My::BitNumeric, Bq::String) => {
+            read.expr = format!("CAST({}+0 AS CHAR)", Ident(&column.name));
+            (My::Text, false)
+        }
+        (
+            My::Bool
+            | My::Signed
+            | My::Unsigned
+            | My::UnsignedNumeric
+            | My::Date
+            | My::DateTime
+            | My::Timestamp
+            | My::Time,
+            Bq::String,
+        ) => {
+            read.expr = format!("CAST({} AS CHAR)", Ident(&column.name));
+            (My::Text, false)
+        }
+        _ => return None,
+    };
+    read.codec = codec;
+    Some(Column { ty: to, fallible, read: super::Read::MySql(read), ..column.clone() })
+}
+
+#[cfg(test)]
+mod tests;

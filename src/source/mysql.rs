@@ -1,1 +1,137 @@
-//! MySQL 5.7 and later, MariaDB 10.5 and later.
+//! The MySQL and MariaDB source: one connection per session, read-only, values from the binary protocol.
+//!
+//! Works with MySQL 5.7 and later and MariaDB 10.5 and later. No pool, no statement cache: a session that was not read
+//! to its end is dropped, and the server ends with it.
+
+mod activity;
+mod catalog;
+mod connect;
+mod error;
+mod query;
+mod stream;
+
+pub use connect::{MySqlConfig, MySqlTls, TlsMode};
+
+use std::time::Duration;
+
+use sqlx::mysql::MySqlConnection;
+use sqlx::{Connection as _, Executor as _};
+
+use super::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, STALL_MAX, Session, Source, SourceError};
+use crate::encode::mysql::MyCodec;
+use crate::mapping::mysql::{Dialect, QualifiedTable, Read};
+use crate::mapping::{self, Column};
+use crate::model::{Activity, SourceTable};
+use crate::net::Context;
+
+/// The most time for a polite end.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// Connects to one MySQL or MariaDB database.
+#[derive(Clone, Debug)]
+pub struct MySqlSource {
+    config: MySqlConfig,
+}
+
+impl MySqlSource {
+    /// A source with this configuration; nothing is connected yet.
+    pub fn new(config: MySqlConfig) -> Self {
+        Self { config }
+    }
+}
+
+impl Source for MySqlSource {
+    type Session = MySqlSession;
+
+    async fn connect(&self, cx: &Context) -> Result<MySqlSession, SourceError> {
+        connect::connect(&self.config, cx).await
+    }
+}
+
+/// One pinned connection.
+#[derive(Debug)]
+pub struct MySqlSession {
+    conn: MySqlConnection,
+    dialect: Dialect,
+    /// The database of tables that name none.
+    database: String,
+}
+
+impl MySqlSession {
+    /// The table's full name.
+    fn qualified<'a>(&'a self, table: &'a SourceTable) -> QualifiedTable<'a> {
+        QualifiedTable { database: table.schema.as_deref().unwrap_or(&self.database), table: &table.name }
+    }
+}
+
+impl Session for MySqlSession {
+    async fn describe(&mut self, cx: &Context, table: &SourceTable) -> Result<Description, SourceError> {
+        catalog::describe(self, cx, table).await
+    }
+
+    async fn activity(&mut self, cx: &Context) -> Result<Activity, SourceError> {
+        activity::read(self, cx).await
+    }
+
+    async fn max_cursor(
+        &mut self,
+        cx: &Context,
+        table: &SourceTable,
+        column: &Column,
+    ) -> Result<Option<String>, SourceError> {
+        const WHAT: &str = "reading the greatest cursor";
+        let codec = read_of(column)?.codec;
+        let statement = query::max_cursor(self.qualified(table), column)?;
+        let rows = stream::fetch(&mut self.conn, cx, STALL_MAX, WHAT, statement).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        stream::raw(row, 0).map(|raw| position_text(column, codec, raw)).transpose()
+    }
+
+    async fn begin(&mut self, cx: &Context) -> Result<(), SourceError> {
+        const WHAT: &str = "opening the snapshot";
+        let sql = sqlx::raw_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
+        let answer = cx.limit(CATALOG_MAX, self.conn.execute(sql)).await;
+        error::answered(WHAT, answer).map(drop)
+    }
+
+    async fn count_nulls(&mut self, cx: &Context, table: &SourceTable, column: &Column) -> Result<u64, SourceError> {
+        const WHAT: &str = "counting the rows without a cursor";
+        let statement = query::count_nulls(self.qualified(table), column);
+        let rows = stream::fetch(&mut self.conn, cx, STALL_MAX, WHAT, statement).await?;
+        let count = rows.first().and_then(|row| stream::text(row, 0)).and_then(|count| count.parse().ok());
+        count.ok_or_else(|| bad_value(column))
+    }
+
+    async fn read<S: BlockSink>(
+        &mut self,
+        cx: &Context,
+        query: &ReadQuery<'_>,
+        sink: &mut S,
+    ) -> Result<ReadDone, SourceError> {
+        let statement = query::rows(self.qualified(query.table), query)?;
+        stream::read(&mut self.conn, cx, query, statement, sink).await
+    }
+
+    async fn close(self) {
+        // a connection that does not end politely is dropped, which ends it too
+        if let Ok(Err(error)) = tokio::time::timeout(CLOSE_MAX, self.conn.close()).await {
+            tracing::debug!(%error, "the source connection did not close cleanly");
+        }
+    }
+}
+
+/// The column's reading by `mapping::mysql`.
+fn read_of(column: &Column) -> Result<&Read, SourceError> {
+    match &column.read {
+        mapping::Read::MySql(read) => Ok(read),
+        mapping::Read::Postgres(_) => Err(bad_value(column)),
+    }
+}
+
+fn position_text(column: &Column, codec: MyCodec, raw: &[u8]) -> Result<String, SourceError> {
+    codec.position_text(raw).map_err(|_malformed| bad_value(column))
+}
+
+fn bad_value(column: &Column) -> SourceError {
+    SourceError::BadValue { column: column.name.clone(), source_type: column.source_type.clone() }
+}

@@ -1,0 +1,238 @@
+//! Runs statements: small ones whole, reads of rows as a stream of NDJSON blocks.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use sqlx::mysql::{MySql, MySqlConnection, MySqlQueryResult, MySqlRow};
+use sqlx::{AssertSqlSafe, Decode, Either, Executor as _, Row as _};
+
+use super::query::{Statement, ordering_cursor};
+use super::{bad_value, error, position_text, read_of};
+use crate::audit::{Audit, Fidelity};
+use crate::encode::line::FieldNames;
+use crate::encode::mysql::MyCodec;
+use crate::mapping::mysql::Param;
+use crate::model::Position;
+use crate::net::Context;
+use crate::source::{BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, STALL_MAX, SourceError};
+
+const READING: &str = "reading rows";
+
+/// A cell's bytes as they came; `None` for NULL. Not asked for NULL by the driver's own test, which takes zero dates
+/// for one.
+pub(super) fn raw(row: &MySqlRow, index: usize) -> Option<&[u8]> {
+    let value = row.try_get_raw(index).ok()?;
+    <&[u8] as Decode<'_, MySql>>::decode(value).ok()
+}
+
+/// A catalog's cell as text.
+pub(super) fn text(row: &MySqlRow, index: usize) -> Option<String> {
+    raw(row, index).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+type Query = sqlx::query::Query<'static, MySql, sqlx::mysql::MySqlArguments>;
+
+fn bound(statement: Statement) -> Query {
+    // `Statement` is built from names that quote themselves and from bound values
+    let query = sqlx::query(AssertSqlSafe(statement.sql)).persistent(false);
+    statement.params.into_iter().fold(query, |query, param| match param {
+        Param::Signed(value) => query.bind(value),
+        Param::Unsigned(value) => query.bind(value),
+        Param::Double(value) => query.bind(value),
+        Param::Text(value) => query.bind(value),
+        Param::Bytes(value) => query.bind(value),
+    })
+}
+
+/// Runs statements that give no rows.
+pub(super) async fn execute(
+    conn: &mut MySqlConnection,
+    cx: &Context,
+    limit: Duration,
+    what: &'static str,
+    sql: String,
+) -> Result<(), SourceError> {
+    let answer = cx.limit(limit, conn.execute(sqlx::raw_sql(AssertSqlSafe(sql)))).await;
+    error::answered(what, answer).map(drop)
+}
+
+/// All rows of a small result.
+pub(super) async fn fetch(
+    conn: &mut MySqlConnection,
+    cx: &Context,
+    limit: Duration,
+    what: &'static str,
+    statement: Statement,
+) -> Result<Vec<MySqlRow>, SourceError> {
+    error::answered(what, cx.limit(limit, conn.fetch_all(bound(statement))).await)
+}
+
+/// The same, with the driver's error for the caller to judge.
+pub(super) async fn try_fetch(
+    conn: &mut MySqlConnection,
+    cx: &Context,
+    limit: Duration,
+    what: &'static str,
+    statement: Statement,
+) -> Result<Result<Vec<MySqlRow>, sqlx::Error>, SourceError> {
+    let answer = cx.limit(limit, conn.fetch_all(bound(statement))).await;
+    answer.map_err(|cause| SourceError::Interrupted { what, cause })
+}
+
+type Rows<'a> = BoxStream<'a, Result<Either<MySqlQueryResult, MySqlRow>, sqlx::Error>>;
+
+/// The next row. A timer is armed only if the row is not there yet.
+async fn next(rows: &mut Rows<'_>, cx: &Context, table: &str) -> Result<Option<MySqlRow>, SourceError> {
+    loop {
+        let ready = poll_fn(|task| Poll::Ready(rows.as_mut().poll_next(task))).await;
+        let item = match ready {
+            Poll::Ready(item) => item,
+            Poll::Pending => cx
+                .limit(STALL_MAX, rows.next())
+                .await
+                .map_err(|cause| SourceError::Interrupted { what: READING, cause })?,
+        };
+        match item {
+            Some(Ok(Either::Right(row))) => return Ok(Some(row)),
+            Some(Ok(Either::Left(_end_of_result))) => {}
+            Some(Err(cause)) => return Err(error::reading(READING, table, cause)),
+            None => return Ok(None),
+        }
+    }
+}
+
+/// Streams the rows of `statement`, which was built from `query`, into `sink`.
+pub(super) async fn read<S: BlockSink>(
+    conn: &mut MySqlConnection,
+    cx: &Context,
+    query: &ReadQuery<'_>,
+    statement: Statement,
+    sink: &mut S,
+) -> Result<ReadDone, SourceError> {
+    let interrupted = |cause| SourceError::Interrupted { what: READING, cause };
+    let table = query.table.to_string();
+    let mut encoder = RowEncoder::new(query)?;
+    let mut rows: Rows<'_> = conn.fetch_many(bound(statement));
+    let mut block = Block { bytes: Vec::with_capacity(BLOCK_BYTES + (BLOCK_BYTES >> 2)), rows: 0 };
+    let (mut rows_done, mut bytes_done) = (0_u64, 0_u64);
+    let (mut end, mut enough) = (None, false);
+    while let Some(row) = next(&mut rows, cx, &table).await? {
+        let before = block.bytes.len();
+        encoder.write(&row, &mut block.bytes)?;
+        block.rows += 1;
+        rows_done += 1;
+        bytes_done += (block.bytes.len() - before) as u64;
+        if block.bytes.len() >= BLOCK_BYTES {
+            cx.check().map_err(interrupted)?;
+            block = cx.limit(cx.remaining(), sink.send(block)).await.map_err(interrupted)??;
+            block.bytes.clear();
+            block.rows = 0;
+            enough = sink.enough();
+        }
+        if enough || query.bytes_max.is_some_and(|max| bytes_done >= max) {
+            end = Some(ReadEnd::CutByBytes);
+            break;
+        }
+    }
+    drop(rows);
+    if block.rows > 0 {
+        cx.limit(cx.remaining(), sink.send(block)).await.map_err(interrupted)??;
+    }
+    let end = end.unwrap_or(match query.rows_max {
+        Some(max) if rows_done >= max => ReadEnd::CutByRows,
+        Some(_) | None => ReadEnd::Exhausted,
+    });
+    let last = if rows_done > 0 { encoder.last_position()? } else { None };
+    Ok(ReadDone { rows: rows_done, bytes: bytes_done, last, end, audit: encoder.audit })
+}
+
+/// Writes rows; remembers where the last one was.
+struct RowEncoder<'a> {
+    query: &'a ReadQuery<'a>,
+    codecs: Vec<MyCodec>,
+    names: FieldNames,
+    audit: Audit,
+    /// Columns of a position: cursor (if it orders), then the key.
+    marks: Vec<usize>,
+    /// The last row's bytes of those columns, in buffers used again for each row.
+    last: Vec<Mark>,
+}
+
+#[derive(Default)]
+struct Mark {
+    null: bool,
+    bytes: Vec<u8>,
+}
+
+impl<'a> RowEncoder<'a> {
+    fn new(query: &'a ReadQuery<'a>) -> Result<Self, SourceError> {
+        let codec = |column| read_of(column).map(|read| read.codec);
+        let marks: Vec<usize> = match query.key {
+            [] => Vec::new(),
+            key => ordering_cursor(query).into_iter().chain(key.iter().copied()).collect(),
+        };
+        Ok(Self {
+            query,
+            codecs: query.columns.iter().map(codec).collect::<Result<_, SourceError>>()?,
+            names: FieldNames::new(query.names.iter().map(String::as_str)),
+            audit: Audit::new(query.columns.iter().map(|column| column.name.as_str())),
+            last: marks.iter().map(|_| Mark::default()).collect(),
+            marks,
+        })
+    }
+
+    fn write(&mut self, row: &MySqlRow, out: &mut Vec<u8>) -> Result<(), SourceError> {
+        self.names.open(out);
+        for (index, codec) in self.codecs.iter().enumerate() {
+            let Some(value) = raw(row, index) else { continue };
+            let start = self.names.field(out, index);
+            let Ok(fidelity) = codec.write(out, value) else { return Err(bad_value(&self.query.columns[index])) };
+            if fidelity == Fidelity::Unrepresentable {
+                out.truncate(start);
+            } else {
+                out.push(b',');
+            }
+            if fidelity != Fidelity::Exact {
+                let (query, codecs) = (self.query, &self.codecs);
+                self.audit.record(index, fidelity, || key_text(query, codecs, row));
+            }
+        }
+        self.names.close(out);
+        for (mark, &index) in self.last.iter_mut().zip(&self.marks) {
+            let value = raw(row, index);
+            mark.null = value.is_none();
+            mark.bytes.clear();
+            mark.bytes.extend_from_slice(value.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// The last row's position; `None` if the rows have no order.
+    fn last_position(&self) -> Result<Option<Position>, SourceError> {
+        if self.query.key.is_empty() {
+            return Ok(None);
+        }
+        let mut texts = Vec::with_capacity(self.marks.len());
+        for (mark, &index) in self.last.iter().zip(&self.marks) {
+            let column = &self.query.columns[index];
+            if mark.null {
+                return Err(bad_value(column));
+            }
+            texts.push(position_text(column, self.codecs[index], &mark.bytes)?);
+        }
+        let cursor = ordering_cursor(self.query).is_some().then(|| texts.remove(0));
+        Ok(Some(Position { cursor, key: texts }))
+    }
+}
+
+/// The key of a row, for people: what has no text is left empty.
+fn key_text(query: &ReadQuery<'_>, codecs: &[MyCodec], row: &MySqlRow) -> Vec<String> {
+    let text = |&index: &usize| {
+        let value = raw(row, index)?;
+        codecs.get(index)?.position_text(value).ok()
+    };
+    query.key.iter().map(|index| text(index).unwrap_or_default()).collect()
+}
