@@ -4,7 +4,7 @@
 //! Starts its own PostgreSQL and MariaDB (`scripts/stack.py`), makes its data, prints a table, stops everything.
 //! `BENCH_ROWS` (default 2000000) sets the PostgreSQL rows; MariaDB gets half. `BENCH_RUNS` (default 3) repeats.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "a benchmark stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark stops at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads its settings from the environment")]
 
 use std::io::{BufRead as _, BufReader};
@@ -16,14 +16,14 @@ use bytes::Bytes;
 use highwater::bucket::{Bucket, BucketError, ContentType, Generation, Object, Precondition, Put};
 use highwater::engine::{Ambient, Engine};
 use highwater::model::{
-    BqTable, ChunkBytes, ChunkRows, JobId, JobStats, JobStatus, Limits, Mode, NullCursor, Schema, SourceTable, TableId,
-    TableSettings, TableSpec,
+    Address, BqTable, ChunkBytes, ChunkRows, Connection, JobId, JobStats, JobStatus, Limits, Mode, NullCursor, Schema,
+    Secret, SourceTable, TableId, TableSettings, TableSpec, Tls, TlsMode,
 };
 use highwater::net::Context;
 use highwater::report::{Outcome, RunReport};
-use highwater::source::mysql::{MySqlConfig, MySqlSource};
-use highwater::source::postgres::{PostgresConfig, PostgresSource};
-use highwater::source::{Source, TlsMode, TlsSettings};
+use highwater::source::Source;
+use highwater::source::mysql::MySqlSource;
+use highwater::source::postgres::PostgresSource;
 use highwater::warehouse::{Job, TableInfo, Warehouse, WarehouseError};
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +74,16 @@ impl Stack {
     fn text(&self, server: &str, field: &str) -> String {
         let value = &self.at[server][field];
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    }
+
+    fn connection(&self, server: &str, database: &str) -> Connection {
+        Connection {
+            address: Address::Tcp { host: "127.0.0.1".into(), port: self.text(server, "port").parse().unwrap() },
+            user: self.text(server, "user"),
+            password: Some(Secret::new(self.text(server, "password"))),
+            database: database.into(),
+            tls: Tls { mode: TlsMode::Disable, ..Tls::default() },
+        }
     }
 
     fn psql(&self) -> Command {
@@ -275,15 +285,7 @@ fn main() {
         fill.args(["-c", statement]);
     }
     timed(fill, "filling PostgreSQL");
-    let postgres = PostgresSource::new(PostgresConfig {
-        host: "127.0.0.1".into(),
-        port: stack.text("postgres", "port").parse().unwrap(),
-        socket: None,
-        user: stack.text("postgres", "user"),
-        password: Some(stack.text("postgres", "password")),
-        database: "postgres".into(),
-        tls: TlsSettings { mode: TlsMode::Disable, ..TlsSettings::default() },
-    });
+    let postgres = PostgresSource::new(stack.connection("postgres", "postgres"));
     let settings_pg = settings(Some("public"));
     let copy = || {
         let mut copy = stack.psql();
@@ -300,15 +302,7 @@ fn main() {
     let mut fill = stack.mariadb("bench");
     fill.args(["-e", &MYSQL_TABLE.replace("ROWS", &(rows / 2).to_string())]);
     timed(fill, "filling MariaDB");
-    let mysql = MySqlSource::new(MySqlConfig {
-        host: "127.0.0.1".into(),
-        port: stack.text("mysql", "port").parse().unwrap(),
-        socket: None,
-        user: stack.text("mysql", "user"),
-        password: Some(stack.text("mysql", "password")),
-        database: "bench".into(),
-        tls: TlsSettings { mode: TlsMode::Disable, ..TlsSettings::default() },
-    });
+    let mysql = MySqlSource::new(stack.connection("mysql", "bench"));
     let settings_my = settings(None);
     let quick = || {
         let mut quick = stack.mariadb("bench");

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::bucket::gcs::GcsBucket;
-use crate::config::{Address, Config, Connection, Endpoint, SourceConfig, SourceKind, TlsMode};
+use crate::config::{Config, Endpoint, SourceConfig, SourceKind};
 use crate::engine::{Ambient, Engine, RunError};
 use crate::model::{Position, SourceName, TableId, TableSettings};
 use crate::net::{self, Context, Tokens};
 use crate::report::RunReport;
-use crate::source::mysql::{MySqlConfig, MySqlSource};
-use crate::source::postgres::{PostgresConfig, PostgresSource};
+use crate::source::mysql::MySqlSource;
+use crate::source::postgres::PostgresSource;
 use crate::state::Versioned;
 use crate::warehouse::bigquery::BigQuery;
 
@@ -65,7 +65,7 @@ impl App {
 
     /// Every configured table, in the configuration's order.
     pub fn tables(&self) -> impl Iterator<Item = &TableSettings> {
-        self.config.sources.iter().flat_map(|source| &source.tables)
+        self.config.tables()
     }
 
     /// The table's settings.
@@ -156,11 +156,10 @@ fn log_report(report: &RunReport) {
 }
 
 fn any_source(source: &SourceConfig) -> AnySource {
-    let Connection { address, user, password, database, tls } = &source.connection;
-    let password = password.as_ref().map(|password| password.expose().to_owned());
+    let connection = source.connection.clone();
     match source.kind {
-        SourceKind::Postgres => todo!(),
-        SourceKind::MySql => todo!(),
+        SourceKind::Postgres => AnySource::Postgres(PostgresSource::new(connection)),
+        SourceKind::MySql => AnySource::MySql(MySqlSource::new(connection)),
     }
 }
 

@@ -41,8 +41,7 @@ pub struct BadFilter {
 /// # Errors
 /// The filter cannot be read.
 pub fn start(format: Format, filter: &str) -> Result<(), BadFilter> {
-    let parsed =
-        EnvFilter::try_new(filter).map_err(|cause| BadFilter { filter: filter.to_owned(), cause })?;
+    let parsed = EnvFilter::try_new(filter).map_err(|cause| BadFilter { filter: filter.to_owned(), cause })?;
     let registry = tracing_subscriber::registry().with(parsed);
     let started = match format {
         Format::Human { colour } => registry

@@ -99,7 +99,8 @@ fn print(lines: &[Line]) {
         .iter()
         .map(|line| {
             let watermark = line.watermark.as_ref().and_then(|watermark| watermark.cursor.clone());
-            let pending = line.pending_intent.as_ref().map(|id| format!("{id} ({} rows)", line.pending_rows.unwrap_or(0)));
+            let pending =
+                line.pending_intent.as_ref().map(|id| format!("{id} ({} rows)", line.pending_rows.unwrap_or(0)));
             vec![
                 format!("{}/{}", line.source, line.table),
                 line.mode.to_owned(),

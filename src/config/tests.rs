@@ -94,6 +94,7 @@ fn tls_is_verified_unless_nobody_else_can_listen() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of configurations and what each is told")]
 fn each_fault_says_where_and_the_way_out() {
     let table: Vec<(String, &str)> = vec![
         (String::new(), "f.yaml:1:1: the file is empty"),

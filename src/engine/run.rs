@@ -125,7 +125,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
                         return Err(error);
                     }
                     tracing::warn!(error = error.one_line(), attempt = failures, "the source failed, connecting again");
-                    self.cx.sleep(SOURCE_BACKOFF * 2u32.pow(failures)).await?;
+                    self.cx.pause(SOURCE_BACKOFF * 2u32.pow(failures), error).await?;
                 }
                 Err(error) => return Err(error),
             }

@@ -4,7 +4,6 @@
 //! The last block counts only after [`StageSink::finish`]: a read that fails leaves no half part behind it.
 
 use std::io::Write;
-use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -17,7 +16,7 @@ use tokio::time::Instant;
 use super::RunError;
 use crate::bucket::{Bucket, BucketError, ContentType, Precondition, Put};
 use crate::model::Limits;
-use crate::net::Context;
+use crate::net::{Backoff, Context};
 use crate::source::{BLOCK_BYTES, Block, BlockSink, SinkClosed};
 
 /// Blocks between the reader and the compressing thread.
@@ -26,8 +25,6 @@ const BLOCKS_QUEUED: usize = 4;
 const UPLOADS_MAX: usize = 2;
 /// How often a part is sent; it is conditional, so that again is without harm.
 const UPLOAD_ATTEMPTS_MAX: u32 = 6;
-/// Wait before the second attempt; doubles.
-const UPLOAD_BACKOFF: Duration = Duration::from_millis(250);
 
 enum Piece {
     Block(Block),
@@ -238,10 +235,10 @@ async fn upload_part<B: Bucket>(
     bytes: Bytes,
     content: ContentType,
 ) -> Result<(), RunError> {
-    let mut backoff = UPLOAD_BACKOFF;
+    let mut backoff = Backoff::default();
     let mut maybe_there = false;
     for attempt in 1.. {
-        match bucket.put(cx, &name, bytes.clone(), content, Precondition::Absent).await {
+        let failed = match bucket.put(cx, &name, bytes.clone(), content, Precondition::Absent).await {
             Ok(Put::Stored(_)) => return Ok(()),
             // the name holds a fresh id: only an earlier attempt of ours can have written it
             Ok(Put::Mismatch) if maybe_there => return Ok(()),
@@ -249,14 +246,15 @@ async fn upload_part<B: Bucket>(
             Err(error @ BucketError::Unsettled { .. }) if attempt < UPLOAD_ATTEMPTS_MAX => {
                 tracing::debug!(part = name, attempt, %error, "part not answered, sending it again");
                 maybe_there = true;
+                error
             }
             Err(error @ BucketError::Unavailable { .. }) if attempt < UPLOAD_ATTEMPTS_MAX => {
                 tracing::debug!(part = name, attempt, %error, "part refused for now, sending it again");
+                error
             }
             Err(error) => return Err(error.into()),
-        }
-        cx.sleep(backoff.mul_f64(0.5 + fastrand::f64())).await?;
-        backoff *= 2;
+        };
+        cx.pause(backoff.wait(None), RunError::from(failed)).await?;
     }
     Ok(())
 }

@@ -95,3 +95,21 @@ pub struct Connection {
     /// TLS; not used on a Unix socket.
     pub tls: Tls,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_not_printed() {
+        let connection = Connection {
+            address: Address::Tcp { host: "db".to_owned(), port: 5432 },
+            user: "reader".to_owned(),
+            password: Some(Secret::new("hunter2".to_owned())),
+            database: "app".to_owned(),
+            tls: Tls::default(),
+        };
+        let printed = format!("{connection:?} {}", Secret::new("hunter2".to_owned()));
+        assert!(!printed.contains("hunter2") && printed.contains("reader"), "{printed}");
+    }
+}

@@ -88,4 +88,14 @@ impl Context {
             () = tokio::time::sleep(time) => Ok(()),
         }
     }
+
+    /// Waits before another attempt. If there is no time for one, what failed says more than that: `failed` is the
+    /// error then.
+    pub async fn pause<E: From<Interrupted>>(&self, time: Duration, failed: E) -> Result<(), E> {
+        match self.sleep(time).await {
+            Ok(()) => Ok(()),
+            Err(Interrupted::Budget) => Err(failed),
+            Err(interrupted) => Err(interrupted.into()),
+        }
+    }
 }

@@ -5,17 +5,17 @@ use serde::Serialize;
 use crate::report::{FailureClass, Outcome, RunReport};
 
 /// Seconds after which a caller should try again.
-pub const RETRY_AFTER_SECONDS: u32 = 30;
+pub(super) const RETRY_AFTER_SECONDS: u32 = 30;
 
 /// An answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub(super) struct Answer {
     /// The HTTP status.
-    pub status: u16,
+    pub(super) status: u16,
     /// Whether to say when to try again.
-    pub retry: bool,
+    pub(super) retry: bool,
     /// The JSON body.
-    pub body: String,
+    pub(super) body: String,
 }
 
 #[derive(Serialize)]
@@ -25,14 +25,14 @@ struct Fault<'a> {
 
 impl Answer {
     /// An error with one line for a person.
-    pub fn fault(status: u16, message: &str) -> Self {
+    pub(super) fn fault(status: u16, message: &str) -> Self {
         let retry = matches!(status, 429 | 503);
         let body = serde_json::to_string(&Fault { error: message }).unwrap_or_default();
         Self { status, retry, body }
     }
 
     /// The answer to a run: 200 unless it failed; 503 where trying again can help, 500 where it cannot.
-    pub fn of_run(report: &RunReport) -> Self {
+    pub(super) fn of_run(report: &RunReport) -> Self {
         let status = match (report.outcome, report.error.as_ref().map(|error| error.class)) {
             (Outcome::Synced | Outcome::UpToDate | Outcome::Partial | Outcome::Superseded, _) => 200,
             (Outcome::Failed, Some(FailureClass::Transient)) => 503,

@@ -29,7 +29,7 @@ struct Named {
 
 /// A body that names no table.
 #[derive(Debug, thiserror::Error)]
-pub enum BadEnvelope {
+pub(super) enum BadEnvelope {
     /// Not JSON of the form.
     #[error("the body is not a Pub/Sub push envelope: {0}")]
     Envelope(serde_json::Error),
@@ -51,7 +51,7 @@ pub enum BadEnvelope {
 ///
 /// # Errors
 /// The body names no table.
-pub fn table_of(body: &[u8]) -> Result<TableId, BadEnvelope> {
+pub(super) fn table_of(body: &[u8]) -> Result<TableId, BadEnvelope> {
     let Envelope { message } = serde_json::from_slice(body).map_err(BadEnvelope::Envelope)?;
     let data = STANDARD
         .decode(&message.data)
@@ -78,12 +78,15 @@ mod tests {
 
     fn envelope(data: &str, attributes: &str) -> String {
         let data = STANDARD.encode(data);
-        format!(r#"{{"message":{{"data":"{data}","attributes":{attributes},"messageId":"1"}},"subscription":"s","deliveryAttempt":2}}"#)
+        format!(
+            r#"{{"message":{{"data":"{data}","attributes":{attributes},"messageId":"1"}},"subscription":"s","deliveryAttempt":2}}"#
+        )
     }
 
     #[test]
     fn names_come_from_data_or_attributes() {
-        let named = |body: String| table_of(body.as_bytes()).map(|id| id.to_string()).map_err(|error| error.to_string());
+        let named =
+            |body: String| table_of(body.as_bytes()).map(|id| id.to_string()).map_err(|error| error.to_string());
         assert_eq!(named(envelope(r#"{"source":"a","table":"b"}"#, "{}")), Ok("a/b".into()));
         assert_eq!(named(envelope("", r#"{"source":"a","table":"b"}"#)), Ok("a/b".into()));
         assert_eq!(named(envelope("not json", r#"{"source":"a","table":"b"}"#)), Ok("a/b".into()));
@@ -104,7 +107,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_panics(body in any::<Vec<u8>>()) {
-            table_of(&body).map_or((), drop);
+            drop(table_of(&body));
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::model::{InvalidName, TableId};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
+pub(super) enum Route {
     /// `GET /healthz`.
     Health,
     /// `POST /sync/{source}/{table}`.
@@ -15,7 +15,7 @@ pub enum Route {
 
 /// Why a request asks for nothing that there is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoRoute {
+pub(super) enum NoRoute {
     /// No such path.
     #[error("no such path; there are GET /healthz, POST /sync/{{source}}/{{table}} and POST /pubsub")]
     Path,
@@ -34,7 +34,7 @@ pub enum NoRoute {
 ///
 /// # Errors
 /// There is none.
-pub fn route(method: &str, path: &str) -> Result<Route, NoRoute> {
+pub(super) fn route(method: &str, path: &str) -> Result<Route, NoRoute> {
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
     match (segments.next(), segments.next(), segments.next(), segments.next()) {
         (Some("healthz"), None, None, None) => match method {

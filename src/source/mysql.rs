@@ -10,8 +10,6 @@ mod error;
 mod query;
 mod stream;
 
-pub use connect::{MySqlConfig, MySqlTls, TlsMode};
-
 use std::time::Duration;
 
 use sqlx::mysql::MySqlConnection;
@@ -21,7 +19,7 @@ use super::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, STALL_MAX,
 use crate::encode::mysql::MyCodec;
 use crate::mapping::mysql::{Dialect, QualifiedTable, Read};
 use crate::mapping::{self, Column};
-use crate::model::{Activity, SourceTable};
+use crate::model::{Activity, Connection, SourceTable};
 use crate::net::Context;
 
 /// The most time for a polite end.
@@ -30,13 +28,13 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// Connects to one MySQL or MariaDB database.
 #[derive(Clone, Debug)]
 pub struct MySqlSource {
-    config: MySqlConfig,
+    connection: Connection,
 }
 
 impl MySqlSource {
-    /// A source with this configuration; nothing is connected yet.
-    pub fn new(config: MySqlConfig) -> Self {
-        Self { config }
+    /// A source that connects so; nothing is connected yet.
+    pub fn new(connection: Connection) -> Self {
+        Self { connection }
     }
 }
 
@@ -44,7 +42,7 @@ impl Source for MySqlSource {
     type Session = MySqlSession;
 
     async fn connect(&self, cx: &Context) -> Result<MySqlSession, SourceError> {
-        connect::connect(&self.config, cx).await
+        connect::connect(&self.connection, cx).await
     }
 }
 

@@ -18,11 +18,9 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, ValueRef as _};
 use crate::encode::Malformed;
 use crate::encode::postgres::{EPOCH_MICROS, PgCodec};
 use crate::mapping::Column;
-use crate::model::{Activity, SourceTable};
+use crate::model::{Activity, Connection, SourceTable};
 use crate::net::Context;
 use crate::source::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, Session, Source, SourceError};
-
-pub use connect::{Address, PostgresConfig, Tls, TlsMode};
 
 /// The schema of tables that are configured without one.
 pub const DEFAULT_SCHEMA: &str = "public";
@@ -36,12 +34,12 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// One PostgreSQL database.
 #[derive(Debug)]
 pub struct PostgresSource {
-    config: PostgresConfig,
+    config: Connection,
 }
 
 impl PostgresSource {
     /// A source that connects as `config` says.
-    pub fn new(config: PostgresConfig) -> Self {
+    pub fn new(config: Connection) -> Self {
         Self { config }
     }
 }

@@ -1,19 +1,16 @@
 //! Compare-and-swap of one table's state object.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::codec::{self, CodecError, STATE_BYTES_MAX};
 use crate::bucket::{Bucket, BucketError, ContentType, Generation, Precondition, Put};
 use crate::model::{Class, TableId, TableState};
-use crate::net::{Context, Interrupted};
+use crate::net::{Backoff, Context, Interrupted};
 
-/// How often a write that had no effect is sent again.
+/// How often a write that had no effect is sent. Cloud Storage takes one write per second per object name (quotas).
 const WRITE_ATTEMPTS_MAX: u32 = 6;
-/// Wait before the second attempt; doubles. Cloud Storage takes one write per second per object name (quotas).
-const WRITE_BACKOFF: Duration = Duration::from_millis(300);
 
 /// A state and the version of the object that it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,15 +116,15 @@ impl<'a, B: Bucket> Store<'a, B> {
     pub async fn write(&self, cx: &Context, before: &Versioned, state: TableState) -> Result<Write, StoreError> {
         let bytes = Bytes::from(codec::encode(&state).map_err(|cause| self.fault(cause))?);
         let precondition = before.generation.map_or(Precondition::Absent, Precondition::Generation);
-        let mut backoff = WRITE_BACKOFF;
+        let mut backoff = Backoff::default();
         for attempt in 1.. {
-            match self.bucket.put(cx, &self.name, bytes.clone(), ContentType::Json, precondition).await {
+            let failed = match self.bucket.put(cx, &self.name, bytes.clone(), ContentType::Json, precondition).await {
                 Ok(Put::Stored(generation)) => {
                     return Ok(Write::Done(Versioned { state, generation: Some(generation) }));
                 }
                 // of an attempt whose answer never came, the first may have taken effect: 412 then is our own doing
                 Ok(Put::Mismatch) => return self.settle(cx, state, &bytes).await,
-                Err(BucketError::Unsettled { .. }) if attempt < WRITE_ATTEMPTS_MAX => {
+                Err(error @ BucketError::Unsettled { .. }) if attempt < WRITE_ATTEMPTS_MAX => {
                     match self.read_object(cx).await? {
                         Some(object) if object.bytes == bytes => {
                             return Ok(Write::Done(Versioned { state, generation: Some(object.generation) }));
@@ -136,12 +133,12 @@ impl<'a, B: Bucket> Store<'a, B> {
                         None if before.generation.is_none() => {}
                         _ => return self.settle(cx, state, &bytes).await,
                     }
+                    error
                 }
-                Err(BucketError::Unavailable { .. }) if attempt < WRITE_ATTEMPTS_MAX => {}
+                Err(error @ BucketError::Unavailable { .. }) if attempt < WRITE_ATTEMPTS_MAX => error,
                 Err(error) => return Err(error.into()),
-            }
-            cx.sleep(backoff.mul_f64(0.5 + fastrand::f64())).await?;
-            backoff *= 2;
+            };
+            cx.pause(backoff.wait(None), StoreError::from(failed)).await?;
         }
         Err(StoreError::Interrupted(Interrupted::Budget))
     }

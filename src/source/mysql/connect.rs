@@ -1,7 +1,6 @@
 //! Opens connections and pins their settings: what server, user or proxy have set changes nothing that is read.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sqlx::ConnectOptions as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
@@ -10,6 +9,7 @@ use tracing::log::LevelFilter;
 use super::query::Statement;
 use super::{MySqlSession, error, stream};
 use crate::mapping::mysql::Dialect;
+use crate::model::{Address, Connection, TlsMode};
 use crate::net::Context;
 use crate::source::{CATALOG_MAX, CONNECT_MAX, SourceError};
 
@@ -33,127 +33,58 @@ const PINNED_MYSQL: &str = "SET max_execution_time = 0";
 const PINNED_MARIADB: &str = "\
 SET max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0";
 
-/// Where a server is and how to get in.
-#[derive(Clone)]
-pub struct MySqlConfig {
-    /// Host name or address; also the name that `VerifyFull` looks for in the certificate.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Unix socket; goes before host and port.
-    pub socket: Option<PathBuf>,
-    /// User.
-    pub user: String,
-    /// Password.
-    pub password: Option<String>,
-    /// The database of tables that name none.
-    pub database: String,
-    /// Encryption.
-    pub tls: MySqlTls,
-}
-
-/// Encryption of a connection.
-#[derive(Clone, Debug, Default)]
-pub struct MySqlTls {
-    /// How much is asked for.
-    pub mode: TlsMode,
-    /// PEM file with the authorities to trust; without it the system's.
-    pub ca: Option<PathBuf>,
-    /// PEM file with the client's certificate.
-    pub cert: Option<PathBuf>,
-    /// PEM file with its key.
-    pub key: Option<PathBuf>,
-}
-
-/// How much encryption is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TlsMode {
-    /// None.
-    Disable,
-    /// Encrypted, whoever the server is.
-    #[default]
-    Require,
-    /// Encrypted, the certificate signed by a trusted authority.
-    VerifyCa,
-    /// And made out to the host.
-    VerifyFull,
-}
-
-impl fmt::Debug for MySqlConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MySqlConfig")
-            .field("address", &self.address())
-            .field("user", &self.user)
-            .field("database", &self.database)
-            .field("tls", &self.tls)
-            .finish_non_exhaustive()
-    }
-}
-
-impl MySqlConfig {
-    /// Host and port, or socket path.
-    pub fn address(&self) -> String {
-        match &self.socket {
-            Some(path) => path.display().to_string(),
-            None => format!("{}:{}", self.host, self.port),
-        }
-    }
-
-    async fn options(&self) -> Result<MySqlConnectOptions, SourceError> {
-        let mut options = MySqlConnectOptions::new()
-            .host(&self.host)
-            .port(self.port)
-            .username(&self.user)
-            .ssl_mode(match self.tls.mode {
-                TlsMode::Disable => MySqlSslMode::Disabled,
-                TlsMode::Require => MySqlSslMode::Required,
-                TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
-                TlsMode::VerifyFull => MySqlSslMode::VerifyIdentity,
-            })
-            .statement_cache_capacity(0)
-            // what the driver would set by itself, half of it on top of the server's settings
-            .pipes_as_concat(false)
-            .no_engine_substitution(false)
-            .timezone(None)
-            .set_names(false)
-            .log_statements(LevelFilter::Off)
-            .log_slow_statements(LevelFilter::Off, std::time::Duration::MAX);
-        if let Some(path) = &self.socket {
-            options = options.socket(path);
-        }
-        if let Some(password) = &self.password {
-            options = options.password(password);
-        }
-        if !self.database.is_empty() {
-            options = options.database(&self.database);
-        }
-        if self.tls.mode == TlsMode::Disable {
-            return Ok(options);
-        }
-        if let Some(path) = &self.tls.ca {
-            options = options.ssl_ca_from_pem(self.pem(path).await?);
-        }
-        if let (Some(cert), Some(key)) = (&self.tls.cert, &self.tls.key) {
-            options = options.ssl_client_cert_from_pem(self.pem(cert).await?);
-            options = options.ssl_client_key_from_pem(self.pem(key).await?);
-        }
-        Ok(options)
-    }
-
-    /// Read here and not by the driver, whose error would not say which file.
-    async fn pem(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
-        tokio::fs::read(path).await.map_err(|cause| {
-            let named = std::io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
-            SourceError::Tls { address: self.address(), cause: sqlx::Error::Io(named) }
+async fn options(connection: &Connection) -> Result<MySqlConnectOptions, SourceError> {
+    let tls = &connection.tls;
+    let mut options = MySqlConnectOptions::new()
+        .username(&connection.user)
+        .database(&connection.database)
+        .ssl_mode(match tls.mode {
+            TlsMode::Disable => MySqlSslMode::Disabled,
+            TlsMode::Require => MySqlSslMode::Required,
+            TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
+            TlsMode::VerifyFull => MySqlSslMode::VerifyIdentity,
         })
+        .statement_cache_capacity(0)
+        // what the driver would set by itself, half of it on top of the server's settings
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .set_names(false)
+        .log_statements(LevelFilter::Off)
+        .log_slow_statements(LevelFilter::Off, std::time::Duration::MAX);
+    options = match &connection.address {
+        Address::Tcp { host, port } => options.host(host).port(*port),
+        Address::Socket(path) => options.socket(path),
+    };
+    if let Some(password) = &connection.password {
+        options = options.password(password.expose());
     }
+    if tls.mode == TlsMode::Disable {
+        return Ok(options);
+    }
+    if let Some(path) = &tls.ca {
+        options = options.ssl_ca_from_pem(pem(connection, path).await?);
+    }
+    if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
+        options = options.ssl_client_cert_from_pem(pem(connection, cert).await?);
+        options = options.ssl_client_key_from_pem(pem(connection, key).await?);
+    }
+    Ok(options)
+}
+
+/// Read here and not by the driver, whose error would not say which file.
+async fn pem(connection: &Connection, path: &Path) -> Result<Vec<u8>, SourceError> {
+    tokio::fs::read(path).await.map_err(|cause| {
+        let named = std::io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
+        SourceError::Tls { address: connection.address.to_string(), cause: sqlx::Error::Io(named) }
+    })
 }
 
 /// Opens a connection and pins its settings.
-pub(super) async fn connect(config: &MySqlConfig, cx: &Context) -> Result<MySqlSession, SourceError> {
+pub(super) async fn connect(config: &Connection, cx: &Context) -> Result<MySqlSession, SourceError> {
     const WHAT: &str = "connecting to the source";
     let interrupted = |cause| SourceError::Interrupted { what: WHAT, cause };
-    let options = config.options().await?;
+    let options = options(config).await?;
     let opened = cx.limit(CONNECT_MAX, options.connect()).await.map_err(interrupted)?;
     let mut conn = opened.map_err(|cause| error::connecting(config, cause))?;
 
@@ -172,25 +103,4 @@ async fn pin(conn: &mut MySqlConnection, cx: &Context, dialect: Dialect) -> Resu
     };
     let sql = format!("{PINNED}; {own}");
     stream::execute(conn, cx, CATALOG_MAX, WHAT, sql).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn debug_hides_the_password() {
-        let config = MySqlConfig {
-            host: "db".to_owned(),
-            port: 3306,
-            socket: None,
-            user: "reader".to_owned(),
-            password: Some("s3cret".to_owned()),
-            database: "shop".to_owned(),
-            tls: MySqlTls::default(),
-        };
-        let text = format!("{config:?}");
-        assert!(text.contains("db:3306") && text.contains("reader"), "{text}");
-        assert!(!text.contains("s3cret"), "{text}");
-    }
 }

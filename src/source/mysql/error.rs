@@ -2,7 +2,7 @@
 
 use sqlx::mysql::MySqlDatabaseError;
 
-use super::MySqlConfig;
+use crate::model::Connection;
 use crate::net::Interrupted;
 use crate::source::SourceError;
 
@@ -35,8 +35,8 @@ pub(super) fn server(error: &sqlx::Error) -> Option<&MySqlDatabaseError> {
 }
 
 /// An error while connecting.
-pub(super) fn connecting(config: &MySqlConfig, cause: sqlx::Error) -> SourceError {
-    let address = config.address();
+pub(super) fn connecting(config: &Connection, cause: sqlx::Error) -> SourceError {
+    let address = config.address.to_string();
     if let Some(said) = server(&cause) {
         let (number, message) = (said.number(), said.message().to_owned());
         if WANTS_TLS.contains(&number) {

@@ -3,93 +3,17 @@
 //! The pinning comes after the login, as `SET`, because that is what no default of server, database or role can
 //! override. `lc_monetary` is deliberately not pinned: it defines what the stored units of a `money` are worth.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::{APPLICATION_NAME, error};
+use crate::model::{Address, Connection, Secret, Tls, TlsMode};
 use crate::net::Context;
 use crate::source::{CONNECT_MAX, SourceError};
 
 const WHAT: &str = "connecting";
-
-/// Where the server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// Over TCP.
-    Tcp {
-        /// Name or address.
-        host: String,
-        /// Port.
-        port: u16,
-    },
-    /// A Unix socket: its directory, or the socket itself (`/cloudsql/p:r:i/.s.PGSQL.5432`).
-    Socket(PathBuf),
-}
-
-/// How much TLS protects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsMode {
-    /// None.
-    Disable,
-    /// Against listeners; the server's certificate is not looked at.
-    Require,
-    /// The server's certificate must come from the CA.
-    VerifyCa,
-    /// … and be made out to the host.
-    VerifyFull,
-}
-
-/// TLS settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// How much it protects.
-    pub mode: TlsMode,
-    /// PEM file of CA certificates; without it the system's are trusted.
-    pub ca: Option<PathBuf>,
-    /// PEM file of the client's certificate.
-    pub cert: Option<PathBuf>,
-    /// PEM file of the client's key.
-    pub key: Option<PathBuf>,
-}
-
-/// How to connect to one database.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PostgresConfig {
-    /// Where the server listens.
-    pub address: Address,
-    /// The user.
-    pub user: String,
-    /// The user's password, if it needs one.
-    pub password: Option<String>,
-    /// The database.
-    pub database: String,
-    /// TLS; not used on a Unix socket.
-    pub tls: Tls,
-}
-
-impl fmt::Debug for PostgresConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresConfig")
-            .field("address", &self.address)
-            .field("user", &self.user)
-            .field("password", &self.password.as_ref().map(|_secret| "…"))
-            .field("database", &self.database)
-            .field("tls", &self.tls)
-            .finish()
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Socket(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
 
 /// Restores the timeout of catalog queries, as [`PIN`] sets it ([`crate::source::CATALOG_MAX`]).
 pub(super) const CATALOG_TIMEOUT: &str = "SET statement_timeout = '60s'";
@@ -129,7 +53,7 @@ const PIN: &str = "\
      WHERE pinned.name <> 'client_connection_check_interval' OR version() LIKE '%linux%'";
 
 /// Connects and pins the session.
-pub(super) async fn connect(config: &PostgresConfig, cx: &Context) -> Result<PgConnection, SourceError> {
+pub(super) async fn connect(config: &Connection, cx: &Context) -> Result<PgConnection, SourceError> {
     let address = config.address.to_string();
     let options = options(config).await.map_err(|cause| SourceError::Tls { address: address.clone(), cause })?;
     let open = async {
@@ -143,10 +67,10 @@ pub(super) async fn connect(config: &PostgresConfig, cx: &Context) -> Result<PgC
 
 /// The driver's options. Those that it takes from the environment (`PGHOST`, `PGPASSWORD` …) are all overridden,
 /// but for client certificates and `PGOPTIONS`, which it cannot unset.
-async fn options(config: &PostgresConfig) -> Result<PgConnectOptions, sqlx::Error> {
+async fn options(config: &Connection) -> Result<PgConnectOptions, sqlx::Error> {
     let options = PgConnectOptions::new_without_pgpass()
         .username(&config.user)
-        .password(config.password.as_deref().unwrap_or_default())
+        .password(config.password.as_ref().map(Secret::expose).unwrap_or_default())
         .database(&config.database)
         .application_name(APPLICATION_NAME)
         .statement_cache_capacity(0)
@@ -201,19 +125,6 @@ fn socket_parts(path: &Path) -> (&Path, u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_password_is_not_printed() {
-        let config = PostgresConfig {
-            address: Address::Tcp { host: "db".to_owned(), port: 5432 },
-            user: "reader".to_owned(),
-            password: Some("hunter2".to_owned()),
-            database: "app".to_owned(),
-            tls: Tls { mode: TlsMode::Disable, ca: None, cert: None, key: None },
-        };
-        let printed = format!("{config:?}");
-        assert!(!printed.contains("hunter2") && printed.contains("reader"), "{printed}");
-    }
 
     #[test]
     fn sockets_by_directory_or_file() {
