@@ -268,4 +268,4 @@ impl<'a> Builder<'a> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;
