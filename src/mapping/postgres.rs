@@ -25,8 +25,50 @@ pub struct Read {
     pub position: Option<Wrap>,
     /// The types that a bound text is cast through, the last being the column's: `bigint`, `public.citext`.
     pub cast: String,
-    /// The schema of the type's comparison operators, if it is not `pg_catalog`.
-    pub operators: Option<String>,
+    /// The type's comparison operators, if they are not those of `pg_catalog`.
+    pub operators: Option<Box<Operators>>,
+}
+
+/// The operators of a type's default btree operator class: those of the order that ORDER BY and unique indexes use.
+/// An extension keeps them in its own schema, and not always under the usual names (hstore's `>` is `#>#`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operators {
+    /// The schema that they are in.
+    pub schema: String,
+    /// Their names, in the order of btree's strategies: `<`, `<=`, `=`, `>=`, `>`.
+    pub names: [String; 5],
+}
+
+/// A comparison, by its place among btree's strategies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    LessEqual,
+    /// `=`
+    Equal,
+    /// `>=`
+    GreaterEqual,
+    /// `>`
+    Greater,
+}
+
+impl Comparison {
+    /// The operator in SQL, with its schema.
+    pub fn sql(self, operators: Option<&Operators>) -> String {
+        let (place, usual) = match self {
+            Self::Less => (0, "<"),
+            Self::LessEqual => (1, "<="),
+            Self::Equal => (2, "="),
+            Self::GreaterEqual => (3, ">="),
+            Self::Greater => (4, ">"),
+        };
+        match operators {
+            Some(operators) => format!("OPERATOR({}.{})", Ident(&operators.schema), operators.names[place]),
+            None => usual.to_owned(),
+        }
+    }
 }
 
 /// SQL around a column: `pg_catalog.to_json(` … `)::text`.
@@ -64,8 +106,8 @@ pub struct Facts {
     /// The type as `format_type(oid, -1)` prints it with nothing but `pg_catalog` in the search path: with its
     /// schema, quoted where needed, without a modifier (a cast to `numeric(10,2)` would round a bound).
     pub cast: String,
-    /// The schema of the `>` of the type's default btree operator class; `None` if it has none of its own.
-    pub operators: Option<String>,
+    /// The type's own comparison operators; `None` if it has none of its own.
+    pub operators: Option<Box<Operators>>,
 }
 
 /// An identifier that quotes itself.
@@ -142,7 +184,7 @@ pub fn column(facts: Facts) -> Column {
         Some(first) => format!("{first}::{}", facts.cast),
         None => facts.cast,
     };
-    let operators = facts.operators.filter(|schema| schema != "pg_catalog");
+    let operators = facts.operators.filter(|operators| operators.schema != "pg_catalog");
     let read = Read { select: mapped.select, codec: mapped.codec, position: mapped.position, cast, operators };
     Column {
         name: facts.name,

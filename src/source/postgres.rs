@@ -95,10 +95,9 @@ impl Session for PostgresSession {
     async fn count_nulls(&mut self, cx: &Context, table: &SourceTable, column: &Column) -> Result<u64, SourceError> {
         const WHAT: &str = "counting rows without a cursor";
         let row = scan(&mut self.connection, cx, WHAT, table, query::count_nulls(table, column)).await?;
-        let count =
-            row.map(|row| raw(&row, 0).and_then(|bytes| PgCodec::Int8.position_text(bytes.unwrap_or_default())));
-        let count = count.transpose().map_err(|_malformed| error::bad_value(column))?;
-        Ok(count.and_then(|text| text.parse().ok()).unwrap_or(0))
+        let count: Option<i64> =
+            row.map(|row| row.try_get(0)).transpose().map_err(|cause| error::query(WHAT, cause))?;
+        Ok(count.unwrap_or(0).unsigned_abs())
     }
 
     async fn read<S: BlockSink>(

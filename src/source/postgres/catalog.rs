@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{DEFAULT_SCHEMA, error};
-use crate::mapping::postgres::{Facts, column};
+use crate::mapping::postgres::{Facts, Operators, column};
 use crate::model::SourceTable;
 use crate::source::{Description, SourceError};
 
@@ -54,18 +54,20 @@ const COLUMNS: &str = "
            (SELECT e.extname::text FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
              WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid
                AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' LIMIT 1) AS extension,
-           (SELECT opn.nspname::text
-              FROM pg_opclass AS oc
-              JOIN pg_am AS am ON am.oid = oc.opcmethod AND am.amname = 'btree'
-              JOIN pg_amop AS ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 5
-                                AND ao.amoplefttype = t.oid AND ao.amoprighttype = t.oid
-              JOIN pg_operator AS op ON op.oid = ao.amopopr
-              JOIN pg_namespace AS opn ON opn.oid = op.oprnamespace
-             WHERE oc.opcintype = t.oid AND oc.opcdefault LIMIT 1) AS operators
+           operators.schema AS operator_schema, operators.names AS operator_names
       FROM base
       JOIN pg_attribute AS a ON a.attrelid = $1::int8::oid AND a.attnum = base.attnum
       JOIN pg_type AS t ON t.oid = base.typ AND t.typtype <> 'd'
       JOIN pg_namespace AS tn ON tn.oid = t.typnamespace
+      LEFT JOIN LATERAL (
+           SELECT min(opn.nspname::text) AS schema, array_agg(op.oprname::text ORDER BY ao.amopstrategy) AS names
+             FROM pg_opclass AS oc
+             JOIN pg_am AS am ON am.oid = oc.opcmethod AND am.amname = 'btree'
+             JOIN pg_amop AS ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy BETWEEN 1 AND 5
+                               AND ao.amoplefttype = t.oid AND ao.amoprighttype = t.oid
+             JOIN pg_operator AS op ON op.oid = ao.amopopr
+             JOIN pg_namespace AS opn ON opn.oid = op.oprnamespace
+            WHERE oc.opcintype = t.oid AND oc.opcdefault) AS operators ON true
      ORDER BY a.attnum";
 
 /// Unique indexes. A primary key that is deferrable is unique in every snapshot too.
@@ -212,8 +214,15 @@ fn facts(row: &PgRow) -> Result<Facts, sqlx::Error> {
         array: row.try_get("is_array")?,
         modifier: row.try_get("modifier")?,
         cast: row.try_get("cast_type")?,
-        operators: row.try_get("operators")?,
+        operators: operators(row)?,
     })
+}
+
+fn operators(row: &PgRow) -> Result<Option<Box<Operators>>, sqlx::Error> {
+    let schema: Option<String> = row.try_get("operator_schema")?;
+    let names: Option<Vec<String>> = row.try_get("operator_names")?;
+    let names = names.and_then(|names| names.try_into().ok());
+    Ok(schema.zip(names).map(|(schema, names)| Box::new(Operators { schema, names })))
 }
 
 /// The primary key and the other unique keys.

@@ -21,6 +21,7 @@ pub(super) const CATALOG_TIMEOUT: &str = "SET statement_timeout = '60s'";
 /// Pins the session, in one round trip. Each setting changes what values look like, which names mean what, or when
 /// the server gives up; the last statement is for those that not every version knows.
 const PIN: &str = "\
+    SET statement_timeout = '60s';
     SET search_path = pg_catalog;
     SET application_name = 'highwater';
     SET client_encoding = 'UTF8';
@@ -41,7 +42,6 @@ const PIN: &str = "\
     SET default_transaction_isolation = 'read committed';
     SET default_transaction_deferrable = off;
     SET lock_timeout = '10s';
-    SET statement_timeout = '60s';
     SET idle_in_transaction_session_timeout = '30min';
     SET client_min_messages = 'warning';
     SET jit = off;
@@ -58,11 +58,24 @@ pub(super) async fn connect(config: &Connection, cx: &Context) -> Result<PgConne
     let options = options(config).await.map_err(|cause| SourceError::Tls { address: address.clone(), cause })?;
     let open = async {
         let mut connection = PgConnection::connect_with(&options).await?;
-        sqlx::raw_sql(PIN).execute(&mut connection).await?;
+        pin(&mut connection).await?;
         Ok(connection)
     };
     let opened = error::limit(cx, WHAT, CONNECT_MAX, open).await?;
     opened.map_err(|cause| error::connect(&address, &config.user, cause))
+}
+
+/// A role's own `statement_timeout` may be so short that it cancels the statement that sets ours.
+async fn pin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    const TRIES: u32 = 5;
+    let mut tries = 1;
+    loop {
+        match sqlx::raw_sql(PIN).execute(&mut *connection).await {
+            Ok(_done) => return Ok(()),
+            Err(cause) if tries < TRIES && error::is_cancelled(&cause) => tries += 1,
+            Err(cause) => return Err(cause),
+        }
+    }
 }
 
 /// The driver's options. Those that it takes from the environment (`PGHOST`, `PGPASSWORD` …) are all overridden,

@@ -74,6 +74,11 @@ fn code(refusal: &dyn DatabaseError) -> Cow<'_, str> {
     refusal.code().unwrap_or(Cow::Borrowed("no code"))
 }
 
+/// Whether the server cancelled the statement, as it does after `statement_timeout`.
+pub(super) fn is_cancelled(cause: &sqlx::Error) -> bool {
+    cause.as_database_error().is_some_and(|refusal| code(refusal) == "57014")
+}
+
 /// Whether a code is that of a value which a type's input does not take.
 pub(super) fn is_bad_input(refusal: &dyn DatabaseError) -> bool {
     matches!(&*code(refusal), "22P02" | "22P03" | "22003" | "22007" | "22008" | "22023" | "2200M" | "42704")

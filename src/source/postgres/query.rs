@@ -2,7 +2,7 @@
 
 use super::DEFAULT_SCHEMA;
 use crate::encode::postgres::PgCodec;
-use crate::mapping::postgres::{Ident, Read, Wrap};
+use crate::mapping::postgres::{Comparison, Ident, Read, Wrap};
 use crate::mapping::{self, Column};
 use crate::model::SourceTable;
 use crate::source::{Nulls, ReadQuery, SourceError};
@@ -165,10 +165,9 @@ impl<'a> Builder<'a> {
 
     /// `left op right`, by the operator of the column's own type: an extension's operators are in no search path,
     /// and `citext > citext` would silently be that of `text`.
-    fn compare(&self, column: usize, operator: &str, right: &str) -> String {
-        let left = field(&self.query.columns[column]);
-        let schema = self.reads[column].operators.as_deref().unwrap_or("pg_catalog");
-        format!("{left} OPERATOR({}.{operator}) {right}", Ident(schema))
+    fn compare(&self, column: usize, comparison: Comparison, right: &str) -> String {
+        let operator = comparison.sql(self.reads[column].operators.as_deref());
+        format!("{} {operator} {right}", field(&self.query.columns[column]))
     }
 
     fn bounds(&mut self) -> Result<(), SourceError> {
@@ -181,11 +180,12 @@ impl<'a> Builder<'a> {
         let Some(cursor) = self.cursor else { return Ok(()) };
         if let Some(from) = range.from {
             let value = self.bind("lower bound", cursor, from);
-            self.conditions.push(self.compare(cursor, ">=", &value));
+            self.conditions.push(self.compare(cursor, Comparison::GreaterEqual, &value));
         }
         if let Some(ceiling) = range.ceiling {
             let value = self.bind("ceiling", cursor, &ceiling.value);
-            self.conditions.push(self.compare(cursor, if ceiling.inclusive { "<=" } else { "<" }, &value));
+            let comparison = if ceiling.inclusive { Comparison::LessEqual } else { Comparison::Less };
+            self.conditions.push(self.compare(cursor, comparison, &value));
         }
         if range.from.is_none() && range.ceiling.is_none() && range.after.is_none() {
             self.conditions.push(format!("{} IS NOT NULL", field(&self.query.columns[cursor])));
@@ -222,7 +222,7 @@ impl<'a> Builder<'a> {
 
     fn after(&self, values: &[(usize, String)]) -> String {
         if let [(column, value)] = values {
-            return self.compare(*column, ">", value);
+            return self.compare(*column, Comparison::Greater, value);
         }
         if values.iter().all(|(column, _)| self.reads[*column].operators.is_none()) {
             let left: Vec<String> = values.iter().map(|(column, _)| field(&self.query.columns[*column])).collect();
@@ -232,16 +232,18 @@ impl<'a> Builder<'a> {
         // one operator compares whole rows, and these types' operators have different names
         let mut condition = String::new();
         for (column, value) in values.iter().rev() {
-            let greater = self.compare(*column, ">", value);
+            let greater = self.compare(*column, Comparison::Greater, value);
             condition = if condition.is_empty() {
                 greater
             } else {
-                format!("({greater} OR ({} AND {condition}))", self.compare(*column, "=", value))
+                format!("({greater} OR ({} AND {condition}))", self.compare(*column, Comparison::Equal, value))
             };
         }
         match values.first() {
             // implied, and what an index can serve
-            Some((column, value)) => format!("{} AND {condition}", self.compare(*column, ">=", value)),
+            Some((column, value)) => {
+                format!("{} AND {condition}", self.compare(*column, Comparison::GreaterEqual, value))
+            }
             None => condition,
         }
     }
@@ -266,4 +268,4 @@ impl<'a> Builder<'a> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;
