@@ -1,7 +1,7 @@
 //! The MySQL and MariaDB source: one connection per session, read-only, values from the binary protocol.
 //!
-//! Works with MySQL 5.7 and later and MariaDB 10.5 and later. No pool, no statement cache: a session that was not read
-//! to its end is dropped, and the server ends with it.
+//! Works with MySQL 5.7 and later and MariaDB 10.5 and later. No pool: a session that was not read to its end is
+//! dropped, and the server ends with it.
 
 mod activity;
 mod catalog;

@@ -78,7 +78,7 @@ pub(super) async fn read(session: &mut MySqlSession, cx: &Context) -> Result<Act
     let rows = fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, Statement::plain(sql)).await?;
     let cell = |index| rows.first().and_then(|row| text(row, index)).unwrap_or_default();
     let now_us: i64 = cell(0).parse().map_err(|_unreadable| unreadable("the clock"))?;
-    let (read_only, storage_read_only) = (cell(1) != "0", cell(2) != "0");
+    let (read_only, storage_read_only) = (is_on(&cell(1)), is_on(&cell(2)));
 
     let running = running(session, cx).await?;
     let open = transactions(session, cx).await?.map(|transactions| join(&running, &transactions));
@@ -156,6 +156,11 @@ fn unreadable(what: &'static str) -> SourceError {
 
 fn whole_second(us: i64) -> i64 {
     us.div_euclid(SECOND_MICROS) * SECOND_MICROS
+}
+
+/// A switch as servers write it: `0`, `OFF`, `1`, `ON`, and MariaDB 12's `NO_LOCK`.
+fn is_on(switch: &str) -> bool {
+    !matches!(switch, "0" | "OFF")
 }
 
 /// A thread of the server that applies another server's changes.

@@ -37,7 +37,7 @@ type Query = sqlx::query::Query<'static, MySql, sqlx::mysql::MySqlArguments>;
 
 fn bound(statement: Statement) -> Query {
     // `Statement` is built from names that quote themselves and from bound values
-    let query = sqlx::query(AssertSqlSafe(statement.sql)).persistent(false);
+    let query = sqlx::query(AssertSqlSafe(statement.sql));
     statement.params.into_iter().fold(query, |query, param| match param {
         Param::Signed(value) => query.bind(value),
         Param::Unsigned(value) => query.bind(value),
