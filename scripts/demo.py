@@ -123,7 +123,7 @@ TABLES = [
     Table("billing", "invoices", "SELECT concat_ws(' ', count(*), sum(cast(total * 10000 AS signed)), sum(paid), sum(char_length(note))) FROM invoices",
           "SELECT CONCAT(COUNT(*), ' ', SUM(CAST(total * 10000 AS INT64)), ' ', COUNTIF(paid), ' ', SUM(LENGTH(note))) FROM shop.invoices", 200),
     Table("billing", "payments", "SELECT concat_ws(' ', count(*), sum(id), sum(cast(amount * 100 AS signed)), sum(method = 'cash')) FROM payments",
-          "SELECT CONCAT(COUNT(*), ' ', SUM(id), ' ', SUM(CAST(amount * 100 AS INT64)), ' ', COUNTIF(method = 'cash')) FROM shop.payments", 0),
+          "SELECT CONCAT(COUNT(*), ' ', CAST(SUM(id) AS INT64), ' ', SUM(CAST(amount * 100 AS INT64)), ' ', COUNTIF(method = 'cash')) FROM shop.payments", 0),
     Table("billing", "currencies", "SELECT concat_ws(' ', count(*), group_concat(code ORDER BY code SEPARATOR ',')) FROM currencies",
           "SELECT CONCAT(COUNT(*), ' ', STRING_AGG(code, ',' ORDER BY code)) FROM shop.currencies", 4),
 ]
@@ -257,7 +257,7 @@ class Service:
 def fill(stack: Stack) -> None:
     stack.psql("CREATE DATABASE shop", database="postgres")
     stack.psql(POSTGRES_SQL)
-    stack.mysql("CREATE DATABASE shop", database="mysql")
+    stack.mysql("CREATE DATABASE shop CHARACTER SET utf8mb4", database="mysql")
     stack.mysql(MYSQL_SQL)
     status, answer = call("POST", f"{stack.at['storage']}/storage/v1/b?project=demo", {"name": "highwater-demo"})
     if status != 200:
