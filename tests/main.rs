@@ -1,0 +1,45 @@
+//! Every test that needs more than one module: against real servers, with the real binary, through a strict gate.
+//!
+//! One binary, with a main of its own: the servers are started once and stopped at the end, whatever happens.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::exit, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_methods, reason = "tests read their settings from the environment")]
+
+mod architecture;
+mod http_door;
+mod keys;
+mod races;
+mod sql;
+mod support;
+mod sync;
+mod trouble;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    rustls::crypto::ring::default_provider().install_default().unwrap();
+    let mut arguments = Arguments::from_args();
+    // more would only wait for the emulators
+    arguments.test_threads = arguments.test_threads.or(Some(3));
+    let tests = [
+        architecture::tests(),
+        support::strict::tests(),
+        sql::tests(),
+        sync::tests(),
+        keys::tests(),
+        http_door::tests(),
+        trouble::tests(),
+        races::tests(),
+    ];
+    let trial = |test: support::Test| {
+        let run = test.run;
+        Trial::test(test.name.trim_start_matches("main::"), move || {
+            run();
+            Ok(())
+        })
+    };
+    let trials = tests.into_iter().flatten().map(trial).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    support::stack::stop();
+    std::process::exit(i32::from(conclusion.has_failed()) * 101);
+}

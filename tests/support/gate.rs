@@ -1,0 +1,377 @@
+//! The gate: an HTTP proxy before the BigQuery emulator that is as strict as BigQuery where the emulator is not.
+//!
+//! - a job id is used once: the second insert is answered 409, however close the two are;
+//! - a job must name a location, and it must be its dataset's; a job outside US and EU is found only with it;
+//! - every part of a load is checked against the load's schema (see `strict`); a bad one fails the job;
+//! - tables keep the modes that they were created with, and take only the changes of schema that BigQuery takes.
+//!
+//! It records every request, and can be told to answer some with faults.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use highwater::model::Schema;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::strict;
+
+const URIS_MAX: usize = 10_000;
+const LOADS_PER_TABLE_MAX: u32 = 1_500;
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    pub body: Value,
+}
+
+impl Seen {
+    /// The id of a job that this inserts.
+    pub fn inserts_job(&self) -> Option<&str> {
+        if self.method != "POST" || !self.path.split('?').next().unwrap_or_default().ends_with("/jobs") {
+            return None;
+        }
+        self.body["jobReference"]["jobId"].as_str()
+    }
+}
+
+/// What is done with a request instead of the usual.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// Answered with this status, not forwarded.
+    Status(u16),
+    /// Forwarded, and the answer thrown away: 503.
+    LostAnswer,
+    /// Answered 200 with something that is no JSON.
+    Garbage,
+    /// Held for this long, then forwarded.
+    Delay(Duration),
+}
+
+struct Rule {
+    matches: Box<dyn Fn(&Seen) -> bool + Send>,
+    fault: Fault,
+    times: u32,
+}
+
+struct JobEntry {
+    location: String,
+    failure: Option<Value>,
+}
+
+#[derive(Default)]
+struct Memory {
+    seen: Vec<Seen>,
+    rules: Vec<Rule>,
+    jobs: HashMap<String, JobEntry>,
+    /// Location of each dataset, `project/dataset`.
+    datasets: HashMap<String, String>,
+    /// Fields of each table as created and patched, `project/dataset/table`.
+    tables: HashMap<String, Vec<Value>>,
+    loads: HashMap<String, u32>,
+}
+
+struct Inner {
+    bigquery: String,
+    storage: String,
+    client: reqwest::Client,
+    memory: Mutex<Memory>,
+}
+
+/// A running gate; it ends when dropped.
+pub struct Gate {
+    pub url: String,
+    inner: Arc<Inner>,
+    _server: JoinSet<()>,
+}
+
+type Reply = (u16, Bytes);
+
+fn fault_reply(status: u16, reason: &str, message: &str) -> Reply {
+    let body = json!({"error": {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}});
+    (status, Bytes::from(body.to_string()))
+}
+
+impl Gate {
+    /// Opens a gate before the emulator.
+    pub async fn open(bigquery: &str, storage: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let inner = Arc::new(Inner { bigquery: bigquery.into(), storage: storage.into(), client, memory: Mutex::default() });
+        let mut server = JoinSet::new();
+        let at = inner.clone();
+        server.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let at = at.clone();
+                connections.spawn(async move {
+                    let service = hyper::service::service_fn(move |request| {
+                        let at = at.clone();
+                        async move { Ok::<_, Infallible>(at.answer(request).await) }
+                    });
+                    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                    served.await.unwrap_or_default();
+                });
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Self { url, inner, _server: server }
+    }
+
+    /// Everything that came so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.inner.memory.lock().unwrap().seen.clone()
+    }
+
+    /// Ids of the jobs that were inserted and begin so, answered 409 or not.
+    pub fn inserted(&self, prefix: &str) -> Vec<String> {
+        let ids = self.seen().iter().filter_map(|seen| seen.inserts_job().map(str::to_owned)).collect::<Vec<_>>();
+        ids.into_iter().filter(|id| id.starts_with(prefix)).collect()
+    }
+
+    /// The next `times` requests that match are answered with the fault.
+    pub fn fault(&self, times: u32, fault: Fault, matches: impl Fn(&Seen) -> bool + Send + 'static) {
+        self.inner.memory.lock().unwrap().rules.push(Rule { matches: Box::new(matches), fault, times });
+    }
+}
+
+impl Inner {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let method = request.method().to_string();
+        let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+        let if_match = request.headers().get("if-match").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let seen = Seen { method, path, body: serde_json::from_slice(&body).unwrap_or(Value::Null) };
+        let fault = self.take_fault(&seen);
+        let (status, body) = match fault {
+            Some(Fault::Status(status)) => fault_reply(status, "backendError", "a fault of the test's"),
+            Some(Fault::Garbage) => (200, Bytes::from_static(b"<html>not JSON")),
+            Some(Fault::LostAnswer) => {
+                self.route(&seen, body, if_match).await;
+                fault_reply(503, "backendError", "the answer was lost")
+            }
+            Some(Fault::Delay(time)) => {
+                tokio::time::sleep(time).await;
+                self.route(&seen, body, if_match).await
+            }
+            None => self.route(&seen, body, if_match).await,
+        };
+        let builder = Response::builder().status(status).header("content-type", "application/json");
+        builder.body(Full::new(body)).unwrap()
+    }
+
+    fn take_fault(&self, seen: &Seen) -> Option<Fault> {
+        let mut memory = self.memory.lock().unwrap();
+        memory.seen.push(seen.clone());
+        let rule = memory.rules.iter_mut().find(|rule| rule.times > 0 && (rule.matches)(seen))?;
+        rule.times -= 1;
+        Some(rule.fault)
+    }
+
+    async fn route(&self, seen: &Seen, body: Bytes, if_match: Option<String>) -> Reply {
+        let path = seen.path.split('?').next().unwrap_or_default();
+        let parts: Vec<&str> = path.trim_start_matches("/bigquery/v2/projects/").split('/').collect();
+        match (seen.method.as_str(), parts.as_slice()) {
+            ("POST", [project, "jobs"]) => self.insert_job(project, seen, body).await,
+            ("GET", [project, "jobs", id]) => self.get_job(project, id, seen).await,
+            ("POST", [project, "datasets"]) => {
+                let reply = self.forward(seen, body, if_match).await;
+                if reply.0 == 200 {
+                    let id = seen.body["datasetReference"]["datasetId"].as_str().unwrap_or_default();
+                    let location = seen.body["location"].as_str().unwrap_or("US").to_owned();
+                    self.memory.lock().unwrap().datasets.insert(format!("{project}/{id}"), location);
+                }
+                reply
+            }
+            ("POST", [project, "datasets", dataset, "tables"]) => {
+                let reply = self.forward(seen, body, if_match).await;
+                if reply.0 == 200 {
+                    let id = seen.body["tableReference"]["tableId"].as_str().unwrap_or_default();
+                    let fields = seen.body["schema"]["fields"].as_array().cloned().unwrap_or_default();
+                    self.memory.lock().unwrap().tables.insert(format!("{project}/{dataset}/{id}"), fields);
+                }
+                reply
+            }
+            ("GET", [project, "datasets", dataset, "tables", id]) => {
+                let reply = self.forward(seen, body, if_match).await;
+                self.with_modes(reply, &format!("{project}/{dataset}/{id}"))
+            }
+            ("PATCH", [project, "datasets", dataset, "tables", id]) => {
+                let key = format!("{project}/{dataset}/{id}");
+                if let Some(refusal) = self.refuse_patch(&key, &seen.body) {
+                    return refusal;
+                }
+                let reply = self.forward(seen, body, if_match).await;
+                if let (200, Some(fields)) = (reply.0, seen.body["schema"]["fields"].as_array()) {
+                    self.memory.lock().unwrap().tables.insert(key, fields.clone());
+                }
+                reply
+            }
+            ("DELETE", [project, "datasets", dataset, "tables", id]) => {
+                self.memory.lock().unwrap().tables.remove(&format!("{project}/{dataset}/{id}"));
+                self.forward(seen, body, if_match).await
+            }
+            _ => self.forward(seen, body, if_match).await,
+        }
+    }
+
+    async fn forward(&self, seen: &Seen, body: Bytes, if_match: Option<String>) -> Reply {
+        let method = reqwest::Method::from_bytes(seen.method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("{}{}", self.bigquery, seen.path)).body(body);
+        request = request.header("content-type", "application/json");
+        if let Some(etag) = if_match {
+            request = request.header("if-match", etag);
+        }
+        match request.send().await {
+            Ok(answer) => {
+                let status = answer.status().as_u16();
+                (status, answer.bytes().await.unwrap_or_default())
+            }
+            Err(error) => fault_reply(502, "backendError", &error.to_string()),
+        }
+    }
+
+    async fn insert_job(&self, project: &str, seen: &Seen, body: Bytes) -> Reply {
+        let id = seen.body["jobReference"]["jobId"].as_str().unwrap_or_default();
+        let location = seen.body["jobReference"]["location"].as_str().unwrap_or_default();
+        let fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if id.is_empty() || id.len() > 1024 || !id.bytes().all(fine) {
+            return fault_reply(400, "invalid", &format!("Invalid job ID {id:?}"));
+        }
+        if location.is_empty() {
+            return fault_reply(400, "invalid", "the gate wants every job to name its location");
+        }
+        let load = &seen.body["configuration"]["load"];
+        if let Some(refusal) = self.refuse_location(project, load, location) {
+            return refusal;
+        }
+        {
+            let mut memory = self.memory.lock().unwrap();
+            let key = format!("{project}/{id}");
+            if memory.jobs.contains_key(&key) {
+                return fault_reply(409, "duplicate", &format!("Already Exists: Job {project}:{location}.{id}"));
+            }
+            memory.jobs.insert(key, JobEntry { location: location.to_owned(), failure: None });
+        }
+        if load.is_object()
+            && let Err((reason, message)) = self.check_load(load).await
+        {
+            let failure = json!({"reason": reason, "message": message});
+            let mut memory = self.memory.lock().unwrap();
+            memory.jobs.get_mut(&format!("{project}/{id}")).unwrap().failure = Some(failure);
+            return (200, Bytes::from(json!({"status": {"state": "RUNNING"}}).to_string()));
+        }
+        self.forward(seen, body, None).await
+    }
+
+    fn refuse_location(&self, project: &str, load: &Value, location: &str) -> Option<Reply> {
+        let dataset = load["destinationTable"]["datasetId"].as_str()?;
+        let memory = self.memory.lock().unwrap();
+        let known = memory.datasets.get(&format!("{project}/{dataset}"))?;
+        (!known.eq_ignore_ascii_case(location)).then(|| {
+            fault_reply(404, "notFound", &format!("Not found: Dataset {project}:{dataset} was not found in location {location}"))
+        })
+    }
+
+    async fn get_job(&self, project: &str, id: &str, seen: &Seen) -> Reply {
+        let not_found = || fault_reply(404, "notFound", &format!("Not found: Job {project}:{id}"));
+        let asked = seen.path.split_once("location=").map(|(_, rest)| rest.split('&').next().unwrap_or_default().to_owned());
+        {
+            let memory = self.memory.lock().unwrap();
+            let Some(entry) = memory.jobs.get(&format!("{project}/{id}")) else { return not_found() };
+            let multi_region = matches!(entry.location.to_ascii_uppercase().as_str(), "US" | "EU");
+            let matches = asked.as_ref().is_some_and(|asked| asked.eq_ignore_ascii_case(&entry.location));
+            if !matches && (!multi_region || asked.is_some()) {
+                return not_found();
+            }
+            if let Some(failure) = &entry.failure {
+                let body = json!({"status": {"state": "DONE", "errorResult": failure, "errors": [failure]}, "statistics": {}});
+                return (200, Bytes::from(body.to_string()));
+            }
+        }
+        self.forward(seen, Bytes::new(), None).await
+    }
+
+    /// What BigQuery would say of the load's parts.
+    async fn check_load(&self, load: &Value) -> Result<(), (&'static str, String)> {
+        let invalid = |message: String| ("invalid", message);
+        let uris: Vec<&str> = load["sourceUris"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if uris.is_empty() || uris.len() > URIS_MAX {
+            return Err(invalid(format!("{} source URIs", uris.len())));
+        }
+        let destination = load["destinationTable"].to_string();
+        {
+            let mut memory = self.memory.lock().unwrap();
+            let loads = memory.loads.entry(destination).or_default();
+            *loads += 1;
+            if *loads > LOADS_PER_TABLE_MAX {
+                return Err(("quotaExceeded", "Exceeded rate limits: load jobs per table".into()));
+            }
+        }
+        let schema: Schema = serde_json::from_value(load["schema"]["fields"].clone()).map_err(|error| invalid(error.to_string()))?;
+        let mut gzipped = None;
+        for uri in uris {
+            let path = uri.strip_prefix("gs://").and_then(|path| path.split_once('/'));
+            let (bucket, name) = path.ok_or_else(|| invalid(format!("not a URI: {uri}")))?;
+            let name = name.replace('%', "%25").replace('/', "%2F");
+            let url = format!("{}/storage/v1/b/{bucket}/o/{name}?alt=media", self.storage);
+            let answer = self.client.get(url).send().await.map_err(|error| ("backendError", error.to_string()))?;
+            if answer.status() == 404 {
+                return Err(("notFound", format!("Not found: URI {uri}")));
+            }
+            let bytes = answer.bytes().await.map_err(|error| ("backendError", error.to_string()))?;
+            let is_gzip = bytes.starts_with(&[0x1f, 0x8b]);
+            if *gzipped.get_or_insert(is_gzip) != is_gzip {
+                return Err(invalid("gzipped and plain files in one load".into()));
+            }
+            let (uri, schema) = (uri.to_owned(), schema.clone());
+            let checked = tokio::task::spawn_blocking(move || {
+                strict::check_part(&schema, &bytes).map_err(|problem| format!("Error while reading data, file {uri}: {problem}"))
+            });
+            checked.await.unwrap().map_err(invalid)?;
+        }
+        Ok(())
+    }
+
+    /// The table's answer with the modes and descriptions that it was created with.
+    fn with_modes(&self, reply: Reply, key: &str) -> Reply {
+        let memory = self.memory.lock().unwrap();
+        let (200, Some(fields)) = (reply.0, memory.tables.get(key)) else { return reply };
+        let mut body: Value = serde_json::from_slice(&reply.1).unwrap();
+        body["schema"]["fields"] = Value::Array(fields.clone());
+        (200, Bytes::from(body.to_string()))
+    }
+
+    fn refuse_patch(&self, key: &str, patch: &Value) -> Option<Reply> {
+        let memory = self.memory.lock().unwrap();
+        let (old, new) = (memory.tables.get(key)?, patch["schema"]["fields"].as_array()?);
+        let refusal = |message: String| Some(fault_reply(400, "invalid", &message));
+        let required = |field: &Value| field["mode"] == "REQUIRED";
+        for field in old {
+            match new.iter().find(|other| other["name"] == field["name"]) {
+                None => return refusal(format!("Provided Schema does not match Table: field {} is missing", field["name"])),
+                Some(other) if other["type"] != field["type"] => {
+                    return refusal(format!("Field {} has changed type", field["name"]));
+                }
+                Some(other) if required(other) && !required(field) => {
+                    return refusal(format!("Field {} has changed mode from NULLABLE to REQUIRED", field["name"]));
+                }
+                Some(_) => {}
+            }
+        }
+        let added = new.iter().find(|field| required(field) && !old.iter().any(|other| other["name"] == field["name"]));
+        added.and_then(|field| refusal(format!("Cannot add required field {}", field["name"])))
+    }
+}
