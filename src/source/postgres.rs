@@ -16,7 +16,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, ValueRef as _};
 
 use crate::encode::Malformed;
-use crate::encode::postgres::{EPOCH_MICROS, PgCodec};
+use crate::encode::postgres::EPOCH_MICROS;
 use crate::mapping::Column;
 use crate::model::{Activity, Connection, SourceTable};
 use crate::net::Context;

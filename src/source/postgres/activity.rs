@@ -61,9 +61,11 @@ const SESSIONS: &str = "
      ORDER BY session.hidden DESC, session.xact_start
      LIMIT 100";
 
+/// All of them, however many: one that is left out would be taken for ended. The server's `max_prepared_transactions`
+/// bounds them.
 const PREPARED: &str = "
     SELECT gid, owner::text AS owner, prepared
-      FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared LIMIT 1000";
+      FROM pg_prepared_xacts WHERE database = current_database()";
 
 pub(super) async fn activity(connection: &mut PgConnection) -> Result<Activity, SourceError> {
     let lost = |cause| error::query(WHAT, cause);
