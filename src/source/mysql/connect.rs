@@ -13,8 +13,15 @@ use crate::model::{Address, Connection, TlsMode};
 use crate::net::Context;
 use crate::source::{CATALOG_MAX, CONNECT_MAX, SourceError};
 
-/// The session's settings on every server, in one statement each, all in one round trip. Numbers are written out: `DEFAULT`
-/// would mean the server's own. Each one has its reason:
+/// The session's settings on every server, in one round trip. Values are written out: `DEFAULT` would be the server's.
+///
+/// - `NAMES`: text comes as utf8mb4 whatever its column's character set, and parameters go so.
+/// - `sql_mode`: quoting as everywhere, CHAR without padding; positions may hold dates that no calendar has.
+/// - `autocommit`, `completion_type`: no statement before the snapshot opens a transaction.
+/// - `sql_select_limit`, `sql_big_selects`: no result is cut or refused.
+/// - `sql_buffer_result`: rows stream. `sql_auto_is_null`: `IS NULL` finds NULLs and nothing else.
+/// - `max_sort_length`: a sort looks at whole keys (an index holds 3072 bytes of one), and has the room for it.
+/// - timeouts: a slow bucket does not end the read; a lock ends it soon.
 const PINNED: &str = "\
 SET NAMES utf8mb4; \
 SET time_zone = '+00:00', \
