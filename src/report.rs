@@ -70,7 +70,7 @@ pub struct RunReport {
     /// How it ended.
     pub outcome: Outcome,
     /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     /// Rows staged and committed.
     pub rows: u64,
@@ -89,19 +89,19 @@ pub struct RunReport {
     /// The watermark that was left.
     pub watermark_after: Option<Position>,
     /// Up to which cursor value rows were read.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<String>,
     /// The transaction that holds the ceiling back.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
     /// Rows whose cursor is NULL; they are synced only with `null_cursor: include`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub null_cursor_rows: Option<u64>,
     /// Values that did not arrive as they were, per column.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<ColumnAudit>,
     /// What was changed in BigQuery, and what a person should know.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Time per step, milliseconds. Extracting the next chunk overlaps with applying this one.
     pub durations_ms: Durations,

@@ -2,7 +2,14 @@
 //!
 //! One binary, with a main of its own: the servers are started once and stopped at the end, whatever happens.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::exit, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "a test stops at the first surprise"
+)]
+#![expect(unreachable_pub, reason = "the modules of a test binary are nobody else's")]
 #![expect(clippy::disallowed_methods, reason = "tests read their settings from the environment")]
 
 mod architecture;

@@ -20,6 +20,8 @@ const PARTS_MAX: usize = 10_000;
 pub(super) struct Piece {
     /// Whose rows.
     pub(super) lane: Lane,
+    /// The number of the run's chunk, from 1, for the log.
+    pub(super) chunk: u64,
     /// Strictly after this.
     pub(super) lower: Option<Position>,
     /// The end of the live lane.
@@ -83,7 +85,7 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
         }
     };
     let took = begun.elapsed();
-    tracing::info!(intent = %id, rows = done.rows, bytes = done.bytes, parts = parts.len(), lane = ?piece.lane, ms = took.as_millis(), "chunk staged");
+    tracing::info!(chunk = piece.chunk, intent = %id, rows = done.rows, bytes = done.bytes, parts = parts.len(), lane = ?piece.lane, ms = took.as_millis(), "chunk staged");
     let empty = done.rows == 0 && piece.lane != Lane::Whole;
     let intent = (!empty).then(|| {
         let parts = parts.iter().map(|name| engine.bucket.address(name)).collect();

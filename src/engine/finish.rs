@@ -57,6 +57,10 @@ pub(super) async fn finish<B: Bucket, W: Warehouse>(
                 Fact::Job(kind, attempt, status)
             }
             Step::AskStaging => Fact::Staging(warehouse.table(cx, &intent.staging).await?.map(|info| info.rows)),
+            Step::CreateStaging => {
+                warehouse.create_table(cx, &staging_spec(engine, intent)).await?;
+                Fact::Staging(Some(0))
+            }
             Step::SubmitLoad(attempt) => {
                 warehouse.create_table(cx, &staging_spec(engine, intent)).await?;
                 poll = POLL_FIRST;

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
-use crate::model::{Mode, TableSettings, TableState};
+use crate::model::{Activity, Mode, TableSettings, TableState, Visibility};
 use crate::net::Context;
 use crate::plan::ceiling::{self, Ceiling};
 use crate::plan::drift::{self, Drift};
@@ -100,7 +100,7 @@ async fn look<S: Session>(
         });
         let empty = kind == CursorKind::Number && max.is_none();
         if found.bound.is_some() || empty || attempt >= RIPEN_LOOKS_MAX {
-            report_look(report, &found, activity.now_us, empty);
+            report_look(report, &found, &activity, empty);
             return Ok(found);
         }
         known.note = found.note;
@@ -109,7 +109,26 @@ async fn look<S: Session>(
     Err(RunError::Superseded)
 }
 
-fn report_look(report: &mut RunReport, found: &Ceiling, now_us: i64, empty: bool) {
+/// Why no row is safe to read, and the way out.
+fn why_nothing(visibility: Visibility) -> &'static str {
+    match visibility {
+        Visibility::Full => "nothing is safe to read yet: transactions that were open at the first look have not ended",
+        Visibility::Hidden { .. } => {
+            "nothing is safe to read yet: other sessions cannot be seen, so rows are read once those that were open have \
+             ended and `lag` has passed; GRANT pg_read_all_stats (PostgreSQL) or PROCESS (MySQL) to the source's user"
+        }
+        Visibility::Replica { replayed_us: None } => {
+            "nothing is safe to read: how far this replica is cannot be told; GRANT REPLICATION CLIENT (MariaDB: SLAVE \
+             MONITOR) to the source's user, or read from the primary"
+        }
+        Visibility::Replica { replayed_us: Some(_) } => {
+            "nothing is safe to read yet: the replica is behind by more than `lag`"
+        }
+    }
+}
+
+fn report_look(report: &mut RunReport, found: &Ceiling, activity: &Activity, empty: bool) {
+    let (now_us, visibility) = (activity.now_us, activity.visibility);
     report.ceiling = found.bound.as_ref().map(|bound| bound.value.clone());
     let say = |open: &crate::model::OpenTransaction| {
         let user = open.user.as_deref().unwrap_or("?");
@@ -126,7 +145,7 @@ fn report_look(report: &mut RunReport, found: &Ceiling, now_us: i64, empty: bool
         report.note(format!("went past {line}: beyond max_hold; its interval is read again when it has ended"));
     }
     if found.bound.is_none() && !empty {
-        report.note("nothing is safe to read yet: transactions that were open at the first look have not ended".into());
+        report.note(why_nothing(visibility).into());
     }
 }
 

@@ -170,7 +170,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             prepare::prepare(self.engine, self.cx, self.settings, &mut session, state, &mut self.report).await?;
         self.report.durations_ms.plan += millis(begun.elapsed());
         let end = if self.settings.mode == Mode::Replace {
-            let piece = Piece { lane: Lane::Whole, lower: None, ceiling: None, reread: None };
+            let piece = Piece { lane: Lane::Whole, chunk: 1, lower: None, ceiling: None, reread: None };
             self.drive(&mut session, &prepared, piece).await?
         } else {
             self.lanes(&mut session, &prepared).await?
@@ -188,7 +188,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         self.remember(prepared)?;
         while let Some(reread) = self.at.state.rereads.first().cloned() {
             let ceiling = Some(crate::model::Bound { value: reread.to.clone(), inclusive: true });
-            let piece = Piece { lane: Lane::Reread, lower: reread.at.clone(), ceiling, reread: Some(reread) };
+            let piece = Piece { lane: Lane::Reread, chunk: 0, lower: reread.at.clone(), ceiling, reread: Some(reread) };
             let end = self.drive(session, prepared, piece).await?;
             if end != PassEnd::Done {
                 return Ok(end);
@@ -200,7 +200,8 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             && self.report.null_cursor_rows.is_some()
             && !self.nulls_done
         {
-            let piece = Piece { lane: Lane::Nulls, lower: self.nulls_at.clone(), ceiling: None, reread: None };
+            let piece =
+                Piece { lane: Lane::Nulls, chunk: 0, lower: self.nulls_at.clone(), ceiling: None, reread: None };
             let end = self.drive(session, prepared, piece).await?;
             if end != PassEnd::Done {
                 return Ok(end);
@@ -211,7 +212,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             None => Ok(PassEnd::Done),
             Some(bound) => {
                 let lower = self.at.state.watermark.clone();
-                let piece = Piece { lane: Lane::Live, lower, ceiling: Some(bound), reread: None };
+                let piece = Piece { lane: Lane::Live, chunk: 0, lower, ceiling: Some(bound), reread: None };
                 self.drive(session, prepared, piece).await
             }
         }
@@ -254,6 +255,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             return Ok(PassEnd::OutOfTime);
         }
         let (engine, cx, settings) = (self.engine, self.cx, self.settings);
+        piece.chunk = self.report.chunks + 1;
         let mut chunk = chunk::extract(engine, cx, settings, prepared, session, &piece).await?;
         self.extracted(&chunk);
         let Some(mut intent) = chunk.intent.take() else { return Ok(PassEnd::Done) };
@@ -265,6 +267,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             let begun = Instant::now();
             let more = chunk.end == ReadEnd::CutByRows && self.has_time();
             piece.lower.clone_from(&intent.upper);
+            piece.chunk += 1;
             let apply = finish::finish(engine, cx, &intent, Progress::fresh(intent.rows));
             let (applied, next) = if more {
                 let ahead = chunk::extract(engine, cx, settings, prepared, session, &piece);
@@ -383,12 +386,12 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     }
 
     fn committed(&mut self, intent: &Intent, jobs: Vec<crate::report::JobReport>, recovered: bool) {
-        tracing::info!(intent = %intent.id, rows = intent.rows, "chunk committed");
         self.report.rows += intent.rows;
         self.report.bytes += intent.bytes;
         self.report.parts += intent.parts.len() as u64;
         self.report.chunks += 1;
         self.report.recovered += u64::from(recovered);
+        tracing::info!(chunk = self.report.chunks, intent = %intent.id, rows = intent.rows, "chunk committed");
         self.report.add_jobs(jobs);
         if intent.lane == Lane::Nulls && !recovered {
             self.nulls_at.clone_from(&intent.upper);

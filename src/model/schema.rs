@@ -89,6 +89,11 @@ impl BqType {
     pub fn comparable(self) -> bool {
         !matches!(self, Self::Json | Self::Geography)
     }
+
+    /// Whether rows can be grouped by values of the type, which making a key unique needs.
+    pub fn groupable(self) -> bool {
+        self.comparable() && self != Self::Float64
+    }
 }
 
 impl fmt::Display for BqType {

@@ -15,6 +15,9 @@ use crate::model::{Activity, Bound, Hold, Note, OpenTransaction, Reread, TableSt
 pub const GUARD: Duration = Duration::from_secs(1);
 const DAY_SECONDS: i64 = 86_400;
 
+/// How the source names a prepared transaction ([`OpenTransaction::backend`]).
+pub const PREPARED: &str = "prepared transaction";
+
 /// What the ceiling is decided from.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
@@ -56,8 +59,12 @@ pub struct Ceiling {
 /// Decides the ceiling.
 pub fn decide(input: Input<'_>) -> Ceiling {
     let state = input.state;
+    // a backend that prepares its transaction is gone from the sessions, and its rows are not there yet: while any
+    // is prepared, no hold counts as ended
+    let prepared = input.activity.open.iter().any(|open| open.backend.starts_with(PREPARED));
     let is_open = |hold: &&Hold| {
-        input.activity.open.iter().any(|open| open.backend == hold.backend && open.started_us == hold.started_us)
+        prepared
+            || input.activity.open.iter().any(|open| open.backend == hold.backend && open.started_us == hold.started_us)
     };
     let (mut holds, ended): (Vec<Hold>, Vec<Hold>) = match input.activity.visibility {
         Visibility::Full => {
@@ -310,6 +317,18 @@ mod tests {
         assert_eq!(ended.holds, vec![]);
         let from = Some("2026-02-28T22:53:20.000000Z".to_owned());
         assert_eq!(ended.rereads, vec![Reread { from, to: "2026-02-28T20:00:00Z".into(), at: None }]);
+    }
+
+    #[test]
+    fn a_hold_may_hide_behind_a_prepared_transaction() {
+        let mut state = TableState::new();
+        state.watermark = Some(Position { cursor: Some("2026-02-28T23:00:00Z".into()), key: vec!["1".into()] });
+        state.holds = vec![Hold { backend: "pid 1".into(), started_us: NOW - 5000 * SECOND_MICROS, from: None }];
+        let hidden = look(INSTANT, &full(vec![open("prepared transaction 'x'", 3700)]), None, &state, true);
+        assert_eq!((hidden.rereads.len(), hidden.holds.len()), (0, 2));
+        state.holds = hidden.holds;
+        let ended = look(INSTANT, &full(vec![]), None, &state, true);
+        assert_eq!((ended.rereads.len(), ended.holds.len()), (2, 0));
     }
 
     #[test]

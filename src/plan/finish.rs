@@ -19,6 +19,8 @@ pub enum Step {
     AskStaging,
     /// Create the staging table if it is missing, then submit the load job.
     SubmitLoad(Attempt),
+    /// Create the staging table if it is missing: there are no rows, so no parts and nothing to load.
+    CreateStaging,
     /// Submit the merge job.
     SubmitMerge(Attempt),
     /// Delete the staging table, so that no merge can succeed any more.
@@ -144,6 +146,9 @@ impl Progress {
     }
 
     fn next_of_load(&self) -> Step {
+        if self.rows == 0 {
+            return Step::CreateStaging;
+        }
         let (attempt, seen) = &self.load;
         match seen {
             Seen::Unasked => Step::Ask(JobKind::Load, *attempt),
@@ -280,6 +285,25 @@ mod tests {
                 (Step::Wait(Merge, at(1)), job(Merge, 1, OK)),
             ],
             Step::Commit(DONE),
+        );
+    }
+
+    #[test]
+    fn an_intent_without_rows_needs_no_load() {
+        let empty = JobStats { rows: 3, bytes_billed: 0 };
+        walk(
+            Progress::fresh(0),
+            vec![
+                (Step::CreateStaging, Fact::Staging(Some(0))),
+                (Step::SubmitMerge(at(1)), Fact::Submitted(Merge, at(1))),
+                (Step::Wait(Merge, at(1)), job(Merge, 1, Some(JobStatus::Succeeded(empty)))),
+            ],
+            Step::Commit(empty),
+        );
+        walk(
+            Progress::found(0),
+            vec![(Step::Ask(Merge, at(1)), job(Merge, 1, None)), (Step::AskStaging, Fact::Staging(None))],
+            Step::CreateStaging,
         );
     }
 

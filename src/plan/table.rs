@@ -98,7 +98,7 @@ pub enum PlanError {
     },
     /// BigQuery cannot compare values of the key's type.
     #[error(
-        "column {column:?} of {table} cannot be part of the key: {source_type} becomes a type that BigQuery cannot compare"
+        "column {column:?} of {table} cannot be part of the key: {source_type} becomes a type that BigQuery cannot compare or group by"
     )]
     KeyNotComparable {
         /// The table.
@@ -160,8 +160,10 @@ pub fn decide(catalog: Catalog<'_>, settings: &TableSettings) -> Result<TablePla
         let key = key.iter().map(|&index| catalog.columns[index].name.clone()).collect();
         return Err(PlanError::KeyNotEnforced { table: table.clone(), key });
     }
+    // a key that is not enforced is made unique by grouping, which takes fewer types than comparing
+    let fits = |column: &&Column| if key_enforced { column.ty.comparable() } else { column.ty.groupable() };
     if settings.mode == Mode::Merge
-        && let Some(column) = key.iter().map(|&index| &catalog.columns[index]).find(|column| !column.ty.comparable())
+        && let Some(column) = key.iter().map(|&index| &catalog.columns[index]).find(|column| !fits(column))
     {
         return Err(PlanError::KeyNotComparable {
             table: table.clone(),
@@ -196,8 +198,9 @@ fn field(column: &Column, name: &str) -> Field {
 fn index(catalog: Catalog<'_>, table: &SourceTable, name: &str, setting: &'static str) -> Result<usize, PlanError> {
     let columns = catalog.columns;
     columns.iter().position(|column| column.name == name).ok_or_else(|| {
-        let near =
-            |column: &&Column| strsim::damerau_levenshtein(&column.name.to_lowercase(), &name.to_lowercase()) <= 2;
+        let near = |column: &&Column| {
+            strsim::damerau_levenshtein(&column.name.to_lowercase(), &name.to_lowercase()) <= name.len().max(3) / 3
+        };
         let similar = columns.iter().filter(near).take(3).map(|column| column.name.clone()).collect();
         PlanError::NoColumn { table: table.clone(), column: name.to_owned(), setting, similar }
     })

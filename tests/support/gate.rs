@@ -80,7 +80,14 @@ struct Memory {
     /// Fields of each table as created and patched, `project/dataset/table`.
     tables: HashMap<String, Vec<Value>>,
     loads: HashMap<String, u32>,
+    /// Jobs whose id ends so fail with this reason and message.
+    failing: Option<(String, Value)>,
 }
+
+/// The emulator's writes collide where BigQuery's do not: all gates of the process let one through at a time.
+static ONE_WRITE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// The most time for a job of the emulator.
+const JOB_MAX: Duration = Duration::from_secs(250);
 
 struct Inner {
     bigquery: String,
@@ -99,7 +106,8 @@ pub struct Gate {
 type Reply = (u16, Bytes);
 
 fn fault_reply(status: u16, reason: &str, message: &str) -> Reply {
-    let body = json!({"error": {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}});
+    let body =
+        json!({"error": {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}});
     (status, Bytes::from(body.to_string()))
 }
 
@@ -108,8 +116,9 @@ impl Gate {
     pub async fn open(bigquery: &str, storage: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let inner = Arc::new(Inner { bigquery: bigquery.into(), storage: storage.into(), client, memory: Mutex::default() });
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        let inner =
+            Arc::new(Inner { bigquery: bigquery.into(), storage: storage.into(), client, memory: Mutex::default() });
         let mut server = JoinSet::new();
         let at = inner.clone();
         server.spawn(async move {
@@ -117,11 +126,15 @@ impl Gate {
             while let Ok((stream, _)) = listener.accept().await {
                 let at = at.clone();
                 connections.spawn(async move {
+                    // a client that is killed does not take its request back
                     let service = hyper::service::service_fn(move |request| {
                         let at = at.clone();
-                        async move { Ok::<_, Infallible>(at.answer(request).await) }
+                        async move {
+                            Ok::<_, Infallible>(tokio::spawn(async move { at.answer(request).await }).await.unwrap())
+                        }
                     });
-                    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                    let served =
+                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                     served.await.unwrap_or_default();
                 });
                 while connections.try_join_next().is_some() {}
@@ -139,6 +152,12 @@ impl Gate {
     pub fn inserted(&self, prefix: &str) -> Vec<String> {
         let ids = self.seen().iter().filter_map(|seen| seen.inserts_job().map(str::to_owned)).collect::<Vec<_>>();
         ids.into_iter().filter(|id| id.starts_with(prefix)).collect()
+    }
+
+    /// From now on jobs whose id ends in `suffix` fail so, without effect.
+    pub fn fail_jobs(&self, suffix: &str, reason: &str, message: &str) {
+        let failure = json!({"reason": reason, "message": message});
+        self.inner.memory.lock().unwrap().failing = Some((suffix.to_owned(), failure));
     }
 
     /// The next `times` requests that match are answered with the fault.
@@ -228,6 +247,32 @@ impl Inner {
     }
 
     async fn forward(&self, seen: &Seen, body: Bytes, if_match: Option<String>) -> Reply {
+        let _one = if seen.method == "GET" { None } else { Some(ONE_WRITE.lock().await) };
+        self.send(seen, body, if_match).await
+    }
+
+    /// Forwards the insert of a job and waits until the emulator has done it.
+    async fn forward_job(&self, project: &str, id: &str, seen: &Seen, body: Bytes) -> Reply {
+        let _one = ONE_WRITE.lock().await;
+        let reply = self.send(seen, body, None).await;
+        let look = Seen {
+            method: "GET".into(),
+            path: format!("/bigquery/v2/projects/{project}/jobs/{id}"),
+            body: Value::Null,
+        };
+        let until = tokio::time::Instant::now() + JOB_MAX;
+        while reply.0 == 200 && tokio::time::Instant::now() < until {
+            let (_, body) = self.send(&look, Bytes::new(), None).await;
+            let state: Value = serde_json::from_slice(&body).unwrap_or_default();
+            if state["status"]["state"] == "DONE" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        reply
+    }
+
+    async fn send(&self, seen: &Seen, body: Bytes, if_match: Option<String>) -> Reply {
         let method = reqwest::Method::from_bytes(seen.method.as_bytes()).unwrap();
         let mut request = self.client.request(method, format!("{}{}", self.bigquery, seen.path)).body(body);
         request = request.header("content-type", "application/json");
@@ -263,7 +308,16 @@ impl Inner {
             if memory.jobs.contains_key(&key) {
                 return fault_reply(409, "duplicate", &format!("Already Exists: Job {project}:{location}.{id}"));
             }
-            memory.jobs.insert(key, JobEntry { location: location.to_owned(), failure: None });
+            let failure = memory
+                .failing
+                .as_ref()
+                .filter(|(suffix, _)| id.ends_with(suffix.as_str()))
+                .map(|(_, failure)| failure.clone());
+            let fails = failure.is_some();
+            memory.jobs.insert(key, JobEntry { location: location.to_owned(), failure });
+            if fails {
+                return (200, Bytes::from(json!({"status": {"state": "RUNNING"}}).to_string()));
+            }
         }
         if load.is_object()
             && let Err((reason, message)) = self.check_load(load).await
@@ -273,7 +327,7 @@ impl Inner {
             memory.jobs.get_mut(&format!("{project}/{id}")).unwrap().failure = Some(failure);
             return (200, Bytes::from(json!({"status": {"state": "RUNNING"}}).to_string()));
         }
-        self.forward(seen, body, None).await
+        self.forward_job(project, id, seen, body).await
     }
 
     fn refuse_location(&self, project: &str, load: &Value, location: &str) -> Option<Reply> {
@@ -281,13 +335,18 @@ impl Inner {
         let memory = self.memory.lock().unwrap();
         let known = memory.datasets.get(&format!("{project}/{dataset}"))?;
         (!known.eq_ignore_ascii_case(location)).then(|| {
-            fault_reply(404, "notFound", &format!("Not found: Dataset {project}:{dataset} was not found in location {location}"))
+            fault_reply(
+                404,
+                "notFound",
+                &format!("Not found: Dataset {project}:{dataset} was not found in location {location}"),
+            )
         })
     }
 
     async fn get_job(&self, project: &str, id: &str, seen: &Seen) -> Reply {
         let not_found = || fault_reply(404, "notFound", &format!("Not found: Job {project}:{id}"));
-        let asked = seen.path.split_once("location=").map(|(_, rest)| rest.split('&').next().unwrap_or_default().to_owned());
+        let asked =
+            seen.path.split_once("location=").map(|(_, rest)| rest.split('&').next().unwrap_or_default().to_owned());
         {
             let memory = self.memory.lock().unwrap();
             let Some(entry) = memory.jobs.get(&format!("{project}/{id}")) else { return not_found() };
@@ -297,7 +356,8 @@ impl Inner {
                 return not_found();
             }
             if let Some(failure) = &entry.failure {
-                let body = json!({"status": {"state": "DONE", "errorResult": failure, "errors": [failure]}, "statistics": {}});
+                let body =
+                    json!({"status": {"state": "DONE", "errorResult": failure, "errors": [failure]}, "statistics": {}});
                 return (200, Bytes::from(body.to_string()));
             }
         }
@@ -320,7 +380,8 @@ impl Inner {
                 return Err(("quotaExceeded", "Exceeded rate limits: load jobs per table".into()));
             }
         }
-        let schema: Schema = serde_json::from_value(load["schema"]["fields"].clone()).map_err(|error| invalid(error.to_string()))?;
+        let schema: Schema =
+            serde_json::from_value(load["schema"]["fields"].clone()).map_err(|error| invalid(error.to_string()))?;
         let mut gzipped = None;
         for uri in uris {
             let path = uri.strip_prefix("gs://").and_then(|path| path.split_once('/'));
@@ -338,7 +399,8 @@ impl Inner {
             }
             let (uri, schema) = (uri.to_owned(), schema.clone());
             let checked = tokio::task::spawn_blocking(move || {
-                strict::check_part(&schema, &bytes).map_err(|problem| format!("Error while reading data, file {uri}: {problem}"))
+                strict::check_part(&schema, &bytes)
+                    .map_err(|problem| format!("Error while reading data, file {uri}: {problem}"))
             });
             checked.await.unwrap().map_err(invalid)?;
         }
@@ -351,6 +413,10 @@ impl Inner {
         let (200, Some(fields)) = (reply.0, memory.tables.get(key)) else { return reply };
         let mut body: Value = serde_json::from_slice(&reply.1).unwrap();
         body["schema"]["fields"] = Value::Array(fields.clone());
+        let dataset = key.rsplit_once('/').map(|(dataset, _)| dataset).unwrap_or_default();
+        if let Some(location) = memory.datasets.get(dataset) {
+            body["location"] = json!(location);
+        }
         (200, Bytes::from(body.to_string()))
     }
 
@@ -361,7 +427,12 @@ impl Inner {
         let required = |field: &Value| field["mode"] == "REQUIRED";
         for field in old {
             match new.iter().find(|other| other["name"] == field["name"]) {
-                None => return refusal(format!("Provided Schema does not match Table: field {} is missing", field["name"])),
+                None => {
+                    return refusal(format!(
+                        "Provided Schema does not match Table: field {} is missing",
+                        field["name"]
+                    ));
+                }
                 Some(other) if other["type"] != field["type"] => {
                     return refusal(format!("Field {} has changed type", field["name"]));
                 }

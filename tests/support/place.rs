@@ -91,7 +91,10 @@ impl Place {
     /// Rows of a query whose columns are all text.
     pub async fn pg_rows(&self, sql: &str) -> Rows {
         let mut connection = self.pg_connection().await;
-        let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap_or_else(|e| panic!("{e}: {sql}"));
+        let rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap_or_else(|e| panic!("{e}: {sql}"));
         rows.iter().map(|row| texts(row, |row, i| sqlx::Row::get::<Option<String>, _>(row, i))).collect()
     }
 
@@ -99,7 +102,10 @@ impl Place {
     pub async fn my_rows(&self, sql: &str) -> Rows {
         let url = format!("{}?ssl-mode=disabled", self.my_url());
         let mut connection = sqlx::MySqlConnection::connect(&url).await.unwrap();
-        let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap_or_else(|e| panic!("{e}: {sql}"));
+        let rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap_or_else(|e| panic!("{e}: {sql}"));
         rows.iter().map(|row| texts(row, |row, i| sqlx::Row::get::<Option<String>, _>(row, i))).collect()
     }
 
@@ -116,7 +122,8 @@ impl Place {
                 let cells = row["f"].as_array().unwrap().iter();
                 cells.map(|cell| cell["v"].as_str().map(str::to_owned)).collect::<Vec<_>>()
             }));
-            let (Some(token), Some(job)) = (answer["pageToken"].as_str(), answer["jobReference"]["jobId"].as_str()) else {
+            let (Some(token), Some(job)) = (answer["pageToken"].as_str(), answer["jobReference"]["jobId"].as_str())
+            else {
                 return rows;
             };
             let url = format!("{base}/{job}?pageToken={token}&maxResults=50000");
@@ -160,7 +167,11 @@ impl Place {
         let name = name.replace('%', "%25").replace('/', "%2F");
         let url = format!("{}/storage/v1/b/{}/o/{name}?alt=media", self.stack.storage, self.bucket());
         let answer = self.client.get(url).send().await.unwrap();
-        if answer.status() == 404 { None } else { Some(serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()) }
+        if answer.status() == 404 {
+            None
+        } else {
+            Some(serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
+        }
     }
 
     /// Writes a configuration with a PostgreSQL source `pg` and a MySQL source `my` with these tables (YAML flow
@@ -221,7 +232,8 @@ impl Place {
     /// Nothing is left of any run: no part, no staging table, no pending intent.
     pub async fn assert_clean(&self) {
         assert_eq!(self.objects("staging/").await, Vec::<String>::new());
-        let staging: Vec<String> = self.tables().await.into_iter().filter(|table| table.starts_with("hw_staging")).collect();
+        let staging: Vec<String> =
+            self.tables().await.into_iter().filter(|table| table.starts_with("hw_staging")).collect();
         assert_eq!(staging, Vec::<String>::new());
         for name in self.objects("state/").await {
             let state = self.object(&name).await.unwrap();

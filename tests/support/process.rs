@@ -21,7 +21,10 @@ pub struct Ran {
 impl Ran {
     /// The JSON reports that it printed.
     pub fn reports(&self) -> Vec<RunReport> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}\n{self:?}"))).collect()
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}\n{self:?}")))
+            .collect()
     }
 
     /// Its only report.
@@ -66,7 +69,11 @@ impl Service {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = std::fs::File::create(folder.join("serve.log")).unwrap();
         let mut command = command(folder, env);
-        command.args(["serve", "--listen", "127.0.0.1"]).env("PORT", port.to_string()).stdout(Stdio::null()).stderr(log);
+        command
+            .args(["serve", "--listen", "127.0.0.1"])
+            .env("PORT", port.to_string())
+            .stdout(Stdio::null())
+            .stderr(log);
         let service = Self {
             url: format!("http://127.0.0.1:{port}"),
             child: command.spawn().unwrap(),
@@ -106,7 +113,8 @@ impl Service {
         let begun = std::time::Instant::now();
         let killed = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().await.unwrap();
         assert!(killed.success());
-        let status = tokio::time::timeout(Duration::from_secs(15), self.child.wait()).await.expect("it does not stop").unwrap();
+        let status =
+            tokio::time::timeout(Duration::from_secs(15), self.child.wait()).await.expect("it does not stop").unwrap();
         (status.code().unwrap_or(-1), begun.elapsed())
     }
 }

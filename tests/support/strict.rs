@@ -28,7 +28,8 @@ pub fn check_part(schema: &Schema, bytes: &[u8]) -> Result<u64, String> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = (&mut reader).take(ROW_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line).map_err(|e| e.to_string())?;
+        let read =
+            (&mut reader).take(ROW_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line).map_err(|e| e.to_string())?;
         if read == 0 {
             return Ok(rows);
         }
@@ -135,7 +136,9 @@ fn decimal(text: &str, integers: usize, fractions: usize) -> bool {
 fn below_bignumeric_max(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let padded = |whole: &str, fraction: &str| format!("{:0>40}{:0<38}", whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    let padded = |whole: &str, fraction: &str| {
+        format!("{:0>40}{:0<38}", whole.trim_start_matches('0'), fraction.trim_end_matches('0'))
+    };
     let (max_whole, max_fraction) = BIGNUMERIC_MAX.split_once('.').unwrap();
     padded(whole, fraction) <= padded(max_whole, max_fraction)
 }
@@ -146,7 +149,9 @@ fn date(text: &str) -> bool {
 
 fn time(text: &str) -> bool {
     let shape = text.len() >= 8 && text.as_bytes()[2] == b':' && text.as_bytes()[5] == b':';
-    let fraction = text.get(8..).is_some_and(|rest| rest.is_empty() || (rest.len() <= 7 && rest.len() > 1 && rest.starts_with('.')));
+    let fraction = text
+        .get(8..)
+        .is_some_and(|rest| rest.is_empty() || (rest.len() <= 7 && rest.len() > 1 && rest.starts_with('.')));
     // jiff takes a leap second, BigQuery does not
     shape && fraction && !text.contains(":60") && text.parse::<jiff::civil::Time>().is_ok()
 }
@@ -156,7 +161,10 @@ fn civil(text: &str) -> bool {
 }
 
 pub fn tests() -> Vec<super::Test> {
-    vec![super::pure("gate::takes_what_bigquery_takes", takes), super::pure("gate::refuses_what_bigquery_refuses", refuses)]
+    vec![
+        super::pure("gate::takes_what_bigquery_takes", takes),
+        super::pure("gate::refuses_what_bigquery_refuses", refuses),
+    ]
 }
 
 fn one(ty: BqType, required: bool, line: &str) -> Result<(), String> {

@@ -1,0 +1,138 @@
+//! Every statement that can be generated for BigQuery, through Google's own GoogleSQL analyser.
+
+use std::fmt::Write as _;
+use std::process::{Command, Stdio};
+
+use highwater::model::{BqTable, BqType, Field, Intent, IntentId, Lane, Mode, Schema};
+use highwater::warehouse::bigquery::sql::merge_statement;
+use serde_json::{Value, json};
+
+use crate::support::{Test, pure};
+
+pub fn tests() -> Vec<Test> {
+    vec![pure("sql::every_statement_is_googlesql", every_statement)]
+}
+
+const ODD: &str = "select `x` \\ \u{1f980}";
+
+fn intent(mode: Mode, columns: &[(String, BqType)], key: &[String], cursor: Option<&str>, enforced: bool) -> Intent {
+    let table = |name: &str| BqTable { project: "p-1".into(), dataset: "d_s".into(), table: name.into() };
+    let fields =
+        columns.iter().map(|(name, ty)| Field { name: name.clone(), ty: *ty, required: false, description: None });
+    Intent {
+        id: IntentId::new(0, 0),
+        parts: vec![],
+        rows: 0,
+        bytes: 0,
+        lane: Lane::Live,
+        lower: None,
+        upper: None,
+        schema: Schema(fields.collect()),
+        key: key.to_vec(),
+        key_enforced: enforced,
+        cursor: cursor.map(str::to_owned),
+        target: table("t-1 x"),
+        staging: table("hw_staging_1"),
+        location: "EU".into(),
+        job_project: "p-1".into(),
+        mode,
+    }
+}
+
+fn case(name: String, intent: &Intent) -> Value {
+    let columns: Value = intent
+        .schema
+        .0
+        .iter()
+        .map(|field| (field.name.clone(), json!(field.ty.name())))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let name_of = |table: &BqTable| format!("{}.{}.{}", table.project, table.dataset, table.table);
+    json!({"name": name, "sql": merge_statement(intent), "tables": {name_of(&intent.target): columns, name_of(&intent.staging): columns}})
+}
+
+/// Each mode × key × enforced × cursor's type and place × columns of every type × odd names.
+fn cases() -> Vec<Value> {
+    let mut cases = Vec::new();
+    let all: Vec<(String, BqType)> = BqType::ALL.iter().map(|ty| (format!("c_{ty}"), *ty)).collect();
+    let keys: Vec<Vec<(String, BqType)>> = BqType::ALL
+        .iter()
+        .filter(|ty| ty.comparable())
+        .map(|ty| vec![("k".to_owned(), *ty)])
+        .chain([
+            vec![("k".into(), BqType::Int64), ("k2".into(), BqType::String)],
+            vec![(ODD.into(), BqType::Bytes), ("Group".into(), BqType::Date)],
+        ])
+        .collect();
+    let cursors =
+        [BqType::Timestamp, BqType::DateTime, BqType::Date, BqType::Int64, BqType::Numeric, BqType::BigNumeric];
+    for mode in [Mode::Merge, Mode::Append, Mode::Replace] {
+        for key in &keys {
+            for enforced in [true, false] {
+                if !enforced && key.iter().any(|(_, ty)| !ty.groupable()) {
+                    continue; // the plan refuses it
+                }
+                for cursor in cursors {
+                    for (shape, others) in [("wide", all.clone()), ("bare", Vec::new())] {
+                        let mut columns = key.clone();
+                        columns.push((format!("cursor {ODD}"), cursor));
+                        columns.extend(others);
+                        let names: Vec<String> = key.iter().map(|(name, _)| name.clone()).collect();
+                        let cursor_name = (mode != Mode::Replace).then(|| format!("cursor {ODD}"));
+                        let one = intent(mode, &columns, &names, cursor_name.as_deref(), enforced);
+                        cases.push(case(format!("{mode} {names:?} enforced={enforced} cursor={cursor} {shape}"), &one));
+                    }
+                }
+                // the cursor is the key, or part of it, and there is nothing else
+                let names: Vec<String> = key.iter().map(|(name, _)| name.clone()).collect();
+                let one = intent(mode, key, &names, Some(&names[0]), enforced);
+                cases.push(case(format!("{mode} {names:?} enforced={enforced} cursor in key"), &one));
+            }
+        }
+    }
+    cases
+}
+
+/// Statements that the analyser must refuse, so that its yes is worth something.
+fn wrong() -> Vec<Value> {
+    let tables = json!({"p-1.d_s.t": {"id": "INT64", "v": "STRING"}, "p-1.d_s.s": {"id": "INT64", "v": "STRING"}});
+    [
+        ("no such column", "MERGE `p-1`.`d_s`.`t` T USING `p-1`.`d_s`.`s` S ON T.`nope` = S.`id` WHEN NOT MATCHED THEN INSERT (id) VALUES (S.id)"),
+        ("wrong type", "MERGE `p-1`.`d_s`.`t` T USING `p-1`.`d_s`.`s` S ON T.id = S.id WHEN MATCHED THEN UPDATE SET v = S.id"),
+        ("empty update", "MERGE `p-1`.`d_s`.`t` T USING `p-1`.`d_s`.`s` S ON T.id = S.id WHEN MATCHED THEN UPDATE SET"),
+        ("arity", "INSERT INTO `p-1`.`d_s`.`t` (`id`, `v`) SELECT `id` FROM `p-1`.`d_s`.`s`"),
+        ("unquoted reserved word", "INSERT INTO `p-1`.`d_s`.`t` (select) SELECT 1"),
+        ("no such table", "INSERT INTO `p-1`.`d_s`.`x` (`id`) SELECT `id` FROM `p-1`.`d_s`.`s`"),
+    ]
+    .into_iter()
+    .map(|(name, sql)| json!({"name": name, "sql": sql, "tables": tables, "expect": "error"}))
+    .collect()
+}
+
+fn every_statement() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/.stack/googlesql");
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/googlesql-check");
+    let installed = Command::new("bash").args([&format!("{scripts}/setup.sh"), root]).status().unwrap();
+    assert!(installed.success(), "the analyser could not be installed");
+    let (cases, wrong) = (cases(), wrong());
+    let total = cases.len() + wrong.len();
+    let mut lines = String::new();
+    for case in cases.into_iter().chain(wrong) {
+        writeln!(lines, "{case}").unwrap();
+    }
+    let mut child = Command::new(format!("{root}/venv/bin/python"))
+        .args([&format!("{scripts}/check.py"), root])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut stdin, lines.as_bytes()).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let failed: Vec<&str> = text.lines().filter(|line| line.starts_with("FAIL")).take(5).collect();
+    assert_eq!(failed, Vec::<&str>::new());
+    assert_eq!(text.lines().last(), Some(format!("{total} ok, 0 failed").as_str()));
+    assert!(output.status.success());
+}
