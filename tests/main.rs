@@ -16,6 +16,7 @@ mod architecture;
 mod http_door;
 mod keys;
 mod races;
+mod soak;
 mod sql;
 mod support;
 mod sync;
@@ -28,7 +29,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests = [
+    let tests: [Vec<support::Test>; 8] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
@@ -38,6 +39,8 @@ fn main() {
         trouble::tests(),
         races::tests(),
     ];
+    // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
+    let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() { vec![soak::tests()] } else { tests.into() };
     let trial = |test: support::Test| {
         let run = test.run;
         Trial::test(test.name.trim_start_matches("main::"), move || {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
-use crate::model::{Intent, JobId, JobStatus, TableSpec};
+use crate::model::{Attempt, Intent, JobId, JobStatus, TableSpec};
 use crate::net::Context;
 use crate::plan::finish::{Fact, Progress, Step};
 use crate::report::JobReport;
@@ -14,6 +14,8 @@ use crate::warehouse::{Job, Warehouse};
 const POLL_FIRST: Duration = Duration::from_millis(150);
 /// The longest wait between two looks.
 const POLL_MAX: Duration = Duration::from_secs(5);
+/// Wait before the second attempt at a job; doubles up to half a minute.
+const ATTEMPT_WAIT: Duration = Duration::from_secs(1);
 /// How long a staging table lives: long enough for any retry, short enough to cost nothing.
 const STAGING_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// The most time that clean-up may take; what it leaves behind expires by itself.
@@ -62,6 +64,7 @@ pub(super) async fn finish<B: Bucket, W: Warehouse>(
                 Fact::Staging(Some(0))
             }
             Step::SubmitLoad(attempt) => {
+                settle(cx, attempt).await?;
                 warehouse.create_table(cx, &staging_spec(engine, intent)).await?;
                 poll = POLL_FIRST;
                 let kind = crate::model::JobKind::Load;
@@ -69,6 +72,7 @@ pub(super) async fn finish<B: Bucket, W: Warehouse>(
                 Fact::Submitted(kind, attempt)
             }
             Step::SubmitMerge(attempt) => {
+                settle(cx, attempt).await?;
                 poll = POLL_FIRST;
                 let kind = crate::model::JobKind::Merge;
                 warehouse.submit(cx, &JobId::new(kind, &intent.id, attempt), Job::Merge(intent)).await?;
@@ -84,6 +88,15 @@ pub(super) async fn finish<B: Bucket, W: Warehouse>(
         };
         progress.learn(fact);
     }
+}
+
+/// Before another attempt, what made the one before fail gets time to pass.
+async fn settle(cx: &Context, attempt: Attempt) -> Result<(), RunError> {
+    if attempt == Attempt::FIRST {
+        return Ok(());
+    }
+    let doublings = (attempt.get() - 2).min(5);
+    Ok(cx.sleep((ATTEMPT_WAIT * 2u32.pow(doublings)).mul_f64(0.5 + fastrand::f64() / 2.0)).await?)
 }
 
 fn remember(jobs: &mut Vec<JobReport>, id: &JobId, status: Option<&JobStatus>) {

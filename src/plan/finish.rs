@@ -5,8 +5,12 @@
 
 use crate::model::{Attempt, JobFailure, JobKind, JobStats, JobStatus};
 
-/// The most attempts at one job of an intent.
-pub const JOB_ATTEMPTS_MAX: u32 = 5;
+/// The most attempts at one job of an intent that one run submits; the next run may try again.
+pub const JOB_ATTEMPTS_PER_RUN: u32 = 5;
+/// The most attempts at one job of an intent in all; beyond it somebody must look.
+pub const JOB_ATTEMPTS_MAX: u32 = 50;
+/// BigQuery's reason for a quota that is refilled in minutes or hours: another attempt is for the next run.
+const QUOTA: &str = "quotaExceeded";
 
 /// What is to be done next for an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,20 +116,23 @@ pub struct Progress {
     load: (Attempt, Seen),
     merge: (Attempt, Seen),
     staging: Staging,
+    /// Attempts that we submitted, and the failure before the last.
+    submitted: u32,
+    last: Option<JobFailure>,
 }
 
 impl Progress {
     /// Of an intent that was found: nothing is known of it. `rows` are the intent's.
     pub fn found(rows: u64) -> Self {
         let unasked = (Attempt::FIRST, Seen::Unasked);
-        Self { rows, load: unasked.clone(), merge: unasked, staging: Staging::Unknown }
+        Self { rows, load: unasked.clone(), merge: unasked, staging: Staging::Unknown, submitted: 0, last: None }
     }
 
     /// Of an intent that we have just written ourselves: no job of it can be older than our first, and if another
     /// process was faster, submitting the same id shows it.
     pub fn fresh(rows: u64) -> Self {
         let absent = (Attempt::FIRST, Seen::Absent);
-        Self { rows, load: absent.clone(), merge: absent, staging: Staging::NotReady }
+        Self { rows, load: absent.clone(), merge: absent, staging: Staging::NotReady, submitted: 0, last: None }
     }
 
     /// What is to be done next.
@@ -138,7 +145,7 @@ impl Progress {
             Seen::Failed(failure) => Step::Fail(final_failure(JobKind::Merge, *attempt, failure)),
             Seen::Absent => match self.staging {
                 Staging::Unknown => Step::AskStaging,
-                Staging::Ready => Step::SubmitMerge(*attempt),
+                Staging::Ready => self.unless_exhausted(JobKind::Merge, *attempt, Step::SubmitMerge(*attempt)),
                 Staging::NotReady => self.next_of_load(),
                 Staging::Condemned => Step::Drop,
             },
@@ -152,7 +159,7 @@ impl Progress {
         let (attempt, seen) = &self.load;
         match seen {
             Seen::Unasked => Step::Ask(JobKind::Load, *attempt),
-            Seen::Absent => Step::SubmitLoad(*attempt),
+            Seen::Absent => self.unless_exhausted(JobKind::Load, *attempt, Step::SubmitLoad(*attempt)),
             Seen::Running => Step::Wait(JobKind::Load, *attempt),
             Seen::Failed(failure) if failure.parts_missing => Step::DeleteStaging,
             Seen::Failed(failure) => Step::Fail(final_failure(JobKind::Load, *attempt, failure)),
@@ -164,13 +171,26 @@ impl Progress {
         }
     }
 
+    fn unless_exhausted(&self, kind: JobKind, attempt: Attempt, step: Step) -> Step {
+        match &self.last {
+            Some(last) if self.submitted >= JOB_ATTEMPTS_PER_RUN => {
+                let last = Box::new(last.clone());
+                Step::Fail(FinishError::Exhausted { kind, attempts: attempt.get() - 1, last })
+            }
+            _ => step,
+        }
+    }
+
     /// Takes in what was seen.
     pub fn learn(&mut self, fact: Fact) {
         match fact {
             Fact::Job(JobKind::Merge, attempt, status) => self.learn_merge(attempt, seen(status)),
             Fact::Job(JobKind::Load, attempt, status) => self.learn_load(attempt, seen(status)),
-            Fact::Submitted(JobKind::Merge, attempt) => self.merge = (attempt, Seen::Running),
-            Fact::Submitted(JobKind::Load, attempt) => self.load = (attempt, Seen::Running),
+            Fact::Submitted(kind, attempt) => {
+                self.submitted += 1;
+                let job = if kind == JobKind::Merge { &mut self.merge } else { &mut self.load };
+                *job = (attempt, Seen::Running);
+            }
             Fact::Staging(rows) => {
                 self.staging = if rows == Some(self.rows) { Staging::Ready } else { Staging::NotReady };
             }
@@ -184,8 +204,9 @@ impl Progress {
 
     fn learn_merge(&mut self, attempt: Attempt, seen: Seen) {
         // a staging table that expired under the merge is loaded again: the failed job has changed nothing
-        let again = matches!(&seen, Seen::Failed(failure) if failure.retryable || failure.reason == "notFound");
-        if again && attempt.get() < JOB_ATTEMPTS_MAX {
+        let vanished = matches!(&seen, Seen::Failed(failure) if failure.reason == "notFound");
+        if (vanished || self.may_try_again(&self.merge, &seen)) && attempt.get() < JOB_ATTEMPTS_MAX {
+            self.remember(&seen);
             self.merge = (attempt.next(), Seen::Unasked);
             if self.staging != Staging::Condemned {
                 self.staging = Staging::Unknown;
@@ -197,6 +218,11 @@ impl Progress {
 
     fn learn_load(&mut self, attempt: Attempt, seen: Seen) {
         let more = attempt.get() < JOB_ATTEMPTS_MAX;
+        if more && self.may_try_again(&self.load, &seen) {
+            self.remember(&seen);
+            self.load = (attempt.next(), Seen::Unasked);
+            return;
+        }
         match &seen {
             Seen::Succeeded(stats) if stats.rows == self.rows => {
                 if self.load == (attempt, Seen::Running) {
@@ -210,10 +236,27 @@ impl Progress {
                     self.load = (attempt, seen);
                 }
             }
-            Seen::Failed(failure) if failure.retryable && more => self.load = (attempt.next(), Seen::Unasked),
             Seen::Unasked | Seen::Absent | Seen::Running | Seen::Succeeded(_) | Seen::Failed(_) => {
                 self.load = (attempt, seen);
             }
+        }
+    }
+}
+
+impl Progress {
+    /// Whether a job that was seen so may be submitted again, under the next attempt's id.
+    fn may_try_again(&self, before: &(Attempt, Seen), now: &Seen) -> bool {
+        match now {
+            // a quota that we have just run into ourselves is not there a moment later
+            Seen::Failed(failure) if failure.reason == QUOTA => before.1 != Seen::Running,
+            Seen::Failed(failure) => failure.retryable,
+            Seen::Unasked | Seen::Absent | Seen::Running | Seen::Succeeded(_) => false,
+        }
+    }
+
+    fn remember(&mut self, seen: &Seen) {
+        if let Seen::Failed(failure) = seen {
+            self.last = Some(failure.clone());
         }
     }
 }
@@ -228,7 +271,7 @@ fn seen(status: Option<JobStatus>) -> Seen {
 }
 
 fn final_failure(kind: JobKind, attempt: Attempt, failure: &JobFailure) -> FinishError {
-    if failure.retryable {
+    if failure.retryable || failure.reason == QUOTA {
         FinishError::Exhausted { kind, attempts: attempt.get(), last: Box::new(failure.clone()) }
     } else {
         FinishError::Job { kind, failure: Box::new(failure.clone()) }
@@ -236,188 +279,4 @@ fn final_failure(kind: JobKind, attempt: Attempt, failure: &JobFailure) -> Finis
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{IntentId, JobId};
-
-    const ROWS: u64 = 10;
-    const DONE: JobStats = JobStats { rows: ROWS, bytes_billed: 0 };
-
-    fn at(attempt: u32) -> Attempt {
-        (1..attempt).fold(Attempt::FIRST, |attempt, _| attempt.next())
-    }
-
-    fn failure(reason: &str, retryable: bool, parts_missing: bool) -> JobFailure {
-        let job = JobId::new(JobKind::Load, &IntentId::new(0, 0), Attempt::FIRST);
-        JobFailure { job, location: "EU".into(), reason: reason.into(), message: "m".into(), retryable, parts_missing }
-    }
-
-    fn failed(kind: JobKind, attempt: u32, reason: &str, retryable: bool) -> Fact {
-        Fact::Job(kind, at(attempt), Some(JobStatus::Failed(failure(reason, retryable, reason == "gone"))))
-    }
-
-    fn job(kind: JobKind, attempt: u32, status: Option<JobStatus>) -> Fact {
-        Fact::Job(kind, at(attempt), status)
-    }
-
-    /// Tells the facts one by one; before each, the step is the one on its left.
-    fn walk(mut progress: Progress, story: Vec<(Step, Fact)>, end: Step) {
-        for (number, (step, fact)) in story.into_iter().enumerate() {
-            assert_eq!(progress.next(), step, "before fact {number}");
-            progress.learn(fact);
-        }
-        assert_eq!(progress.next(), end);
-    }
-
-    use JobKind::{Load, Merge};
-    const OK: Option<JobStatus> = Some(JobStatus::Succeeded(DONE));
-    const RUNNING: Option<JobStatus> = Some(JobStatus::Running);
-
-    #[test]
-    fn a_fresh_intent_needs_no_look_up() {
-        walk(
-            Progress::fresh(ROWS),
-            vec![
-                (Step::SubmitLoad(at(1)), Fact::Submitted(Load, at(1))),
-                (Step::Wait(Load, at(1)), job(Load, 1, RUNNING)),
-                (Step::Wait(Load, at(1)), job(Load, 1, OK)),
-                (Step::SubmitMerge(at(1)), Fact::Submitted(Merge, at(1))),
-                (Step::Wait(Merge, at(1)), job(Merge, 1, OK)),
-            ],
-            Step::Commit(DONE),
-        );
-    }
-
-    #[test]
-    fn an_intent_without_rows_needs_no_load() {
-        let empty = JobStats { rows: 3, bytes_billed: 0 };
-        walk(
-            Progress::fresh(0),
-            vec![
-                (Step::CreateStaging, Fact::Staging(Some(0))),
-                (Step::SubmitMerge(at(1)), Fact::Submitted(Merge, at(1))),
-                (Step::Wait(Merge, at(1)), job(Merge, 1, Some(JobStatus::Succeeded(empty)))),
-            ],
-            Step::Commit(empty),
-        );
-        walk(
-            Progress::found(0),
-            vec![(Step::Ask(Merge, at(1)), job(Merge, 1, None)), (Step::AskStaging, Fact::Staging(None))],
-            Step::CreateStaging,
-        );
-    }
-
-    #[test]
-    fn a_found_intent_is_taken_up_where_it_is() {
-        let found = || Progress::found(ROWS);
-        // the merge is done
-        walk(found(), vec![(Step::Ask(Merge, at(1)), job(Merge, 1, OK))], Step::Commit(DONE));
-        // the merge is running
-        walk(found(), vec![(Step::Ask(Merge, at(1)), job(Merge, 1, RUNNING))], Step::Wait(Merge, at(1)));
-        // loaded, not merged
-        walk(
-            found(),
-            vec![(Step::Ask(Merge, at(1)), job(Merge, 1, None)), (Step::AskStaging, Fact::Staging(Some(ROWS)))],
-            Step::SubmitMerge(at(1)),
-        );
-        // the load is running
-        walk(
-            found(),
-            vec![
-                (Step::Ask(Merge, at(1)), job(Merge, 1, None)),
-                (Step::AskStaging, Fact::Staging(Some(0))),
-                (Step::Ask(Load, at(1)), job(Load, 1, RUNNING)),
-                (Step::Wait(Load, at(1)), job(Load, 1, OK)),
-            ],
-            Step::SubmitMerge(at(1)),
-        );
-        // nothing was submitted
-        walk(
-            found(),
-            vec![
-                (Step::Ask(Merge, at(1)), job(Merge, 1, None)),
-                (Step::AskStaging, Fact::Staging(None)),
-                (Step::Ask(Load, at(1)), job(Load, 1, None)),
-            ],
-            Step::SubmitLoad(at(1)),
-        );
-    }
-
-    #[test]
-    fn an_expired_staging_table_is_loaded_again() {
-        walk(
-            Progress::found(ROWS),
-            vec![
-                (Step::Ask(Merge, at(1)), job(Merge, 1, None)),
-                (Step::AskStaging, Fact::Staging(None)),
-                (Step::Ask(Load, at(1)), job(Load, 1, OK)),
-                (Step::Ask(Load, at(2)), job(Load, 2, None)),
-                (Step::SubmitLoad(at(2)), Fact::Submitted(Load, at(2))),
-                (Step::Wait(Load, at(2)), job(Load, 2, OK)),
-            ],
-            Step::SubmitMerge(at(1)),
-        );
-    }
-
-    #[test]
-    fn parts_that_are_gone_drop_the_intent_only_if_no_merge_took_effect() {
-        let until_gone = || {
-            vec![
-                (Step::Ask(Merge, at(1)), job(Merge, 1, None)),
-                (Step::AskStaging, Fact::Staging(None)),
-                (Step::Ask(Load, at(1)), failed(Load, 1, "gone", false)),
-                (Step::DeleteStaging, Fact::StagingDeleted),
-            ]
-        };
-        let mut dropped = until_gone();
-        dropped.push((Step::Ask(Merge, at(1)), job(Merge, 1, None)));
-        walk(Progress::found(ROWS), dropped, Step::Drop);
-        let mut merged = until_gone();
-        merged.push((Step::Ask(Merge, at(1)), job(Merge, 1, OK)));
-        walk(Progress::found(ROWS), merged, Step::Commit(DONE));
-        let mut failed_since = until_gone();
-        failed_since.push((Step::Ask(Merge, at(1)), failed(Merge, 1, "notFound", false)));
-        failed_since.push((Step::Ask(Merge, at(2)), job(Merge, 2, None)));
-        walk(Progress::found(ROWS), failed_since, Step::Drop);
-    }
-
-    #[test]
-    fn attempts_go_on_only_for_passing_reasons_and_end() {
-        walk(
-            Progress::fresh(ROWS),
-            vec![
-                (Step::SubmitLoad(at(1)), Fact::Submitted(Load, at(1))),
-                (Step::Wait(Load, at(1)), failed(Load, 1, "backendError", true)),
-                (Step::Ask(Load, at(2)), job(Load, 2, None)),
-            ],
-            Step::SubmitLoad(at(2)),
-        );
-        walk(
-            Progress::fresh(ROWS),
-            vec![
-                (Step::SubmitLoad(at(1)), Fact::Submitted(Load, at(1))),
-                (Step::Wait(Load, at(1)), failed(Load, 1, "invalid", false)),
-            ],
-            Step::Fail(FinishError::Job { kind: Load, failure: Box::new(failure("invalid", false, false)) }),
-        );
-        let mut progress = Progress::found(ROWS);
-        for attempt in 1..=JOB_ATTEMPTS_MAX {
-            assert_eq!(progress.next(), Step::Ask(Merge, at(attempt)));
-            progress.learn(failed(Merge, attempt, "backendError", true));
-        }
-        assert!(matches!(progress.next(), Step::Fail(FinishError::Exhausted { attempts: JOB_ATTEMPTS_MAX, .. })));
-    }
-
-    #[test]
-    fn a_load_of_another_number_of_rows_fails() {
-        let short = JobStats { rows: 9, bytes_billed: 0 };
-        walk(
-            Progress::fresh(ROWS),
-            vec![
-                (Step::SubmitLoad(at(1)), Fact::Submitted(Load, at(1))),
-                (Step::Wait(Load, at(1)), job(Load, 1, Some(JobStatus::Succeeded(short)))),
-            ],
-            Step::Fail(FinishError::Rows { loaded: 9, staged: ROWS }),
-        );
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@ pub mod sql;
 mod tables;
 mod wire;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::Serialize;
 use url::Url;
@@ -15,6 +17,8 @@ use crate::model::{BqTable, JobId, JobStatus, Schema, TableSpec};
 use crate::net::{Answer, CallError, Context, Http, Method, Request, Tokens};
 
 const GOOGLE: &str = "https://bigquery.googleapis.com";
+/// The reason of a quota that is refilled in minutes or hours: the call may succeed then, not in this run.
+const QUOTA: &str = "quotaExceeded";
 /// Reasons of a 403 that pass (BigQuery, "Error messages": rateLimitExceeded).
 const PASSING_REASONS: [&str; 2] = ["rateLimitExceeded", "jobRateLimitExceeded"];
 
@@ -75,6 +79,10 @@ fn garbled(what: &str, error: &impl ToString) -> WarehouseError {
 /// An answer that says no.
 fn refused(what: &str, answer: &Answer) -> WarehouseError {
     let error = ErrorBody::of(answer);
+    if error.reason() == QUOTA {
+        let (what, message) = (what.to_owned(), error.message().to_owned());
+        return WarehouseError::Unavailable { what, attempts: 1, elapsed: Duration::ZERO, message };
+    }
     let message = if error.message().is_empty() { answer.shown() } else { error.message().to_owned() };
     WarehouseError::Refused { what: what.to_owned(), status: answer.status, reason: error.reason(), message }
 }

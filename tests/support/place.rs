@@ -215,6 +215,11 @@ impl Place {
         process::run(self.folder.path(), &self.env(), args).await
     }
 
+    /// As [`Place::run`], with the process's highest resident size in KiB.
+    pub async fn run_measured(&self, args: &[&str]) -> (Ran, u64) {
+        process::run_measured(self.folder.path(), &self.env(), args).await
+    }
+
     /// Runs `highwater sync --json TABLE…`; every run must end well.
     pub async fn sync(&self, tables: &[&str]) -> Vec<highwater::report::RunReport> {
         let mut args = vec!["sync", "--json"];

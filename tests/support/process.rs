@@ -8,7 +8,7 @@ use highwater::report::RunReport;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-const COMMAND_MAX: Duration = Duration::from_secs(300);
+const COMMAND_MAX: Duration = Duration::from_secs(1800);
 
 /// What a command printed, and how it exited.
 #[derive(Debug)]
@@ -54,6 +54,30 @@ pub async fn run(folder: &Path, env: &[(String, String)], args: &[&str]) -> Ran 
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// As [`run`], looking at the process's highest resident size (KiB, the kernel's VmHWM) until it ends.
+pub async fn run_measured(folder: &Path, env: &[(String, String)], args: &[&str]) -> (Ran, u64) {
+    let child = command(folder, env).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id().unwrap());
+    let mut highest = 0;
+    let mut output = Box::pin(child.wait_with_output());
+    let output = loop {
+        let wait = tokio::time::timeout(Duration::from_millis(20), &mut output).await;
+        if let Ok(output) = wait {
+            break output.unwrap();
+        }
+        // it may have ended just now
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("VmHWM")).and_then(|line| line.split_whitespace().nth(1));
+        highest = line.and_then(|kib| kib.parse().ok()).unwrap_or(highest).max(highest);
+    };
+    let ran = Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    (ran, highest)
 }
 
 /// `highwater serve` on a free port.

@@ -20,9 +20,15 @@ const RETRYABLE_REASONS: [&str; 8] = [
     "tableUnavailable",
     "timeout",
 ];
-/// What a DML statement that lost against another says, whatever its reason (data-manipulation-language, "DML
-/// statement conflicts"); nothing was changed.
-const CONFLICT: &str = "due to concurrent update";
+/// What failures that pass say under reasons that do not: two mutating statements in conflict, a full queue of 20 of
+/// them (data-manipulation-language, "DML statement conflicts", "Concurrent jobs"), updates of a table faster than its
+/// rate limit (troubleshoot-quotas). Nothing was changed.
+const PASSING_TEXTS: [&str; 4] = [
+    "could not serialize access to table",
+    "due to concurrent update",
+    "too many dml statements outstanding",
+    "exceeded rate limits",
+];
 /// Entries of `errors[]` that a message repeats.
 const ERRORS_SHOWN: usize = 5;
 
@@ -158,11 +164,13 @@ fn failure(id: &JobId, location: &str, error: ErrorProto, errors: &[ErrorProto])
             message = format!("{message} at {}", other.location);
         }
     }
+    let lower = message.to_lowercase();
     let names_a_part = message.contains("gs://") || error.location.contains("gs://");
     JobFailure {
         job: id.clone(),
         location: location.to_owned(),
-        retryable: RETRYABLE_REASONS.contains(&error.reason.as_str()) || message.contains(CONFLICT),
+        retryable: RETRYABLE_REASONS.contains(&error.reason.as_str())
+            || PASSING_TEXTS.iter().any(|text| lower.contains(text)),
         parts_missing: names_a_part && error.reason == "notFound",
         reason: error.reason,
         message: message.replace(['\n', '\r'], " "),
@@ -191,6 +199,10 @@ mod tests {
         assert_eq!(judge("invalid", "Error while reading data"), (false, false));
         assert_eq!(judge("notFound", "Not found: URI gs://b/x.ndjson.gz"), (false, true));
         assert_eq!(judge("notFound", "Not found: Table p:d.t"), (false, false));
+        assert_eq!(
+            judge("resourcesExceeded", "Too many DML statements outstanding against table p:d.t"),
+            (true, false)
+        );
         assert_eq!(judge("quotaExceeded", "x"), (false, false));
         assert_eq!(judge("accessDenied", "x"), (false, false));
     }

@@ -1,0 +1,37 @@
+# Highwater: the commands of the README and of CI.
+
+CARGO ?= cargo
+PYTHON ?= python3
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+.PHONY: demo
+demo: ## from nothing to synced tables on this machine: installs, starts, fills, syncs, compares, stops
+	@$(PYTHON) scripts/demo.py
+
+.PHONY: test
+test: ## every test, on real servers that it installs and starts itself
+	$(PYTHON) scripts/stack.py install
+	$(CARGO) test --locked
+
+.PHONY: check
+check: ## format, lints, documentation
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+
+.PHONY: soak
+soak: ## a million rows from each database, every value compared, memory measured (about half an hour)
+	$(PYTHON) scripts/stack.py install
+	HIGHWATER_SOAK=1 $(CARGO) test --locked --release --test main -- --test-threads 1
+
+.PHONY: bench
+bench: ## how fast rows leave the databases, beside their own clients (BENCH_ROWS, BENCH_RUNS)
+	$(PYTHON) scripts/stack.py install
+	$(CARGO) bench --locked --bench extract
+
+.PHONY: fmt
+fmt: ## format the code
+	$(CARGO) fmt
