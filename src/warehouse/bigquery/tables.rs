@@ -1,6 +1,7 @@
 //! Datasets and tables.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::super::{TableInfo, WarehouseError};
 use super::wire::{
@@ -88,7 +89,12 @@ pub(super) async fn create_table(api: &BigQuery, cx: &Context, spec: &TableSpec)
 
 #[derive(Serialize)]
 struct SchemaPatch {
-    schema: Fields,
+    schema: RawFields,
+}
+
+#[derive(Serialize)]
+struct RawFields {
+    fields: Vec<Value>,
 }
 
 pub(super) async fn patch_schema(
@@ -100,7 +106,13 @@ pub(super) async fn patch_schema(
 ) -> Result<bool, WarehouseError> {
     let what = format!("changing the columns of {table}");
     let url = api.url(&what, &[&table.project, "datasets", &table.dataset, "tables", &table.table])?;
-    let mut request = with_body(Method::PATCH, &what, url, &SchemaPatch { schema: Fields::from(schema) })?;
+    let answer = api.call(cx, &what, &get(url.clone())).await?;
+    if answer.status != 200 {
+        return Err(refused(&what, &answer));
+    }
+    let body: TableBody = serde_json::from_slice(&answer.body).map_err(|error| garbled(&what, &error))?;
+    let fields = patched(body.schema.fields, schema).map_err(|error| garbled(&what, &error))?;
+    let mut request = with_body(Method::PATCH, &what, url, &SchemaPatch { schema: RawFields { fields } })?;
     request.if_match = Some(etag.to_owned());
     let answer = api.call(cx, &what, &request).await?;
     match answer.status {
@@ -110,6 +122,24 @@ pub(super) async fn patch_schema(
     }
 }
 
+/// The table's own fields with our changes: modes of fields that are there, fields that are not. What we do not know
+/// of a field (policy tags, default values, collation) and fields of types that are not ours stay as they are.
+fn patched(mut fields: Vec<Value>, schema: &Schema) -> Result<Vec<Value>, serde_json::Error> {
+    for wanted in &schema.0 {
+        let same = |field: &&mut Value| {
+            field.get("name").and_then(Value::as_str).is_some_and(|name| name.eq_ignore_ascii_case(&wanted.name))
+        };
+        match fields.iter_mut().find(same) {
+            Some(Value::Object(field)) if !wanted.required => {
+                field.insert("mode".to_owned(), Value::from("NULLABLE"));
+            }
+            Some(_) => {}
+            None => fields.push(serde_json::to_value(wanted)?),
+        }
+    }
+    Ok(fields)
+}
+
 pub(super) async fn delete_table(api: &BigQuery, cx: &Context, table: &BqTable) -> Result<(), WarehouseError> {
     let what = format!("deleting table {table}");
     let url = api.url(&what, &[&table.project, "datasets", &table.dataset, "tables", &table.table])?;
@@ -117,5 +147,31 @@ pub(super) async fn delete_table(api: &BigQuery, cx: &Context, table: &BqTable) 
     match answer.status {
         200..=299 | 404 => Ok(()),
         _ => Err(refused(&what, &answer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::BqType;
+
+    #[test]
+    fn a_patch_keeps_what_is_not_ours() -> Result<(), serde_json::Error> {
+        let found = vec![
+            json!({"name": "ID", "type": "INTEGER", "mode": "REQUIRED", "policyTags": {"names": ["x"]}}),
+            json!({"name": "nested", "type": "RECORD", "fields": []}),
+        ];
+        let field = |name: &str| Field { name: name.into(), ty: BqType::Int64, required: false, description: None };
+        assert_eq!(
+            patched(found, &Schema(vec![field("id"), field("new")]))?,
+            vec![
+                json!({"name": "ID", "type": "INTEGER", "mode": "NULLABLE", "policyTags": {"names": ["x"]}}),
+                json!({"name": "nested", "type": "RECORD", "fields": []}),
+                json!({"name": "new", "type": "INT64", "mode": "NULLABLE"}),
+            ]
+        );
+        Ok(())
     }
 }
