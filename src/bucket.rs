@@ -84,17 +84,6 @@ pub trait Bucket: Send + Sync {
 
     /// Deletes the object; one that is not there is no error.
     fn delete(&self, cx: &Context, name: &str) -> impl Future<Output = Result<(), BucketError>> + Send;
-
-    /// Whether the object exists.
-    fn exists(&self, cx: &Context, name: &str) -> impl Future<Output = Result<bool, BucketError>> + Send;
-
-    /// Names of the objects below `prefix`, sorted, at most `max`.
-    fn list(
-        &self,
-        cx: &Context,
-        prefix: &str,
-        max: usize,
-    ) -> impl Future<Output = Result<Vec<String>, BucketError>> + Send;
 }
 
 /// An error of the bucket.

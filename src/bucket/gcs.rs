@@ -1,5 +1,5 @@
 //! Cloud Storage. Reads and writes go through Google's own client, each write as one multipart request with its
-//! precondition; list and delete go over the JSON API, which that client does not offer.
+//! precondition; deletes go over the JSON API, which that client does not offer.
 
 mod bridge;
 
@@ -10,7 +10,6 @@ use bytes::{Bytes, BytesMut};
 use google_cloud_gax::error::Error as GaxError;
 use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_storage::client::Storage;
-use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use url::Url;
@@ -25,8 +24,6 @@ const RESUMABLE_THRESHOLD_BYTES: usize = 128 << 20;
 const ATTEMPT_MAX: Duration = Duration::from_secs(60);
 /// The most attempts at a read.
 const READ_ATTEMPTS_MAX: u32 = 8;
-/// Names per page of a list.
-const PAGE_NAMES: usize = 1000;
 const GOOGLE: &str = "https://storage.googleapis.com";
 
 /// One bucket, below a prefix.
@@ -141,19 +138,16 @@ impl GcsBucket {
         BucketError::Unsettled { bucket: self.bucket.clone(), name: self.full(name), message }
     }
 
-    /// The JSON API's address of the bucket's objects, or of one of them.
-    fn objects_url(&self, name: Option<&str>) -> Result<Url, BucketError> {
-        let fault = || self.refused("addressing", name.unwrap_or_default(), 400, "not an address".to_owned());
+    /// The JSON API's address of an object.
+    fn object_url(&self, name: &str) -> Result<Url, BucketError> {
+        let fault = || self.refused("addressing", name, 400, "not an address".to_owned());
         let mut url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => Url::parse(GOOGLE).map_err(|_invalid| fault())?,
         };
-        let mut path = url.path_segments_mut().map_err(|()| fault())?;
-        path.pop_if_empty().extend(["storage", "v1", "b", &self.bucket, "o"]);
-        if let Some(name) = name {
-            path.push(&self.full(name));
-        }
-        drop(path);
+        let full = self.full(name);
+        let path = ["storage", "v1", "b", &self.bucket, "o", &full];
+        url.path_segments_mut().map_err(|()| fault())?.pop_if_empty().extend(path);
         Ok(url)
     }
 
@@ -192,19 +186,6 @@ fn one_line(error: &GaxError) -> String {
         cause = error.source();
     }
     text.replace(['\n', '\r'], " ")
-}
-
-#[derive(Deserialize)]
-struct Page {
-    #[serde(default)]
-    items: Vec<Item>,
-    #[serde(rename = "nextPageToken")]
-    next: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    name: String,
 }
 
 impl Bucket for GcsBucket {
@@ -280,44 +261,8 @@ impl Bucket for GcsBucket {
     }
 
     async fn delete(&self, cx: &Context, name: &str) -> Result<(), BucketError> {
-        let url = self.objects_url(Some(name))?;
+        let url = self.object_url(name)?;
         let request = Request { method: Method::DELETE, url, body: None, if_match: None };
         self.call(cx, "deleting", name, &request).await.map(drop)
-    }
-
-    async fn exists(&self, cx: &Context, name: &str) -> Result<bool, BucketError> {
-        let mut url = self.objects_url(Some(name))?;
-        url.query_pairs_mut().append_pair("fields", "name");
-        let request = Request { method: Method::GET, url, body: None, if_match: None };
-        Ok(self.call(cx, "looking at", name, &request).await?.status != 404)
-    }
-
-    async fn list(&self, cx: &Context, prefix: &str, max: usize) -> Result<Vec<String>, BucketError> {
-        let mut names: Vec<String> = Vec::new();
-        let mut token: Option<String> = None;
-        loop {
-            let mut url = self.objects_url(None)?;
-            url.query_pairs_mut()
-                .append_pair("prefix", &self.full(prefix))
-                .append_pair("maxResults", &PAGE_NAMES.to_string())
-                .append_pair("fields", "items(name),nextPageToken");
-            if let Some(token) = &token {
-                url.query_pairs_mut().append_pair("pageToken", token);
-            }
-            let request = Request { method: Method::GET, url, body: None, if_match: None };
-            let answer = self.call(cx, "listing", prefix, &request).await?;
-            if answer.status == 404 {
-                return Err(self.refused("listing", prefix, 404, "there is no such bucket".to_owned()));
-            }
-            let page: Page = serde_json::from_slice(&answer.body)
-                .map_err(|error| self.refused("listing", prefix, answer.status, format!("not a list: {error}")))?;
-            let own = |item: Item| item.name.strip_prefix(&self.prefix).map(str::to_owned);
-            names.extend(page.items.into_iter().filter_map(own));
-            token = page.next.filter(|token| !token.is_empty());
-            if names.len() >= max || token.is_none() {
-                names.truncate(max);
-                return Ok(names);
-            }
-        }
     }
 }

@@ -64,12 +64,4 @@ impl Bucket for MemoryBucket {
         self.with(|_, objects| objects.remove(name));
         Ok(())
     }
-
-    async fn exists(&self, _: &Context, name: &str) -> Result<bool, BucketError> {
-        Ok(self.with(|_, objects| objects.contains_key(name)))
-    }
-
-    async fn list(&self, _: &Context, prefix: &str, max: usize) -> Result<Vec<String>, BucketError> {
-        Ok(self.with(|_, objects| objects.keys().filter(|name| name.starts_with(prefix)).take(max).cloned().collect()))
-    }
 }

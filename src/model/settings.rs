@@ -31,9 +31,6 @@ macro_rules! limited {
             pub const MIN: u64 = $min;
             /// The greatest value taken.
             pub const MAX: u64 = $max;
-            /// The unit's name.
-            pub const UNIT: &'static str = $unit;
-
             /// The number.
             pub fn get(self) -> $inner {
                 self.0

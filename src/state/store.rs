@@ -164,3 +164,113 @@ impl<'a, B: Bucket> Store<'a, B> {
         StoreError::Codec { address: self.bucket.address(&self.name), cause }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::bucket::Object;
+    use crate::bucket::memory::MemoryBucket;
+
+    /// What becomes of the next writes: whether they take effect; whether that is answered.
+    type Plan = Vec<(bool, bool)>;
+
+    /// A bucket whose writes are lost, or whose answers are.
+    struct Lossy {
+        inner: MemoryBucket,
+        plan: Mutex<Plan>,
+    }
+
+    impl Bucket for Lossy {
+        fn address(&self, name: &str) -> String {
+            self.inner.address(name)
+        }
+
+        async fn get(&self, cx: &Context, name: &str, bytes_max: u64) -> Result<Option<Object>, BucketError> {
+            self.inner.get(cx, name, bytes_max).await
+        }
+
+        async fn put(
+            &self,
+            cx: &Context,
+            name: &str,
+            bytes: Bytes,
+            content: ContentType,
+            precondition: Precondition,
+        ) -> Result<Put, BucketError> {
+            let (applied, answered) = self.plan.lock().unwrap().pop().unwrap_or((true, true));
+            let unsettled = || BucketError::Unsettled {
+                bucket: String::new(),
+                name: name.to_owned(),
+                message: "no answer".to_owned(),
+            };
+            if !applied {
+                return Err(unsettled());
+            }
+            let put = self.inner.put(cx, name, bytes, content, precondition).await;
+            if answered { put } else { Err(unsettled()) }
+        }
+
+        async fn delete(&self, cx: &Context, name: &str) -> Result<(), BucketError> {
+            self.inner.delete(cx, name).await
+        }
+    }
+
+    fn context() -> Context {
+        Context::new(Instant::now() + Duration::from_secs(60), CancellationToken::new())
+    }
+
+    fn state(rows_total: u64) -> TableState {
+        TableState { rows_total, ..TableState::new() }
+    }
+
+    fn id() -> TableId {
+        TableId { source: "s".parse().unwrap(), table: "a/b \u{e9}".parse().unwrap() }
+    }
+
+    async fn written(plan: Plan) -> (Write, Versioned) {
+        let (bucket, cx) = (Lossy { inner: MemoryBucket::default(), plan: Mutex::new(plan) }, context());
+        let store = Store::new(&bucket, &id());
+        let before = store.read(&cx).await.unwrap();
+        let write = store.write(&cx, &before, state(1)).await.unwrap();
+        (write, store.read(&cx).await.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_takes_effect_once_whatever_becomes_of_its_answer() {
+        for plan in [
+            vec![(true, true)],
+            vec![(true, false)],
+            vec![(true, true), (false, false)],
+            vec![(true, false), (false, false), (false, false)],
+        ] {
+            let (write, after) = written(plan.clone()).await;
+            let Write::Done(done) = write else { unreachable!("it is ours: {plan:?}") };
+            assert_eq!((done.generation, done.state.rows_total), (after.generation, 1), "{plan:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_second_is_told_what_is_there() {
+        let (bucket, cx) = (Lossy { inner: MemoryBucket::default(), plan: Mutex::default() }, context());
+        let store = Store::new(&bucket, &id());
+        let before = store.read(&cx).await.unwrap();
+        assert_eq!(before, Versioned { state: TableState::new(), generation: None });
+        assert!(matches!(store.write(&cx, &before, state(1)).await, Ok(Write::Done(_))));
+        // also if the second does not hear of it at first
+        bucket.plan.lock().unwrap().push((false, false));
+        let Ok(Write::Lost(found)) = store.write(&cx, &before, state(2)).await else { unreachable!("lost") };
+        assert_eq!((found.state.rows_total, found.generation), (1, store.read(&cx).await.unwrap().generation));
+    }
+
+    #[test]
+    fn a_tables_name_is_one_segment_of_the_objects() {
+        assert_eq!(object_name(&id()), "state/s/a%2Fb%20%C3%A9.json");
+    }
+}
