@@ -26,8 +26,6 @@ pub struct Read {
     pub codec: MyCodec,
     /// How it is compared and ordered.
     pub compare: Compare,
-    /// For geometries, the expression of the WKT that GEOGRAPHY takes (longitude first).
-    pub geography: Option<String>,
 }
 
 /// The two families of servers, where they differ in SQL.
@@ -102,8 +100,8 @@ impl Plan {
 pub fn column(facts: &CatalogColumn, dialect: Dialect) -> Column {
     let name = Ident(&facts.name);
     let data_type = facts.data_type.to_ascii_lowercase();
-    let (expr, geography, plan) = match native(&data_type, facts) {
-        Some(plan) => (name.to_string(), None, plan),
+    let (expr, plan) = match native(&data_type, facts) {
+        Some(plan) => (name.to_string(), plan),
         None => as_text(&data_type, name, dialect),
     };
     Column {
@@ -114,7 +112,7 @@ pub fn column(facts: &CatalogColumn, dialect: Dialect) -> Column {
         fallible: plan.fallible,
         comment: facts.comment.clone(),
         cursor: plan.cursor,
-        read: super::Read::MySql(Read { expr, codec: plan.codec, compare: plan.compare, geography }),
+        read: super::Read::MySql(Read { expr, codec: plan.codec, compare: plan.compare }),
     }
 }
 
@@ -179,18 +177,13 @@ fn decimal(facts: &CatalogColumn) -> Plan {
 }
 
 /// Types that the server writes as text.
-fn as_text(data_type: &str, name: Ident<'_>, dialect: Dialect) -> (String, Option<String>, Plan) {
-    let mut geography = None;
+fn as_text(data_type: &str, name: Ident<'_>, dialect: Dialect) -> (String, Plan) {
     let (expr, compare) = match data_type {
         // ordered and compared as they are; text is taken in by their own rules
         "uuid" | "inet4" | "inet6" => (format!("CAST({name} AS CHAR)"), Compare::Text),
         "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring" | "multipolygon"
         | "geometrycollection" | "geomcollection" => {
             let wkt = format!("ST_AsText({name})");
-            geography = Some(match dialect {
-                Dialect::MySql { major: 8.. } => format!("ST_AsText({name}, 'axis-order=long-lat')"),
-                Dialect::MySql { .. } | Dialect::MariaDb => wkt.clone(),
-            });
             (wkt.clone(), Compare::Expression(wkt))
         }
         "vector" => {
@@ -205,61 +198,7 @@ fn as_text(data_type: &str, name: Ident<'_>, dialect: Dialect) -> (String, Optio
             (text.clone(), Compare::Expression(text))
         }
     };
-    (expr, geography, Plan::new(BqType::String, MyCodec::Text, compare))
-}
-
-/// The column read as another BigQuery type, by a `types:` override; `None` if the cast could lose something in
-/// silence. Casts that can lose aloud make the column fallible.
-pub fn retarget(column: &Column, to: BqType) -> Option<Column> {
-    use BqType as Bq;
-    use MyCodec as My;
-    let super::Read::MySql(read) = &column.read else { return None };
-    if column.ty == to {
-        return Some(column.clone());
-    }
-    let mut read = read.clone();
-    let (codec, fallible) = match (read.codec, to) {
-        (My::Bool, Bq::Int64 | Bq::Numeric | Bq::BigNumeric) => (My::Signed, false),
-        (My::BitBool, Bq::Int64 | Bq::Numeric | Bq::BigNumeric) => (My::Bit, false),
-        (codec @ (My::Signed | My::Unsigned | My::Bit), Bq::Numeric | Bq::BigNumeric) => (codec, false),
-        (codec @ (My::UnsignedNumeric | My::BitNumeric), Bq::BigNumeric) => (codec, false),
-        (My::UnsignedNumeric, Bq::Int64) => (My::Unsigned, true),
-        (My::BitNumeric, Bq::Int64) => (My::Bit, true),
-        (My::Numeric, Bq::BigNumeric) => (My::BigNumeric, false),
-        (My::BigNumeric | My::DecimalText, Bq::Numeric) => (My::Numeric, true),
-        (My::DecimalText, Bq::BigNumeric) => (My::BigNumeric, true),
-        (My::Numeric | My::BigNumeric, Bq::String) => (My::DecimalText, false),
-        (My::Date | My::Timestamp, Bq::DateTime) => (My::DateTime, true),
-        (My::Date | My::DateTime, Bq::Timestamp) => (My::Timestamp, true),
-        (My::Json, Bq::String) => (My::Text, false),
-        (My::UncheckedJson, Bq::String) => (My::Text, false),
-        (My::Text, Bq::Json) => (My::UncheckedJson, true),
-        (My::Text, Bq::Geography) => {
-            read.expr = read.geography.clone()?;
-            (My::Text, false)
-        }
-        (My::Bit | My::BitBool | My::BitNumeric, Bq::String) => {
-            read.expr = format!("CAST({}+0 AS CHAR)", Ident(&column.name));
-            (My::Text, false)
-        }
-        (
-            My::Bool
-            | My::Signed
-            | My::Unsigned
-            | My::UnsignedNumeric
-            | My::Date
-            | My::DateTime
-            | My::Timestamp
-            | My::Time,
-            Bq::String,
-        ) => {
-            read.expr = format!("CAST({} AS CHAR)", Ident(&column.name));
-            (My::Text, false)
-        }
-        _ => return None,
-    };
-    read.codec = codec;
-    Some(Column { ty: to, fallible, read: super::Read::MySql(read), ..column.clone() })
+    (expr, Plan::new(BqType::String, MyCodec::Text, compare))
 }
 
 #[cfg(test)]

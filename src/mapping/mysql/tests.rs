@@ -78,9 +78,6 @@ fn json_by_type_and_by_check() {
 fn what_the_server_writes_as_text() {
     assert_eq!(read(&mapped("uuid", "uuid")).expr, "CAST(`c` AS CHAR)");
     assert_eq!(read(&mapped("point", "point")).expr, "ST_AsText(`c`)");
-    let eight = column(&facts("point", "point"), Dialect::from_version("8.0.36-google"));
-    assert_eq!(read(&eight).geography.as_deref(), Some("ST_AsText(`c`, 'axis-order=long-lat')"));
-    assert_eq!(read(&mapped("point", "point")).geography.as_deref(), Some("ST_AsText(`c`)"));
     assert_eq!(mapped("somethingnew", "somethingnew(3)").ty, BqType::String);
 }
 
@@ -90,17 +87,4 @@ fn versions() {
     assert_eq!(Dialect::from_version("5.5.5-10.5.8-mariadb"), Dialect::MariaDb);
     assert_eq!(Dialect::from_version("5.7.44-log"), Dialect::MySql { major: 5 });
     assert_eq!(Dialect::from_version("9.1.0"), Dialect::MySql { major: 9 });
-}
-
-#[test]
-fn overrides_lose_nothing_in_silence() {
-    let flag = retarget(&mapped("tinyint", "tinyint(1)"), BqType::Int64).map(|column| (column.fallible, read(&column)));
-    assert!(matches!(flag, Some((false, Read { codec: MyCodec::Signed, .. }))));
-    let big = retarget(&mapped("bigint", "bigint unsigned"), BqType::Int64).map(|column| column.fallible);
-    assert_eq!(big, Some(true));
-    assert_eq!(retarget(&mapped("double", "double"), BqType::Numeric), None);
-    assert_eq!(retarget(&mapped("bigint", "bigint"), BqType::Float64), None);
-    let point = retarget(&mapped("point", "point"), BqType::Geography);
-    assert_eq!(point.map(|column| column.ty), Some(BqType::Geography));
-    assert_eq!(retarget(&mapped("text", "text"), BqType::Geography), None);
 }
