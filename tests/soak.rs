@@ -76,7 +76,7 @@ async fn a_million_rows_of_mariadb_by_sync() {
 
 async fn half_a_million_rows_of_one_timestamp() {
     let place = Place::new().await;
-    place.pg("CREATE TABLE t (id bigint PRIMARY KEY, u timestamptz NOT NULL); INSERT INTO t SELECT i * 7919 % 500009, '2024-01-01' FROM generate_series(1, 500000) i; CREATE INDEX ON t (u, id); ANALYZE t").await;
+    place.pg("CREATE TABLE t (id bigint PRIMARY KEY, u timestamptz NOT NULL); INSERT INTO t SELECT i::bigint * 7919 % 500009, '2024-01-01' FROM generate_series(1, 500000) i; CREATE INDEX ON t (u, id); ANALYZE t").await;
     place.configure(&["t: { cursor: u, chunk_rows: 10000 }"], &[], "server: { run_budget: 1h }");
     let report = place.sync(&["t"]).await.remove(0);
     assert_eq!((report.rows, report.chunks), (500_000, 50));

@@ -5,6 +5,7 @@ pub mod place;
 pub mod process;
 pub mod stack;
 pub mod strict;
+pub mod valve;
 
 use std::future::Future;
 use std::pin::Pin;

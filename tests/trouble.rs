@@ -8,6 +8,7 @@ use crate::served_tests;
 use crate::support::Test;
 use crate::support::gate::Fault;
 use crate::support::place::Place;
+use crate::support::valve::Leak;
 
 pub fn tests() -> Vec<Test> {
     served_tests![
@@ -16,6 +17,8 @@ pub fn tests() -> Vec<Test> {
         bigquery_503_is_retried_within_the_budget,
         bigquery_down_for_good_is_worth_trying_again,
         answers_that_are_lost_or_garbled_change_nothing,
+        cloud_storage_429_and_lost_answers_change_nothing,
+        cloud_storage_down_for_good_is_worth_trying_again,
         a_job_that_fails_for_a_passing_reason_gets_another_attempt,
         a_source_that_dies_mid_stream_is_read_again,
         an_intent_whose_staging_expired_is_loaded_again,
@@ -132,6 +135,41 @@ async fn answers_that_are_lost_or_garbled_change_nothing() {
     assert_eq!((report.rows, report.recovered), (10, 1));
     assert_eq!(count(&place).await, "110 110");
     place.assert_clean().await;
+}
+
+async fn cloud_storage_429_and_lost_answers_change_nothing() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id bigserial PRIMARY KEY, v text); INSERT INTO t (v) SELECT 'x' FROM generate_series(1, 100)").await;
+    place.configure(&["t: { cursor: id, mode: append, chunk_rows: 40 }"], &[], "");
+    let part = |method: &str, named: &str| method == "POST" && named.contains("staging/pg/t");
+    let state = |method: &str, named: &str| method == "POST" && named.contains("state/pg/t.json");
+    place.valve.leak(2, Leak::Status(429), part);
+    place.valve.leak(1, Leak::LostAnswer, part);
+    place.valve.leak(1, Leak::Status(503), |method, named| method == "GET" && named.contains("state"));
+    place.valve.leak(2, Leak::Status(429), state);
+    place.valve.leak(3, Leak::LostAnswer, state);
+    place.valve.leak(1, Leak::Status(500), |method, _| method == "DELETE");
+    let report = place.sync(&["t"]).await.remove(0);
+    assert_eq!((report.rows, report.chunks), (100, 3));
+    assert_eq!(count(&place).await, "100 100");
+    place.assert_clean().await;
+}
+
+async fn cloud_storage_down_for_good_is_worth_trying_again() {
+    let place = Place::new().await;
+    a_table(&place, 100).await;
+    place.configure(&["t: { cursor: u }"], &[], "server: { run_budget: 4s }");
+    let service = place.serve().await;
+    place.valve.leak(1000, Leak::Status(429), |method, named| method == "POST" && named.contains("staging"));
+    let (status, retry, body) = service.post("/sync/pg/t", "").await;
+    assert_eq!((status, retry.as_deref()), (503, Some("30")), "{body}");
+    assert_eq!(place.objects("state/").await, Vec::<String>::new());
+    place.valve.mend();
+    place.valve.leak(1000, Leak::Status(503), |method, named| method == "GET" && named.contains("state"));
+    assert_eq!(service.post("/sync/pg/t", "").await.0, 503);
+    place.valve.mend();
+    assert_eq!(service.push("pg/t").await.rows, 100);
+    assert_eq!(count(&place).await, "100 100");
 }
 
 async fn a_job_that_fails_for_a_passing_reason_gets_another_attempt() {

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use super::gate::Gate;
 use super::process::{self, Ran, Service};
 use super::stack::{Stack, stack};
+use super::valve::Valve;
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
@@ -19,6 +20,7 @@ pub type Rows = Vec<Vec<Option<String>>>;
 pub struct Place {
     pub stack: &'static Stack,
     pub gate: Gate,
+    pub valve: Valve,
     pub name: String,
     pub folder: tempfile::TempDir,
     client: reqwest::Client,
@@ -30,8 +32,9 @@ impl Place {
         let stack = tokio::task::spawn_blocking(stack).await.unwrap();
         let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let gate = Gate::open(&stack.bigquery, &stack.storage).await;
+        let valve = Valve::open(&stack.storage).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let place = Self { stack, gate, name, folder: tempfile::tempdir().unwrap(), client };
+        let place = Self { stack, gate, valve, name, folder: tempfile::tempdir().unwrap(), client };
         place.pg_in("postgres", &format!("CREATE DATABASE {}", place.name)).await;
         place.my_in("mysql", &format!("CREATE DATABASE {} CHARACTER SET utf8mb4", place.name)).await;
         let url = format!("{}/storage/v1/b?project=demo", stack.storage);
@@ -201,10 +204,10 @@ impl Place {
         path
     }
 
-    /// The environment of the binary: emulators, BigQuery through the gate.
+    /// The environment of the binary: Cloud Storage through the valve, BigQuery through the gate.
     pub fn env(&self) -> Vec<(String, String)> {
         vec![
-            ("STORAGE_EMULATOR_HOST".into(), self.stack.storage.clone()),
+            ("STORAGE_EMULATOR_HOST".into(), self.valve.url.clone()),
             ("BIGQUERY_EMULATOR_HOST".into(), self.gate.url.clone()),
             ("HIGHWATER_LOG".into(), "highwater=debug".into()),
         ]
