@@ -54,7 +54,7 @@ struct Server {
     cancel: CancellationToken,
 }
 
-/// Serves until `stop` fires, then ends within [`GRACE`].
+/// Serves until `stop` fires, then ends within 8 seconds.
 ///
 /// # Errors
 /// The address cannot be listened on.

@@ -123,3 +123,13 @@ fn planted() {
         assert_eq!(violations(room, text), Vec::<String>::new());
     }
 }
+
+/// One provider of TLS in the tree: ring, under rustls.
+fn one_tls() {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
+    let has = |name: &str| lock.contains(&format!("name = \"{name}\"\n"));
+    assert!(has("ring") && has("rustls"));
+    for other in ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "boring", "mbedtls"] {
+        assert!(!has(other), "{other} is in the tree");
+    }
+}

@@ -96,7 +96,7 @@ impl Env {
         self.get("HIGHWATER_LOG").filter(|filter| !filter.is_empty()).unwrap_or("info")
     }
 
-    /// Whether colours are wanted on a terminal (https://no-color.org).
+    /// Whether colours are wanted on a terminal (<https://no-color.org>).
     pub fn colour(&self) -> bool {
         self.get("NO_COLOR").is_none_or(str::is_empty)
     }
