@@ -167,6 +167,10 @@ def install(work: pathlib.Path) -> None:
 # --- servers ---------------------------------------------------------------------------------------------------------
 
 
+STARTED: list[Server] = []
+"""Every server of this process, from the moment that it runs: also one that never answers is stopped."""
+
+
 @dataclasses.dataclass
 class Server:
     """A started server."""
@@ -210,7 +214,9 @@ def start(name: str, command: list[str], log: pathlib.Path, at: object, user: tu
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd, user=uid, group=gid,
                                extra_groups=[] if uid is not None else None, env={**os.environ, **(env or {})}, start_new_session=True)
     output.close()
-    return Server(name, process, log, at)
+    server = Server(name, process, log, at)
+    STARTED.append(server)
+    return server
 
 
 def wait_until(server: Server, answers: Callable[[], bool]) -> None:
@@ -368,7 +374,6 @@ class Stack:
 
     def __init__(self, work: pathlib.Path, keep_logs: pathlib.Path | None) -> None:
         self.work, self.keep_logs = work, keep_logs
-        self.servers: list[Server] = []
         # short, because a Unix socket's path has at most 107 bytes
         self.run = pathlib.Path(tempfile.mkdtemp(prefix="hw-stack-", dir="/tmp"))
         self.run.chmod(0o755)
@@ -376,24 +381,19 @@ class Stack:
     def __enter__(self) -> dict[str, object]:
         try:
             storage = start_storage(self.work, self.run)
-            self.servers.append(storage)
             starts = [lambda: start_postgres(self.work, self.run), lambda: start_mariadb(self.work, self.run),
                       lambda: start_bigquery(self.work, self.run, str(storage.at))]
             with ThreadPoolExecutor() as pool:
-                futures = [pool.submit(one) for one in starts]
-            for future in futures:
-                if future.exception() is None:
-                    self.servers.append(future.result())
-            for future in futures:
-                future.result()
+                for future in [pool.submit(one) for one in starts]:
+                    future.result()
         except BaseException:
             self.__exit__()
             raise
-        at = {{"mariadb": "mysql"}.get(server.name, server.name): server.at for server in self.servers}
-        return {**at, "run_dir": str(self.run), "pids": {server.name: server.process.pid for server in self.servers}}
+        at = {{"mariadb": "mysql"}.get(server.name, server.name): server.at for server in STARTED}
+        return {**at, "run_dir": str(self.run), "pids": {server.name: server.process.pid for server in STARTED}}
 
     def __exit__(self, *_: object) -> None:
-        stop(self.servers)
+        stop(STARTED)
         if self.keep_logs is not None:
             self.keep_logs.mkdir(parents=True, exist_ok=True)
             for log in self.run.glob("*.log"):

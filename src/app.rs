@@ -146,7 +146,7 @@ impl App {
 /// The one line that says how a run ended.
 fn log_report(report: &RunReport) {
     let (rows, bytes, chunks, ms) = (report.rows, report.bytes, report.chunks, report.durations_ms.total);
-    let outcome = format!("{:?}", report.outcome);
+    let outcome = report.outcome.name();
     match &report.error {
         None => tracing::info!(outcome, rows, bytes, chunks, ms, held_by = report.held_by, "run ended"),
         Some(failure) => {

@@ -25,6 +25,19 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// As the report and the log write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::UpToDate => "up_to_date",
+            Self::Partial => "partial",
+            Self::Superseded => "superseded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Why a run failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

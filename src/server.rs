@@ -183,7 +183,8 @@ impl Server {
         }
         let budget = self.app.config().server.run_budget;
         let cx = Context::new(Instant::now() + budget, self.cancel.clone()).with_stop(self.stop.clone());
-        let span = tracing::info_span!("run", source = %id.source, table = %id.table, trace);
+        // not `info`: a filter that leaves out information must not take the names from warnings
+        let span = tracing::error_span!("run", source = %id.source, table = %id.table, trace);
         let (done, report) = oneshot::channel();
         let app = self.app.clone();
         let run = async move {

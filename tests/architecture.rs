@@ -8,6 +8,7 @@ pub fn tests() -> Vec<Test> {
     vec![
         pure("architecture::imports_keep_the_rules", imports),
         pure("architecture::planted_violations_are_caught", planted),
+        pure("architecture::one_tls_provider", one_tls),
     ]
 }
 

@@ -156,7 +156,9 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
                 }
             }
             // also if somebody else was faster: what it left is nobody's
-            finish::clean(self.engine, self.cx, &intent).await;
+            if self.at.state.intent.as_ref().is_none_or(|now| now.id != intent.id) {
+                finish::clean(self.engine, self.cx, &intent).await;
+            }
         }
         if self.at.state.intent.is_some() { Err(RunError::Superseded) } else { Ok(()) }
     }
@@ -186,7 +188,9 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
 
     async fn lanes<S: Session>(&mut self, session: &mut S, prepared: &Prepared) -> Result<PassEnd, RunError> {
         self.remember(prepared)?;
-        while let Some(reread) = self.at.state.rereads.first().cloned() {
+        // should the mode have been changed since: what was appended must not be appended again
+        let again = self.settings.mode == Mode::Merge;
+        while let Some(reread) = self.at.state.rereads.first().filter(|_| again).cloned() {
             let ceiling = Some(crate::model::Bound { value: reread.to.clone(), inclusive: true });
             let piece = Piece { lane: Lane::Reread, chunk: 0, lower: reread.at.clone(), ceiling, reread: Some(reread) };
             let end = self.drive(session, prepared, piece).await?;
