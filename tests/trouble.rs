@@ -25,6 +25,7 @@ pub fn tests() -> Vec<Test> {
         an_intent_that_lost_everything_is_dropped,
         a_dataset_elsewhere_is_told,
         tls_and_sockets,
+        a_replace_that_does_not_fit_is_told_and_a_chunk_is_cut,
     ]
 }
 
@@ -297,4 +298,33 @@ async fn tls_and_sockets() {
     let ran = place.run(&["sync", "t"]).await;
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.stderr.contains("TLS with 127.0.0.1"), "{}", ran.stderr);
+}
+
+async fn a_replace_that_does_not_fit_is_told_and_a_chunk_is_cut() {
+    let place = Place::new().await;
+    // each row takes the server some milliseconds
+    place
+        .pg("CREATE TABLE base (id int PRIMARY KEY, u timestamptz NOT NULL); INSERT INTO base SELECT i, timestamptz '2024-01-01' + i * interval '1 s' FROM generate_series(1, 20000) i;
+             CREATE FUNCTION slow_text(n int) RETURNS text STABLE LANGUAGE plpgsql COST 100000
+               AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.001); RETURN pg_catalog.repeat(''x'', 2000); END';
+             CREATE VIEW slow AS SELECT id, u, slow_text(id) AS v FROM base;
+             CREATE VIEW slow_first AS SELECT id, u, slow_text(id) AS v FROM base ORDER BY md5(slow_text(id)) OFFSET 0")
+        .await;
+    place.configure(&["slow: { mode: replace }"], &[], "server: { run_budget: 3s }");
+    let ran = place.run(&["sync", "slow"]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("could not be read as a whole within the run's time"), "{}", ran.stderr);
+    // where not even the first row comes in time, the next run would fare no better
+    place.configure(&["slow_first: { cursor: u, key: id }"], &[], "server: { run_budget: 3s }");
+    let ran = place.run(&["sync", "slow_first"]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("no chunk of pg/slow_first could be read within the run's time"), "{}", ran.stderr);
+    // in merge the chunk is cut where the time is half spent, and is applied
+    place.configure(&["slow: { cursor: u, key: id, target: cut }"], &[], "server: { run_budget: 8s }");
+    let ran = place.run(&["sync", "slow", "--json"]).await;
+    let report = ran.report();
+    assert_eq!((ran.code, report.outcome), (75, Outcome::Partial), "{report:?}");
+    assert!((1..20_000).contains(&report.rows), "{report:?}");
+    let moved = place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.cut").await;
+    assert_eq!(moved, report.rows.to_string());
 }

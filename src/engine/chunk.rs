@@ -81,7 +81,9 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
         Ok(done) => done,
         Err(error) => {
             discard(engine, cx, &parts).await;
-            return Err(error);
+            // the next run would begin at the first row again: it is not that only the time is up
+            let whole = piece.lane == Lane::Whole && error.is_budget();
+            return Err(if whole { RunError::WholeTooLong { table: settings.id.to_string() } } else { error });
         }
     };
     let took = begun.elapsed();

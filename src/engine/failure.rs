@@ -81,6 +81,22 @@ pub enum RunError {
         /// BigQuery's limit.
         max: usize,
     },
+    /// A `replace` reads the whole table in one go, and the time for it is not there.
+    #[error(
+        "{table} could not be read as a whole within the run's time; raise `server.run_budget`, or sync it from a Cloud Run job, where a run may take longer"
+    )]
+    WholeTooLong {
+        /// The table.
+        table: String,
+    },
+    /// The run's time was over before a chunk was read.
+    #[error(
+        "no chunk of {table} could be read within the run's time; an index on cursor and key lets rows come at once, else raise `server.run_budget` or lower `chunk_rows`"
+    )]
+    NothingRead {
+        /// The table.
+        table: String,
+    },
     /// A part of a fresh name exists already; a bug of ours, or a copied bucket.
     #[error("{0} exists already although its name is fresh")]
     PartTaken(String),
@@ -108,7 +124,12 @@ impl RunError {
             Self::Store(error) => error.class(),
             Self::Plan(_) | Self::NullKey { .. } | Self::Location { .. } | Self::TooManyParts { .. } => Class::Usage,
             Self::Finish { error: FinishError::Exhausted { .. }, .. } => Class::Transient,
-            Self::Drift { .. } | Self::Finish { .. } | Self::Illegal(_) | Self::Compress(_) => Class::Permanent,
+            Self::Drift { .. }
+            | Self::Finish { .. }
+            | Self::WholeTooLong { .. }
+            | Self::NothingRead { .. }
+            | Self::Illegal(_)
+            | Self::Compress(_) => Class::Permanent,
             Self::TargetMoved(_) | Self::PartTaken(_) | Self::Interrupted(_) | Self::Superseded => Class::Transient,
         }
     }
@@ -138,6 +159,8 @@ impl RunError {
             | Self::TargetMoved(_)
             | Self::TooManyParts { .. }
             | Self::PartTaken(_)
+            | Self::WholeTooLong { .. }
+            | Self::NothingRead { .. }
             | Self::Illegal(_)
             | Self::Compress(_)
             | Self::Superseded => None,

@@ -79,7 +79,13 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
         report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
         last_chunk: Duration::ZERO,
     };
-    let result = run.go(source).await;
+    let result = match run.go(source).await {
+        // the next run would begin where this one did
+        Err(error @ RunError::Source(_)) if error.is_budget() && run.report.chunks == 0 => {
+            Err(RunError::NothingRead { table: settings.id.to_string() })
+        }
+        result => result,
+    };
     let mut report = run.report;
     report.durations_ms.total = millis(begun.elapsed());
     match result {

@@ -60,6 +60,10 @@ pub(super) async fn read<S: BlockSink>(
             block = sink.send(block).await?;
             block.bytes.clear();
             block.rows = 0;
+            if sink.enough() {
+                end = ReadEnd::CutByBytes;
+                break;
+            }
             cx.check().map_err(|cause| SourceError::Interrupted { what: WHAT, cause })?;
         }
     }
