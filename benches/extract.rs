@@ -16,8 +16,9 @@ use bytes::Bytes;
 use highwater::bucket::{Bucket, BucketError, ContentType, Generation, Object, Precondition, Put};
 use highwater::engine::{Ambient, Engine};
 use highwater::model::{
-    Address, BqTable, ChunkBytes, ChunkRows, Connection, JobId, JobStats, JobStatus, Limits, Mode, NullCursor, Schema,
-    Secret, SourceTable, TableId, TableSettings, TableSpec, Tls, TlsMode,
+    Address, BqTable, ChunkBytes, ChunkRows, ColumnSettings, Connection, JobId, JobStats, JobStatus, Limits,
+    MaxRejects, Mode, NullCursor, Schema, SchemaSettings, Secret, SourceTable, TableId, TableSettings, TableSpec, Tls,
+    TlsMode,
 };
 use highwater::net::Context;
 use highwater::report::{Outcome, RunReport};
@@ -200,6 +201,10 @@ fn settings(database: Option<&str>) -> TableSettings {
         key: None,
         partitioning: None,
         cluster_by: Vec::new(),
+        columns: ColumnSettings::default(),
+        filter: None,
+        max_rejects: MaxRejects::default(),
+        schema: SchemaSettings::default(),
         limits: Limits {
             chunk_rows: ChunkRows::try_from(100_000_000).unwrap(),
             chunk_bytes: ChunkBytes::try_from(ChunkBytes::MAX).unwrap(),
@@ -216,7 +221,7 @@ fn settings(database: Option<&str>) -> TableSettings {
 fn ours<S: Source>(runtime: &tokio::runtime::Runtime, source: &S, settings: &TableSettings, rows: u64) -> RunReport {
     let engine = Engine::new(NullBucket, NullWarehouse { rows }, Arc::new(Real));
     let cx = Context::new(tokio::time::Instant::now() + Duration::from_secs(3600), CancellationToken::new());
-    let report = runtime.block_on(engine.run(&cx, source, settings));
+    let report = runtime.block_on(engine.run(&cx, source, settings, false));
     assert_eq!((report.outcome, report.rows), (Outcome::Synced, rows), "{:?}", report.error);
     report
 }

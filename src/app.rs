@@ -105,16 +105,16 @@ impl App {
         UnknownTable { id: name.to_owned(), known: format!("there are: {}{more}", listed.join(", ")) }
     }
 
-    /// Runs the table.
+    /// Runs the table. `accept` goes on from a watermark that was made with other settings.
     ///
     /// # Errors
     /// There is no such table. A run that fails is a report, not an error.
-    pub async fn sync(&self, cx: &Context, id: &TableId) -> Result<RunReport, UnknownTable> {
+    pub async fn sync(&self, cx: &Context, id: &TableId, accept: bool) -> Result<RunReport, UnknownTable> {
         let table = self.table(id)?;
         let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
         let report = match source {
-            AnySource::Postgres(source) => self.engine.run(cx, source, table).await,
-            AnySource::MySql(source) => self.engine.run(cx, source, table).await,
+            AnySource::Postgres(source) => self.engine.run(cx, source, table, accept).await,
+            AnySource::MySql(source) => self.engine.run(cx, source, table, accept).await,
         };
         log_report(&report);
         Ok(report)
@@ -139,7 +139,7 @@ impl App {
         to: Option<Position>,
         drop_intent: bool,
     ) -> Result<Versioned, RunError> {
-        self.engine.reset(cx, id, to, drop_intent).await
+        Box::pin(self.engine.reset(cx, id, to, drop_intent)).await
     }
 }
 

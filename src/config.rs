@@ -2,8 +2,10 @@
 //!
 //! A value that exists is valid: the file is read in one pass that collects every fault, each with its line and the
 //! way out. `env` captures the process's variables, `tree` turns YAML into nodes with places, `reader` reads nodes,
-//! `scalar` parses texts, `source` and `table` know the keys.
+//! `scalar` parses texts, `source`, `table` and
+//! `columns` know the keys.
 
+mod columns;
 mod env;
 mod reader;
 mod scalar;

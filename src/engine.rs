@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use failure::RunError;
 
 use crate::bucket::Bucket;
-use crate::model::{Position, TableId, TableSettings};
+use crate::model::{IntentId, Position, TableId, TableSettings};
 use crate::net::Context;
 use crate::report::RunReport;
 use crate::source::Source;
@@ -43,16 +43,26 @@ pub struct Engine<B, W> {
     ambient: Arc<dyn Ambient>,
 }
 
-impl<B: Bucket, W: Warehouse> Engine<B, W> {
+impl<B, W> Engine<B, W> {
     /// An engine over these.
     pub fn new(bucket: B, warehouse: W, ambient: Arc<dyn Ambient>) -> Self {
         Self { bucket, warehouse, ambient }
     }
 
+    /// An id that nothing has.
+    fn fresh_id(&self) -> IntentId {
+        let now_ms = u64::try_from(self.ambient.now().as_millisecond()).unwrap_or(0);
+        IntentId::new(now_ms, self.ambient.random())
+    }
+}
+
+impl<B: Bucket, W: Warehouse> Engine<B, W> {
     /// Moves one table forward: finishes whatever intent it finds, then chunk by chunk up to the ceiling or until
-    /// the context's time is spent. Whatever happens, the report says it.
-    pub async fn run<S: Source>(&self, cx: &Context, source: &S, settings: &TableSettings) -> RunReport {
-        run::run(self, cx, source, settings).await
+    /// the context's time is spent. Whatever happens, the report says it. `accept` goes on from a watermark that was
+    /// made with other settings.
+    pub async fn run<S: Source>(&self, cx: &Context, source: &S, settings: &TableSettings, accept: bool) -> RunReport {
+        // what calls this moves its future about
+        Box::pin(run::run(self, cx, source, settings, accept)).await
     }
 
     /// The table's state as it is now.
@@ -82,6 +92,11 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
         let dropped = before.state.intent.clone();
         match store.write(cx, &before, state).await? {
             Write::Done(after) => {
+                if let Some(rebuild) = &before.state.rebuild
+                    && let Err(error) = self.warehouse.delete_table(cx, &rebuild.table).await
+                {
+                    tracing::warn!(table = %rebuild.table, %error, "the table of a rebuild that was given up is left");
+                }
                 if let Some(intent) = dropped {
                     finish::clean(self, cx, &intent).await;
                 }

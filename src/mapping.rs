@@ -1,12 +1,17 @@
 //! What each source type becomes: pure functions from the catalog's facts to a [`Column`].
 //!
-//! `postgres` and `mysql` map their own types; `names` makes BigQuery column names. No I/O.
+//! `postgres` and `mysql` map their own types; `retarget` makes a column another type than its own; `names` makes
+//! BigQuery column names. No I/O.
 
 pub mod mysql;
 pub mod names;
 pub mod postgres;
+mod retarget;
 
-use crate::model::BqType;
+pub use retarget::{Retargeted, retarget};
+
+use crate::encode::cast::Cast;
+use crate::model::{BqType, Policy};
 
 /// One column of a source table, with all that later steps need to select, encode, order and create it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +20,10 @@ pub struct Column {
     pub name: String,
     /// The type as the source prints it: `numeric(18,4)`, `bigint(20) unsigned`.
     pub source_type: String,
-    /// The BigQuery type.
+    /// The BigQuery type; of the elements if it is REPEATED.
     pub ty: BqType,
+    /// Whether it is an array of `ty`.
+    pub repeated: bool,
     /// Whether the source allows NULL.
     pub nullable: bool,
     /// Whether a non-NULL value can be unrepresentable in `ty` (infinity, zero date …). Such a column is never REQUIRED.
@@ -27,6 +34,12 @@ pub struct Column {
     pub cursor: Option<CursorKind>,
     /// How its value is selected and read.
     pub read: Read,
+    /// What is made of a value that was read, where the type is overridden.
+    pub cast: Option<Cast>,
+    /// Whether somebody decided what the type becomes; `false` for one that we do not know, which is read as text.
+    pub known: bool,
+    /// What is done with a value that `ty` cannot hold.
+    pub policy: Policy,
 }
 
 /// The kinds of cursor: what the ceiling and its rounding are made of.
@@ -55,4 +68,28 @@ pub enum Read {
     Postgres(postgres::Read),
     /// Of a MySQL or MariaDB column.
     MySql(mysql::Read),
+}
+
+/// What the elements of an array column become; `None` if it is no array that can be a REPEATED column.
+pub fn elements(column: &Column) -> Option<BqType> {
+    match &column.read {
+        Read::Postgres(read) => read.elements.as_ref().map(|elements| elements.ty),
+        Read::MySql(_) => None,
+    }
+}
+
+/// Whether positions made of `other`'s values are those of `column`'s.
+pub fn same_positions(column: &Column, other: &Column) -> bool {
+    use crate::encode::mysql::MyCodec;
+    use crate::encode::postgres::PgCodec;
+    match (&column.read, &other.read) {
+        (Read::Postgres(a), Read::Postgres(b)) => {
+            a.select == b.select && (a.codec == b.codec || b.codec == PgCodec::NumericText)
+        }
+        (Read::MySql(a), Read::MySql(b)) => {
+            let digits = matches!(b.codec, MyCodec::DecimalText | MyCodec::Signed | MyCodec::Bit);
+            a.expr == b.expr && (a.codec == b.codec || digits)
+        }
+        _ => false,
+    }
 }

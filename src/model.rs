@@ -4,10 +4,12 @@
 
 mod activity;
 mod class;
+mod column_settings;
 mod connection;
 mod intent;
 mod job;
 mod names;
+mod policy;
 mod position;
 mod schema;
 mod settings;
@@ -16,12 +18,16 @@ mod table_state;
 
 pub use activity::{Activity, OpenTransaction, Visibility};
 pub use class::Class;
+pub use column_settings::{ArraysAs, ColumnSettings, DELETED_AT, NumericAs, SYNCED_AT, WantedType};
 pub use connection::{Address, Connection, Secret, Tls, TlsMode};
 pub use intent::{Attempt, Intent, IntentId, JobId, JobKind, Lane, Mode};
 pub use job::{JobFailure, JobStats, JobStatus};
 pub use names::{BqTable, InvalidName, SourceName, SourceTable, TableId, TableName};
+pub use policy::Policy;
 pub use position::{Bound, Position};
-pub use schema::{BqType, Field, Partitioning, Schema, TableSpec, TimeUnit};
-pub use settings::{ChunkBytes, ChunkRows, GzipLevel, Limits, OutOfRange, Parallel, PartBytes, SECOND_MICROS};
-pub use table_settings::{NullCursor, TableSettings, WantedPartitioning};
-pub use table_state::{Hold, Note, Reread, STATE_VERSION, TableState};
+pub use schema::{BqType, Field, FieldMode, Partitioning, Schema, TableSpec, TimeUnit};
+pub use settings::{
+    ChunkBytes, ChunkRows, GzipLevel, Limits, MaxRejects, OutOfRange, Parallel, PartBytes, SECOND_MICROS,
+};
+pub use table_settings::{NullCursor, SchemaSettings, TableSettings, WantedPartitioning};
+pub use table_state::{Basis, Hold, Note, Rebuild, Reread, STATE_VERSION, SyncedColumn, TableState};

@@ -1,9 +1,12 @@
 //! Decisions about a table before anything is read or written. Pure: no I/O, no clock.
 //!
-//! `table` chooses columns, key and order; `ceiling` says up to where it is safe to read; `drift` compares the
+//! `table` chooses key and order, `columns` which columns and as what; `basis` says whether a watermark still fits
+//! the settings; `ceiling` says up to where it is safe to read; `drift` compares the
 //! columns with BigQuery's; `finish` says what an intent needs next.
 
+pub mod basis;
 pub mod ceiling;
+pub mod columns;
 pub mod drift;
 pub mod finish;
 pub mod table;

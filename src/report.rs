@@ -113,6 +113,12 @@ pub struct RunReport {
     /// Values that did not arrive as they were, per column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<ColumnAudit>,
+    /// Rows that were rejected, committed with their chunks.
+    #[serde(default)]
+    pub rejected: u64,
+    /// `gs://` addresses of the objects that hold them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejects: Vec<String>,
     /// What was changed in BigQuery, and what a person should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -168,6 +174,8 @@ impl RunReport {
             held_by: None,
             null_cursor_rows: None,
             findings: Vec::new(),
+            rejected: 0,
+            rejects: Vec::new(),
             notes: Vec::new(),
             durations_ms: Durations::default(),
         }
@@ -183,13 +191,17 @@ impl RunReport {
     pub fn add_findings(&mut self, findings: Vec<ColumnAudit>) {
         for finding in findings {
             match self.findings.iter_mut().find(|known| known.column == finding.column) {
-                Some(known) => {
-                    known.unrepresentable += finding.unrepresentable;
-                    known.replaced += finding.replaced;
-                }
+                Some(known) => known.add(&finding),
                 None => self.findings.push(finding),
             }
         }
+    }
+
+    /// Adds a chunk's rejected rows, and where they are, up to [`LISTED_MAX`] objects.
+    pub fn add_rejects(&mut self, rejected: u64, objects: &[String]) {
+        self.rejected += rejected;
+        let room = LISTED_MAX.saturating_sub(self.rejects.len());
+        self.rejects.extend(objects.iter().take(room).cloned());
     }
 
     /// Adds a note, up to [`LISTED_MAX`].
@@ -214,6 +226,8 @@ impl RunReport {
             watermark_before: self.watermark_before,
             jobs: self.jobs,
             findings: self.findings,
+            rejected: self.rejected,
+            rejects: self.rejects,
             notes: self.notes,
             durations_ms: Durations {
                 state: first.state + second.state,
@@ -229,6 +243,7 @@ impl RunReport {
         }
         sum.add_jobs(next.jobs);
         sum.add_findings(next.findings);
+        sum.add_rejects(next.rejected, &next.rejects);
         next.notes.into_iter().for_each(|note| sum.note(note));
         sum
     }

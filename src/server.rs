@@ -188,7 +188,7 @@ impl Server {
         let (done, report) = oneshot::channel();
         let app = self.app.clone();
         let run = async move {
-            let report = app.sync(&cx, &id).await;
+            let report = app.sync(&cx, &id, false).await;
             drop(slot);
             // nobody may be waiting any more
             done.send(report).unwrap_or_default();

@@ -17,6 +17,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::audit::Audit;
+use crate::encode::row::{Cell, RowError, Values};
 use crate::mapping::Column;
 use crate::model::{Activity, Bound, Class, Position, SourceTable};
 use crate::net::{Context, Interrupted};
@@ -54,6 +55,17 @@ pub trait Session: Send {
     /// The database's clock and the transactions that can still write.
     fn activity(&mut self, cx: &Context) -> impl Future<Output = Result<Activity, SourceError>> + Send;
 
+    /// Looks whether `filter` is a condition on the table's rows, without reading any.
+    ///
+    /// # Errors
+    /// [`SourceError::BadFilter`] with what the server says of it.
+    fn check_filter(
+        &mut self,
+        cx: &Context,
+        table: &SourceTable,
+        filter: &str,
+    ) -> impl Future<Output = Result<(), SourceError>> + Send;
+
     /// The greatest value of `column` now, as text in the form of [`Position`]; `None` for an empty table.
     fn max_cursor(
         &mut self,
@@ -65,12 +77,13 @@ pub trait Session: Send {
     /// Opens the READ ONLY snapshot.
     fn begin(&mut self, cx: &Context) -> impl Future<Output = Result<(), SourceError>> + Send;
 
-    /// How many rows have NULL in `column`.
+    /// How many of the rows that meet `filter` have NULL in `column`.
     fn count_nulls(
         &mut self,
         cx: &Context,
         table: &SourceTable,
         column: &Column,
+        filter: Option<&str>,
     ) -> impl Future<Output = Result<u64, SourceError>> + Send;
 
     /// Streams the rows of `query` as NDJSON lines into `sink`.
@@ -90,6 +103,8 @@ pub trait Session: Send {
 pub struct Description {
     /// The columns that can be selected, in the table's order; dropped ones are not among them.
     pub columns: Vec<Column>,
+    /// Names of columns that are there and may not be selected.
+    pub hidden: Vec<String>,
     /// Names of the primary key's columns, in its order; empty if there is none.
     pub primary_key: Vec<String>,
     /// Column sets that the database keeps unique (unique indexes that are valid, not partial, not on expressions,
@@ -121,6 +136,10 @@ pub struct ReadQuery<'a> {
     pub rows_max: Option<u64>,
     /// NDJSON bytes after which the read ends at the next row.
     pub bytes_max: Option<u64>,
+    /// Rejected rows that are borne; one more is [`SourceError::TooManyRejects`].
+    pub rejects_max: u64,
+    /// A condition in the source's SQL that rows must meet besides.
+    pub filter: Option<&'a str>,
 }
 
 /// Which rows are read, in ascending order of (cursor, key).
@@ -152,6 +171,8 @@ pub enum Nulls {
 pub struct ReadDone {
     /// Rows written.
     pub rows: u64,
+    /// Rows rejected; they count for `rows_max` too.
+    pub rejected: u64,
     /// NDJSON bytes written.
     pub bytes: u64,
     /// The last row's position; `None` if there was no row or the query has no order.
@@ -186,6 +207,9 @@ pub struct Block {
 pub trait BlockSink: Send {
     /// Hands a block on and gives an empty one, its buffer perhaps used before.
     fn send(&mut self, block: Block) -> impl Future<Output = Result<Block, SinkClosed>> + Send;
+
+    /// Takes a rejected row's line, without its line feed.
+    fn reject(&mut self, line: Vec<u8>) -> impl Future<Output = Result<(), SinkClosed>> + Send;
 
     /// Whether the read should end now, as if `bytes_max` were reached; asked after each block.
     fn enough(&self) -> bool {
@@ -263,6 +287,40 @@ pub enum SourceError {
         /// The type by the catalog.
         source_type: String,
     },
+    /// A value that BigQuery's type cannot hold, in a column whose policy is `fail`.
+    #[error(
+        "column {column:?} of the row with key {key:?} holds a value that cannot be a {becomes}, and its policy is \
+         `unrepresentable: fail`; mend the row, or say null, clamp or reject"
+    )]
+    Unrepresentable {
+        /// The column.
+        column: String,
+        /// BigQuery's type.
+        becomes: String,
+        /// The row's key.
+        key: Vec<String>,
+    },
+    /// More rows were rejected than is borne.
+    #[error(
+        "more than max_rejects rows ({max} in this run) cannot be held by BigQuery, the first of this chunk for column \
+         {column:?} with key {key:?}; mend them, raise `max_rejects`, or choose another `unrepresentable` policy"
+    )]
+    TooManyRejects {
+        /// What was left of `max_rejects`.
+        max: u64,
+        /// The column of the first.
+        column: String,
+        /// Its key.
+        key: Vec<String>,
+    },
+    /// The filter is not a condition on the table's rows.
+    #[error("`where` of {table} is not a condition that its rows can be tested with: {message}")]
+    BadFilter {
+        /// As configured.
+        table: String,
+        /// The server's message.
+        message: String,
+    },
     /// The server refused a query.
     #[error("{what} failed: {message} ({code})")]
     Query {
@@ -313,8 +371,57 @@ impl SourceError {
                     Class::Permanent
                 }
             }
-            Self::Login { .. } | Self::Tls { .. } | Self::NoTable { .. } | Self::Denied { .. } => Class::Usage,
-            Self::BadPosition { .. } | Self::BadValue { .. } => Class::Permanent,
+            Self::Login { .. }
+            | Self::Tls { .. }
+            | Self::NoTable { .. }
+            | Self::Denied { .. }
+            | Self::BadFilter { .. } => Class::Usage,
+            Self::BadPosition { .. }
+            | Self::BadValue { .. }
+            | Self::Unrepresentable { .. }
+            | Self::TooManyRejects { .. } => Class::Permanent,
         }
     }
+}
+
+/// The columns of a query as the row writer sees them; `codec_of` gives each one's reader.
+fn cells<'a, C>(
+    query: &ReadQuery<'a>,
+    codec_of: impl Fn(usize, &'a Column) -> Result<C, SourceError>,
+) -> Result<Vec<Cell<'a, C>>, SourceError> {
+    let cell = |(index, (column, name)): (usize, (&'a Column, &'a String))| {
+        Ok(Cell {
+            name: &column.name,
+            field: name,
+            codec: codec_of(index, column)?,
+            cast: column.cast.as_ref(),
+            policy: column.policy,
+            becomes: column.ty.name(),
+        })
+    };
+    query.columns.iter().zip(query.names).enumerate().map(cell).collect()
+}
+
+/// A row that cannot be written, as an error of the source.
+fn row_error(columns: &[Column], error: &RowError, row: &impl Values) -> SourceError {
+    let (RowError::Malformed { column } | RowError::Unrepresentable { column }) = error;
+    let Some(found) = columns.get(*column) else {
+        return SourceError::BadValue { column: String::new(), source_type: String::new() };
+    };
+    let column = found.name.clone();
+    match error {
+        RowError::Malformed { .. } => SourceError::BadValue { column, source_type: found.source_type.clone() },
+        RowError::Unrepresentable { .. } => {
+            SourceError::Unrepresentable { column, becomes: found.ty.to_string(), key: row.key() }
+        }
+    }
+}
+
+/// Whether no more rows may be rejected than have been.
+fn check_rejects(query: &ReadQuery<'_>, audit: &Audit) -> Result<(), SourceError> {
+    if audit.rejected() <= query.rejects_max {
+        return Ok(());
+    }
+    let first = audit.findings().into_iter().find(|finding| finding.rejected > 0).unwrap_or_default();
+    Err(SourceError::TooManyRejects { max: query.rejects_max, column: first.column, key: first.first_key })
 }

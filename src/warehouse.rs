@@ -11,7 +11,7 @@ pub mod bigquery;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::model::{BqTable, Class, Intent, JobId, Schema, TableSpec};
+use crate::model::{BqTable, BqType, Class, Intent, JobId, Schema, TableSpec};
 pub use crate::model::{JobFailure, JobStats, JobStatus};
 use crate::net::{Context, Interrupted};
 
@@ -63,13 +63,29 @@ pub trait Warehouse: Send + Sync {
     ) -> impl Future<Output = Result<Option<JobStatus>, WarehouseError>> + Send;
 }
 
-/// The two jobs that finish an intent. All that they need is in it.
+/// The jobs that finish an intent, which is all that they need, and one that prepares its target.
 #[derive(Clone, Copy, Debug)]
 pub enum Job<'a> {
     /// Loads the intent's parts into its staging table, replacing what is there (WRITE_TRUNCATE).
     Load(&'a Intent),
-    /// Moves the staging table's rows into the target, by the intent's mode.
+    /// Moves the staging table's rows into the target, by the intent's mode; of a [`crate::model::Lane::Swap`], puts
+    /// the staging table in the target's place, schema and all, in one step.
     Merge(&'a Intent),
+    /// Changes columns of a table to wider types.
+    Widen(&'a Widening),
+}
+
+/// Columns whose types become wider ones. Done twice it is as if done once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Widening {
+    /// The table.
+    pub table: BqTable,
+    /// The columns and their new types.
+    pub columns: Vec<(String, BqType)>,
+    /// Where the job runs.
+    pub location: String,
+    /// Whose job it is.
+    pub job_project: String,
 }
 
 /// What the warehouse says of a table.

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
-use highwater::model::{BqTable, BqType, Field, Intent, IntentId, Lane, Mode, Schema};
-use highwater::warehouse::bigquery::sql::merge_statement;
+use highwater::model::{
+    BqTable, BqType, DELETED_AT, Field, FieldMode, Intent, IntentId, Lane, Mode, SYNCED_AT, Schema,
+};
+use highwater::warehouse::bigquery::sql::{merge_statement, widen_statement};
 use serde_json::{Value, json};
 
 use crate::support::{Test, pure};
@@ -17,8 +19,12 @@ const ODD: &str = "select `x` \\ \u{1f980}";
 
 fn intent(mode: Mode, columns: &[(String, BqType)], key: &[String], cursor: Option<&str>, enforced: bool) -> Intent {
     let table = |name: &str| BqTable { project: "p-1".into(), dataset: "d_s".into(), table: name.into() };
-    let fields =
-        columns.iter().map(|(name, ty)| Field { name: name.clone(), ty: *ty, required: false, description: None });
+    let fields = columns.iter().map(|(name, ty)| Field {
+        name: name.clone(),
+        ty: *ty,
+        mode: FieldMode::Nullable,
+        description: None,
+    });
     Intent {
         id: IntentId::new(0, 0),
         parts: vec![],
@@ -36,19 +42,32 @@ fn intent(mode: Mode, columns: &[(String, BqType)], key: &[String], cursor: Opti
         location: "EU".into(),
         job_project: "p-1".into(),
         mode,
+        cleared: vec![],
+        metadata: false,
+        rejected: 0,
+        rejects: vec![],
+    }
+}
+
+/// The declaration of a column for the analyser.
+fn declared(field: &Field) -> Value {
+    match field.mode {
+        FieldMode::Repeated => json!(format!("ARRAY<{}>", field.ty)),
+        FieldMode::Nullable | FieldMode::Required => json!(field.ty.name()),
     }
 }
 
 fn case(name: String, intent: &Intent) -> Value {
-    let columns: Value = intent
-        .schema
-        .0
-        .iter()
-        .map(|field| (field.name.clone(), json!(field.ty.name())))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
+    let staged: serde_json::Map<String, Value> =
+        intent.schema.0.iter().map(|field| (field.name.clone(), declared(field))).collect();
+    let mut target = staged.clone();
+    // what the target has besides: columns that the source dropped, and our own
+    target.extend(intent.cleared.iter().map(|name| (name.clone(), json!("ARRAY<STRING>"))));
+    if intent.metadata {
+        target.extend([SYNCED_AT, DELETED_AT].map(|name| (name.to_owned(), json!("TIMESTAMP"))));
+    }
     let name_of = |table: &BqTable| format!("{}.{}.{}", table.project, table.dataset, table.table);
-    json!({"name": name, "sql": merge_statement(intent), "tables": {name_of(&intent.target): columns, name_of(&intent.staging): columns}})
+    json!({"name": name, "sql": merge_statement(intent), "tables": {name_of(&intent.target): target, name_of(&intent.staging): staged}})
 }
 
 /// Each mode × key × enforced × cursor's type and place × columns of every type × odd names.
@@ -93,6 +112,41 @@ fn cases() -> Vec<Value> {
     cases
 }
 
+/// Columns that were dropped at the source, our own, arrays, and staged columns that are narrower than the target's.
+fn more_cases() -> Vec<Value> {
+    let columns = [("k".to_owned(), BqType::Int64), ("c".to_owned(), BqType::Timestamp)];
+    let mut cases = Vec::new();
+    for mode in [Mode::Merge, Mode::Append, Mode::Replace] {
+        let mut one = intent(mode, &columns, &["k".to_owned()], Some("c"), false);
+        (one.cleared, one.metadata) = (vec![ODD.to_owned()], true);
+        let arrays = BqType::ALL.iter().map(|ty| Field {
+            name: format!("a_{ty}"),
+            ty: *ty,
+            mode: FieldMode::Repeated,
+            description: None,
+        });
+        one.schema.0.extend(arrays);
+        cases.push(case(format!("{mode} with arrays, cleared and metadata columns"), &one));
+        let pairs = [
+            (BqType::Int64, BqType::Numeric),
+            (BqType::Int64, BqType::BigNumeric),
+            (BqType::Numeric, BqType::BigNumeric),
+            (BqType::Int64, BqType::Float64),
+        ];
+        for (staged, found) in pairs {
+            let columns = [("k".to_owned(), staged), ("c".to_owned(), staged), ("v".to_owned(), staged)];
+            let enforced = staged.groupable();
+            let mut one = case(
+                format!("{mode} {staged} into {found}"),
+                &intent(mode, &columns, &["k".to_owned()], Some("c"), enforced),
+            );
+            one["tables"]["p-1.d_s.t-1 x"] = json!({"k": found.name(), "c": found.name(), "v": found.name()});
+            cases.push(one);
+        }
+    }
+    cases
+}
+
 /// Statements that the analyser must refuse, so that its yes is worth something.
 fn wrong() -> Vec<Value> {
     let tables = json!({"p-1.d_s.t": {"id": "INT64", "v": "STRING"}, "p-1.d_s.s": {"id": "INT64", "v": "STRING"}});
@@ -109,12 +163,21 @@ fn wrong() -> Vec<Value> {
     .collect()
 }
 
+fn widening() -> Value {
+    let table = BqTable { project: "p-1".into(), dataset: "d_s".into(), table: "t".into() };
+    let sql = widen_statement(&table, &[("a".into(), BqType::Numeric), (ODD.into(), BqType::Float64)]);
+    json!({"name": "widening", "sql": sql, "tables": {"p-1.d_s.t": {"a": "INT64", ODD: "INT64"}}})
+}
+
 fn every_statement() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/.stack/googlesql");
     let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/googlesql-check");
     let installed = Command::new("bash").args([&format!("{scripts}/setup.sh"), root]).status().unwrap();
     assert!(installed.success(), "the analyser could not be installed");
-    let (cases, wrong) = (cases(), wrong());
+    let mut cases = cases();
+    cases.extend(more_cases());
+    cases.push(widening());
+    let wrong = wrong();
     let total = cases.len() + wrong.len();
     let mut lines = String::new();
     for case in cases.into_iter().chain(wrong) {

@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
 use crate::app::App;
+use crate::audit::ColumnAudit;
 use crate::model::{Parallel, TableId};
 use crate::net::Context;
 use crate::report::{FailureClass, Outcome, RunReport};
@@ -29,6 +30,10 @@ pub(super) struct Arguments {
     /// Run again until nothing is left below the ceiling.
     #[arg(long)]
     until_caught_up: bool,
+    /// Go on from the watermark although the table's settings (cursor, key, mode, where, target, hash …) changed since
+    /// it was made. Without it such a run refuses and says what changed.
+    #[arg(long)]
+    accept: bool,
     /// How many tables run side by side (default: `parallel` of the configuration).
     #[arg(long, value_name = "N", value_parser = parallel)]
     parallel: Option<Parallel>,
@@ -56,11 +61,12 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: C
     let slots = Arc::new(Semaphore::new(side_by_side));
     let cancel = CancellationToken::new();
     let mut runs = JoinSet::new();
+    let how = How { until_caught_up: arguments.until_caught_up, accept: arguments.accept };
     for id in ids {
         let (app, slots, stop, cancel) = (app.clone(), slots.clone(), stop.clone(), cancel.clone());
         runs.spawn(async move {
             let _slot = slots.acquire_owned().await;
-            sync_one(&app, &id, arguments.until_caught_up, &stop, &cancel).await
+            sync_one(&app, &id, how, &stop, &cancel).await
         });
     }
     let mut reports = Vec::new();
@@ -102,11 +108,18 @@ async fn join_or_cut(
     }
 }
 
+/// How tables are run.
+#[derive(Clone, Copy)]
+struct How {
+    until_caught_up: bool,
+    accept: bool,
+}
+
 /// One table; with `until_caught_up`, run after run, their reports added up.
 async fn sync_one(
     app: &App,
     id: &TableId,
-    until_caught_up: bool,
+    how: How,
     stop: &CancellationToken,
     cancel: &CancellationToken,
 ) -> Option<RunReport> {
@@ -116,8 +129,8 @@ async fn sync_one(
         // not `info`: a filter that leaves out information must not take the names from warnings
         let span = tracing::error_span!("run", source = %id.source, table = %id.table);
         // the name was looked up before, so it is there
-        let report = app.sync(&cx, id).instrument(span).await.ok()?;
-        let again = until_caught_up && report.outcome == Outcome::Partial && !stop.is_cancelled();
+        let report = app.sync(&cx, id, how.accept).instrument(span).await.ok()?;
+        let again = how.until_caught_up && report.outcome == Outcome::Partial && !stop.is_cancelled();
         sum = Some(match sum {
             None => report,
             Some(before) => before.followed_by(report),
@@ -153,10 +166,11 @@ fn print(reports: &[RunReport]) {
             output::line(&format!("{name}: {rows} rows have NULL in the cursor; `null_cursor: include` syncs them"));
         }
         for finding in &report.findings {
-            output::line(&format!(
-                "{name}: column {}: {} values BigQuery cannot hold became NULL, {} texts had bytes that are no UTF-8; first key {:?}",
-                finding.column, finding.unrepresentable, finding.replaced, finding.first_key
-            ));
+            output::line(&format!("{name}: {}", describe(finding)));
+        }
+        if report.rejected > 0 {
+            let objects = report.rejects.join(" ");
+            output::line(&format!("{name}: {} rows were rejected and are in {objects}", report.rejected));
         }
         for note in &report.notes {
             output::line(&format!("{name}: {note}"));
@@ -165,6 +179,20 @@ fn print(reports: &[RunReport]) {
             output::fault(&format!("{name}: {}", failure.message));
         }
     }
+}
+
+/// A finding in one line.
+fn describe(finding: &ColumnAudit) -> String {
+    let counts = [
+        (finding.unrepresentable, "values that BigQuery cannot hold became NULL"),
+        (finding.adjusted, "values became the nearest that BigQuery holds"),
+        (finding.replaced, "texts had bytes that are no UTF-8"),
+        (finding.rejected, "rows were rejected"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let place =
+        if finding.column.is_empty() { "rows too large".to_owned() } else { format!("column {}", finding.column) };
+    format!("{place}: {}; first key {:?}", counts.collect::<Vec<_>>().join(", "), finding.first_key)
 }
 
 /// The worst of all: usage, then failure, then what is worth trying again.

@@ -1,7 +1,7 @@
 //! Reads mappings: known keys, required ones, faults with their places, and `${NAME}` from the environment.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::env::Env;
 use super::tree::{Kind, Node, Place};
@@ -147,6 +147,39 @@ impl<'a> Map<'a> {
                 None
             }
         }
+    }
+
+    /// A scalar that may be there, or YAML's NULL, which counts as given.
+    pub(super) fn optional_or_null<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(Option<&str>) -> Result<T, String>,
+    ) -> Option<T> {
+        match self.entries.get(key) {
+            Some((_, node)) if matches!(node.kind, Kind::Null) => {
+                self.known.push(key);
+                parse(None).ok()
+            }
+            _ => self.optional(key, |text| parse(Some(text))),
+        }
+    }
+
+    /// Every entry of a mapping whose keys are names and whose values are scalars, or NULL.
+    pub(super) fn scalars<T>(self, parse: impl Fn(Option<&str>) -> Result<T, String>) -> BTreeMap<String, T> {
+        let mut values = BTreeMap::new();
+        for key in &self.order {
+            let Some((_, node)) = self.entries.get(key) else { continue };
+            let parsed = match &node.kind {
+                Kind::Null => parse(None),
+                Kind::Scalar(text) => self.interpolate(text).and_then(|text| parse(Some(&text))),
+                Kind::List(_) | Kind::Map(_) => Err(format!("must be one value, not {}", name_of(node))),
+            };
+            match parsed {
+                Ok(value) => drop(values.insert((*key).to_owned(), value)),
+                Err(problem) => self.fault_at(node.place, key, &problem),
+            }
+        }
+        values
     }
 
     /// A text, or a list of texts.

@@ -138,6 +138,11 @@ pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Parsed<T> {
     })
 }
 
+/// `true` or `false`.
+pub(super) fn boolean(text: &str) -> Parsed<bool> {
+    word(text, &[("true", true), ("false", false)])
+}
+
 /// The name of a time zone.
 pub(super) fn zone(text: &str) -> Parsed<String> {
     match jiff::tz::TimeZone::get(text) {

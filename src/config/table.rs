@@ -1,13 +1,14 @@
 //! One table's settings, and the defaults below them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::reader::{Map, Placed};
-use super::scalar;
 use super::source::Place;
+use super::{columns, scalar};
 use crate::model::{
-    BqTable, ChunkBytes, ChunkRows, GzipLevel, Limits, Mode, NullCursor, PartBytes, SourceName, SourceTable, TableId,
-    TableSettings, TimeUnit, WantedPartitioning,
+    BqTable, ChunkBytes, ChunkRows, GzipLevel, Limits, Mode, NullCursor, PartBytes, Policy, SourceName, SourceTable,
+    TableId, TableSettings, TimeUnit, WantedPartitioning,
 };
 
 const LAG_DEFAULT: Duration = Duration::from_secs(60);
@@ -36,6 +37,7 @@ pub(super) struct Defaults {
     lookback: Option<Duration>,
     null_cursor: Option<NullCursor>,
     cursor_timezone: Option<String>,
+    columns: columns::Shared,
 }
 
 impl Defaults {
@@ -53,6 +55,7 @@ impl Defaults {
             lookback: self.lookback.or(below.lookback),
             null_cursor: self.null_cursor.or(below.null_cursor),
             cursor_timezone: self.cursor_timezone.or_else(|| below.cursor_timezone.clone()),
+            columns: self.columns.over(&below.columns),
         }
     }
 
@@ -68,15 +71,19 @@ impl Defaults {
 
 /// Reads a `defaults` section.
 pub(super) fn read_defaults(mut map: Map<'_>) -> Defaults {
-    let defaults = shared(&mut map);
+    let (defaults, policies) = shared(&mut map);
+    if !policies.is_empty() {
+        map.fault("unrepresentable", "columns are a table's: only `default` can be inherited");
+    }
     map.finish();
     defaults
 }
 
-fn shared(map: &mut Map<'_>) -> Defaults {
+fn shared(map: &mut Map<'_>) -> (Defaults, BTreeMap<String, Policy>) {
     let modes = [("merge", Mode::Merge), ("append", Mode::Append), ("replace", Mode::Replace)];
     let nulls = [("report", NullCursor::Report), ("include", NullCursor::Include)];
-    Defaults {
+    let (columns, policies) = columns::read_shared(map);
+    let defaults = Defaults {
         mode: map.optional("mode", |text| scalar::word(text, &modes)),
         cursor: map.optional("cursor", scalar::text),
         chunk_rows: map.optional("chunk_rows", scalar::limited),
@@ -88,7 +95,9 @@ fn shared(map: &mut Map<'_>) -> Defaults {
         lookback: map.optional("lookback", scalar::duration),
         null_cursor: map.optional("null_cursor", |text| scalar::word(text, &nulls)),
         cursor_timezone: map.optional("cursor_timezone", scalar::zone),
-    }
+        columns,
+    };
+    (defaults, policies)
 }
 
 /// Reads one table.
@@ -101,7 +110,8 @@ pub(super) fn read(
     if map.is_broken() {
         return None;
     }
-    let own = shared(&mut map);
+    let (own, policies) = shared(&mut map);
+    let own_backfills = own.columns.backfills();
     let (own_cursor, own_lookback, own_nulls) = (own.cursor.clone(), own.lookback, own.null_cursor);
     let settings = own.over(defaults);
     let mode = settings.mode.unwrap_or(Mode::Merge);
@@ -118,6 +128,11 @@ pub(super) fn read(
     if mode != Mode::Merge && own_nulls == Some(NullCursor::Include) {
         map.fault("null_cursor", "`include` syncs such rows on each run, which only `mode: merge` can");
     }
+    if mode != Mode::Merge && own_backfills {
+        map.fault("schema", "`backfill_added` reads rows again, which only `mode: merge` can");
+    }
+    let columns = columns::read(&mut map, &settings.columns, policies);
+    let filter = map.optional("where", scalar::text);
     let key_columns = map.texts("key");
     let partitioning = read_partitioning(&mut map);
     let cluster_by = map.texts("cluster_by").unwrap_or_default();
@@ -146,6 +161,10 @@ pub(super) fn read(
         key: key_columns,
         partitioning,
         cluster_by,
+        columns,
+        filter,
+        max_rejects: settings.columns.max_rejects(),
+        schema: settings.columns.schema(merging),
         limits,
         lag: settings.lag.unwrap_or(LAG_DEFAULT),
         max_hold: settings.max_hold.unwrap_or(MAX_HOLD_DEFAULT),

@@ -16,6 +16,10 @@ const DAYS_TO_EPOCH: i64 = 719_468;
 pub const DAY_MIN: i64 = -719_162;
 /// Days since 1970-01-01 of 9999-12-31, BigQuery's last.
 pub const DAY_MAX: i64 = 2_932_896;
+/// Microseconds since the epoch of 0001-01-01 00:00:00, BigQuery's first instant.
+pub const CIVIL_MICROS_MIN: i64 = DAY_MIN * DAY_MICROS;
+/// Microseconds since the epoch of 9999-12-31 23:59:59.999999, BigQuery's last.
+pub const CIVIL_MICROS_MAX: i64 = (DAY_MAX + 1) * DAY_MICROS - 1;
 /// Microseconds of a day.
 pub const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -57,6 +61,22 @@ pub fn string(out: &mut Vec<u8>, text: &[u8]) -> Fidelity {
     };
     out.push(b'"');
     fidelity
+}
+
+/// A JSON string of bytes that must be UTF-8.
+pub fn checked_string(out: &mut Vec<u8>, bytes: &[u8]) -> Fidelity {
+    if std::str::from_utf8(bytes).is_err() {
+        return Fidelity::Unrepresentable;
+    }
+    string(out, bytes)
+}
+
+/// GEOGRAPHY of EWKT: WKT of longitude and latitude, which SRID 4326 alone promises.
+pub fn geography(out: &mut Vec<u8>, ewkt: &[u8]) -> Fidelity {
+    match ewkt.strip_prefix(b"SRID=4326;") {
+        Some(wkt) => string(out, wkt),
+        None => Fidelity::Unrepresentable,
+    }
 }
 
 fn escaped(out: &mut Vec<u8>, text: &[u8]) {

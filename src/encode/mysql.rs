@@ -5,11 +5,9 @@
 //! DECIMAL as text; BIT big-endian; dates and times with their own length byte in front, in which trailing zero parts
 //! are left out.
 
-mod decimal;
-mod json_text;
 mod temporal;
 
-use super::{Malformed, json};
+use super::{Malformed, RowCodec, decimal, json, json_text};
 use crate::audit::Fidelity;
 use temporal::{Civil, Clock};
 
@@ -52,6 +50,10 @@ pub enum MyCodec {
     Text,
     /// Bytes as BYTES.
     Bytes,
+    /// Bytes that may be no UTF-8 as STRING.
+    Utf8,
+    /// EWKT, of SRID 4326, as GEOGRAPHY.
+    Wkt,
     /// JSON that the server has parsed (MySQL's `json`).
     Json,
     /// JSON text that may be none: MariaDB's `json_valid` takes `1.` and `"\x"`, and checks can be switched off.
@@ -85,6 +87,8 @@ impl MyCodec {
             Self::Time => return Ok(Clock::read(raw)?.write(out)),
             Self::Text => return Ok(json::string(out, raw)),
             Self::Bytes => json::bytes(out, raw),
+            Self::Utf8 => return Ok(json::checked_string(out, raw)),
+            Self::Wkt => return Ok(json::geography(out, raw)),
             Self::Json => return Ok(json_text::write(out, raw)),
             Self::UncheckedJson => return Ok(json_text::write_checked(out, raw)),
         }
@@ -107,9 +111,47 @@ impl MyCodec {
             Self::DateTime => Civil::read(raw)?.text(""),
             Self::Timestamp => Civil::read(raw)?.text("Z"),
             Self::Time => Clock::read(raw)?.text(),
-            Self::Text | Self::Json | Self::UncheckedJson => text(raw)?,
-            Self::Bytes => hex(raw),
+            Self::Text | Self::Json | Self::UncheckedJson | Self::Wkt => text(raw)?,
+            Self::Bytes | Self::Utf8 => hex(raw),
         })
+    }
+}
+
+impl RowCodec for MyCodec {
+    #[inline]
+    fn write(self, out: &mut Vec<u8>, raw: &[u8]) -> Result<Fidelity, Malformed> {
+        self.write(out, raw)
+    }
+
+    fn clamp(self, out: &mut Vec<u8>, raw: &[u8]) -> Result<bool, Malformed> {
+        match self {
+            Self::Bool => json::boolean(out, true),
+            Self::Unsigned | Self::Bit => json::integer(out, i64::MAX),
+            Self::Utf8 => drop(json::string(out, raw)),
+            Self::Numeric => decimal::clamp(out, raw, &decimal::NUMERIC)?,
+            Self::BigNumeric => decimal::clamp(out, raw, &decimal::BIGNUMERIC)?,
+            Self::Date => return Ok(Civil::read(raw)?.nearest().write_date(out) == Fidelity::Exact),
+            Self::DateTime => return Ok(Civil::read(raw)?.nearest().write(out, b"\"") == Fidelity::Exact),
+            Self::Timestamp => return Ok(Civil::read(raw)?.nearest().write(out, b"Z\"") == Fidelity::Exact),
+            Self::Time => return Ok(Clock::read(raw)?.nearest().write(out) == Fidelity::Exact),
+            Self::Signed
+            | Self::UnsignedNumeric
+            | Self::BitBool
+            | Self::BitNumeric
+            | Self::Single
+            | Self::Double
+            | Self::DecimalText
+            | Self::Text
+            | Self::Bytes
+            | Self::Wkt
+            | Self::Json
+            | Self::UncheckedJson => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn position_text(self, raw: &[u8]) -> Result<String, Malformed> {
+        self.position_text(raw)
     }
 }
 
@@ -180,7 +222,7 @@ mod tests {
         let mut out = Vec::new();
         match codec.write(&mut out, raw).unwrap() {
             Fidelity::Unrepresentable => "!".to_owned(),
-            Fidelity::Exact | Fidelity::Replaced => String::from_utf8(out).unwrap(),
+            Fidelity::Exact | Fidelity::Adjusted | Fidelity::Replaced => String::from_utf8(out).unwrap(),
         }
     }
 

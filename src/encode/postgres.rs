@@ -9,7 +9,7 @@ mod position;
 mod tests;
 
 use crate::audit::Fidelity;
-use crate::encode::{Malformed, json};
+use crate::encode::{Malformed, RowCodec, decimal, json, json_text};
 use numeric::{Limit, Numeric};
 
 /// Days from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
@@ -62,6 +62,14 @@ pub enum PgCodec {
     Json,
     /// `jsonb` → JSON.
     Jsonb,
+    /// `bytea` that may be no UTF-8 → STRING.
+    Utf8,
+    /// EWKT, of SRID 4326 → GEOGRAPHY.
+    Wkt,
+    /// Text that may be no JSON → JSON.
+    CheckedJson,
+    /// An array of one dimension without NULLs, each element read so → REPEATED.
+    Repeated(&'static PgCodec),
 }
 
 impl PgCodec {
@@ -93,9 +101,119 @@ impl PgCodec {
             Self::Text => return Ok(json::string(out, raw)),
             Self::Json => return Ok(json_text(out, raw)),
             Self::Jsonb => return Ok(json_text(out, jsonb_text(raw)?)),
+            Self::CheckedJson => return Ok(json_text::write_checked(out, raw)),
+            Self::Utf8 => return Ok(json::checked_string(out, raw)),
+            Self::Wkt => return Ok(json::geography(out, raw)),
+            Self::Repeated(element) => return repeated(*element, out, raw),
         }
         Ok(Fidelity::Exact)
     }
+}
+
+impl RowCodec for PgCodec {
+    #[inline]
+    fn write(self, out: &mut Vec<u8>, raw: &[u8]) -> Result<Fidelity, Malformed> {
+        self.write(out, raw)
+    }
+
+    fn clamp(self, out: &mut Vec<u8>, raw: &[u8]) -> Result<bool, Malformed> {
+        let instant = |micros: i64| unix_micros(micros).clamp(json::CIVIL_MICROS_MIN, json::CIVIL_MICROS_MAX);
+        let written = match self {
+            Self::Numeric => return clamp_numeric(out, raw, &decimal::NUMERIC),
+            Self::BigNumeric => return clamp_numeric(out, raw, &decimal::BIGNUMERIC),
+            Self::Date => {
+                let days = i64::from(i32::from_be_bytes(array(raw)?)) + EPOCH_DAYS;
+                json::date(out, days.clamp(json::DAY_MIN, json::DAY_MAX))
+            }
+            Self::Timestamp => json::datetime(out, instant(i64::from_be_bytes(array(raw)?))),
+            Self::TimestampTz => json::timestamp(out, instant(i64::from_be_bytes(array(raw)?))),
+            Self::Utf8 => {
+                json::string(out, raw);
+                Fidelity::Exact
+            }
+            // 24:00:00 alone is beyond the day
+            Self::Time => json::time(out, json::DAY_MICROS - 1),
+            Self::TimeTz => {
+                let (_, west_seconds) = split_timetz(raw)?;
+                json::time(
+                    out,
+                    (json::DAY_MICROS - 1 + i64::from(west_seconds) * 1_000_000).rem_euclid(json::DAY_MICROS),
+                )
+            }
+            Self::Bool
+            | Self::Int2
+            | Self::Int4
+            | Self::Int8
+            | Self::Oid
+            | Self::Float4
+            | Self::Float8
+            | Self::NumericText
+            | Self::Uuid
+            | Self::Bytea
+            | Self::Text
+            | Self::Json
+            | Self::Jsonb
+            | Self::CheckedJson
+            | Self::Wkt
+            | Self::Repeated(_) => Fidelity::Unrepresentable,
+        };
+        Ok(written == Fidelity::Exact)
+    }
+
+    fn position_text(self, raw: &[u8]) -> Result<String, Malformed> {
+        self.position_text(raw)
+    }
+
+    fn repeated(self) -> bool {
+        matches!(self, Self::Repeated(_))
+    }
+}
+
+fn clamp_numeric(out: &mut Vec<u8>, raw: &[u8], limits: &decimal::Limits) -> Result<bool, Malformed> {
+    let mut text = Vec::new();
+    Numeric::parse(raw)?.push_text(&mut text, None);
+    match text.as_slice() {
+        b"NaN" => return Ok(false),
+        b"Infinity" => decimal::end(out, false, limits),
+        b"-Infinity" => decimal::end(out, true, limits),
+        digits => decimal::clamp(out, digits, limits)?,
+    }
+    Ok(true)
+}
+
+/// A binary array (`array_send`): dimensions, a flag, the element's type; per dimension its length and lower bound; per
+/// element its length, -1 for NULL, and its bytes.
+fn repeated(element: PgCodec, out: &mut Vec<u8>, raw: &[u8]) -> Result<Fidelity, Malformed> {
+    let (head, rest) = raw.split_at_checked(12).ok_or(Malformed)?;
+    let dimensions = i32::from_be_bytes(array(&head[..4])?);
+    if dimensions == 0 {
+        out.extend_from_slice(b"[]");
+        return Ok(Fidelity::Exact);
+    }
+    if dimensions != 1 {
+        return Ok(Fidelity::Unrepresentable);
+    }
+    let (bounds, mut rest) = rest.split_at_checked(8).ok_or(Malformed)?;
+    let mut fidelity = Fidelity::Exact;
+    out.push(b'[');
+    for index in 0..i32::from_be_bytes(array(&bounds[..4])?) {
+        let (length, tail) = rest.split_at_checked(4).ok_or(Malformed)?;
+        let Ok(length) = usize::try_from(i32::from_be_bytes(array(length)?)) else {
+            return Ok(Fidelity::Unrepresentable);
+        };
+        let (value, tail) = tail.split_at_checked(length).ok_or(Malformed)?;
+        rest = tail;
+        if index > 0 {
+            out.push(b',');
+        }
+        match element.write(out, value)? {
+            Fidelity::Exact => {}
+            Fidelity::Unrepresentable => return Ok(Fidelity::Unrepresentable),
+            other @ (Fidelity::Adjusted | Fidelity::Replaced) => fidelity = other,
+        }
+    }
+    out.push(b']');
+    Ok(fidelity)
 }
 
 /// The bytes as an array of the type's own length.

@@ -28,6 +28,8 @@ pub(super) struct Piece {
     pub(super) ceiling: Option<Bound>,
     /// The interval of the reread lane.
     pub(super) reread: Option<Reread>,
+    /// Rows that may be rejected.
+    pub(super) rejects_max: u64,
 }
 
 /// A chunk that was read.
@@ -37,6 +39,8 @@ pub(super) struct Chunk {
     pub(super) intent: Option<Box<Intent>>,
     /// Whether there may be more rows after it.
     pub(super) end: ReadEnd,
+    /// Rows that were rejected.
+    pub(super) rejected: u64,
     /// Values that did not arrive as they were.
     pub(super) findings: Vec<ColumnAudit>,
     /// How long it took.
@@ -53,20 +57,24 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
     piece: &Piece,
 ) -> Result<Chunk, RunError> {
     let begun = Instant::now();
-    let now_ms = u64::try_from(engine.ambient.now().as_millisecond()).unwrap_or(0);
-    let id = IntentId::new(now_ms, engine.ambient.random());
-    let prefix = parts_prefix(settings, &id);
+    let id = engine.fresh_id();
+    let (prefix, rejects) = (folder("staging", settings, &id) + "/", folder("rejects", settings, &id));
     // half of the time that is left is for reading, so that what was read can still be applied
     let cut_at = (piece.lane != Lane::Whole).then(|| begun + cx.remaining() / 2);
     let (sink, pipeline) = stage::open(cx, settings.limits, cut_at);
     let query = query(settings, prepared, piece);
     let read = async move {
         let mut sink = sink;
-        let done = session.read(cx, &query, &mut sink).await?;
-        sink.finish().await?;
-        Ok::<_, SourceError>(done)
+        let done = session.read(cx, &query, &mut sink).await;
+        // of too many rejects, those that were found are for people to look at
+        if matches!(done, Ok(_) | Err(SourceError::TooManyRejects { .. })) {
+            sink.finish().await?;
+        }
+        done
     };
-    let (done, (parts, uploaded)) = tokio::join!(read, pipeline.upload(cx, &engine.bucket, &prefix));
+    let (done, (staged, uploaded)) = tokio::join!(read, pipeline.upload(cx, &engine.bucket, &prefix, &rejects));
+    let stage::Staged { parts, rejects } = staged;
+    let addresses = |names: &[String]| names.iter().map(|name| engine.bucket.address(name)).collect::<Vec<_>>();
     // if the stage failed, the read only says that its sink was closed
     let done = match (done, uploaded) {
         (Err(SourceError::Sink(_)) | Ok(_), Err(error)) => Err(error),
@@ -81,6 +89,13 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
         Ok(done) => done,
         Err(error) => {
             discard(engine, cx, &parts).await;
+            let (rejects, error) = if let RunError::Source(cause @ SourceError::TooManyRejects { .. }) = error {
+                let objects = addresses(&rejects);
+                (Vec::new(), RunError::Rejects { cause: Box::new(cause), objects })
+            } else {
+                (rejects, error)
+            };
+            discard(engine, cx, &rejects).await;
             // the next run would begin at the first row again: it is not that only the time is up
             let whole = piece.lane == Lane::Whole && error.is_budget();
             return Err(if whole { RunError::WholeTooLong { table: settings.id.to_string() } } else { error });
@@ -88,12 +103,12 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
     };
     let took = begun.elapsed();
     tracing::info!(chunk = piece.chunk, intent = %id, rows = done.rows, bytes = done.bytes, parts = parts.len(), lane = ?piece.lane, ms = took.as_millis(), "chunk staged");
-    let empty = done.rows == 0 && piece.lane != Lane::Whole;
+    let empty = done.rows + done.rejected == 0 && piece.lane != Lane::Whole;
     let intent = (!empty).then(|| {
-        let parts = parts.iter().map(|name| engine.bucket.address(name)).collect();
-        Box::new(intent(id, parts, &done, settings, prepared, piece))
+        let staged = stage::Staged { parts: addresses(&parts), rejects: addresses(&rejects) };
+        Box::new(intent(id, staged, &done, settings, prepared, piece))
     });
-    Ok(Chunk { intent, end: done.end, findings: done.audit.findings(), took })
+    Ok(Chunk { intent, end: done.end, rejected: done.rejected, findings: done.audit.findings(), took })
 }
 
 fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Piece) -> ReadQuery<'a> {
@@ -106,7 +121,7 @@ fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Pie
         nulls: match piece.lane {
             Lane::Live | Lane::Reread => Nulls::Skip,
             Lane::Nulls => Nulls::Only,
-            Lane::Whole => Nulls::Any,
+            Lane::Whole | Lane::Swap => Nulls::Any,
         },
     };
     ReadQuery {
@@ -118,12 +133,14 @@ fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Pie
         range,
         rows_max: ordered.then(|| settings.limits.chunk_rows.get()),
         bytes_max: ordered.then(|| settings.limits.chunk_bytes.get()),
+        rejects_max: piece.rejects_max,
+        filter: settings.filter.as_deref(),
     }
 }
 
 fn intent(
     id: IntentId,
-    parts: Vec<String>,
+    staged: stage::Staged,
     done: &crate::source::ReadDone,
     settings: &TableSettings,
     prepared: &Prepared,
@@ -131,17 +148,17 @@ fn intent(
 ) -> Intent {
     let plan = &prepared.plan;
     let name_of = |index: usize| plan.names[index].clone();
-    let target = settings.target.clone();
+    let target = plan.target.table.clone();
     Intent {
         staging: BqTable { table: format!("hw_staging_{id}"), ..target.clone() },
         id,
-        parts,
+        parts: staged.parts,
         rows: done.rows,
         bytes: done.bytes,
         lane: piece.lane,
         lower: piece.lower.clone(),
         upper: done.last.clone(),
-        schema: plan.target.schema.clone(),
+        schema: plan.staged(),
         key: if settings.mode == Mode::Merge { plan.key.iter().copied().map(name_of).collect() } else { Vec::new() },
         key_enforced: plan.key_enforced,
         cursor: plan.cursor.map(name_of),
@@ -149,13 +166,49 @@ fn intent(
         location: settings.location.clone(),
         job_project: settings.job_project.clone(),
         mode: settings.mode,
+        cleared: prepared.cleared.clone(),
+        metadata: settings.columns.metadata,
+        rejected: done.rejected,
+        rejects: staged.rejects,
     }
 }
 
-fn parts_prefix(settings: &TableSettings, id: &IntentId) -> String {
-    let mut prefix = format!("staging/{}/", settings.id.source);
-    state::escape(&mut prefix, settings.id.table.as_str());
-    format!("{prefix}/{id}/")
+/// `kind/source/table/id`.
+fn folder(kind: &str, settings: &TableSettings, id: &IntentId) -> String {
+    let mut folder = format!("{kind}/{}/", settings.id.source);
+    state::escape(&mut folder, settings.id.table.as_str());
+    format!("{folder}/{id}")
+}
+
+/// The intent that puts the table that was built beside the target in its place.
+pub(super) fn swap_intent<B, W>(
+    engine: &Engine<B, W>,
+    settings: &TableSettings,
+    prepared: &Prepared,
+    built: &BqTable,
+) -> Box<Intent> {
+    Box::new(Intent {
+        id: engine.fresh_id(),
+        parts: Vec::new(),
+        rows: 0,
+        bytes: 0,
+        lane: Lane::Swap,
+        lower: None,
+        upper: None,
+        schema: prepared.plan.target.schema.clone(),
+        key: Vec::new(),
+        key_enforced: true,
+        cursor: None,
+        target: settings.target.clone(),
+        staging: built.clone(),
+        location: settings.location.clone(),
+        job_project: settings.job_project.clone(),
+        mode: settings.mode,
+        cleared: Vec::new(),
+        metadata: false,
+        rejected: 0,
+        rejects: Vec::new(),
+    })
 }
 
 /// Deletes the parts of a chunk whose intent was certainly not written.

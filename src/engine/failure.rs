@@ -1,7 +1,7 @@
 //! What can end a run before its work is done.
 
 use crate::bucket::BucketError;
-use crate::model::{BqTable, Class, IntentId};
+use crate::model::{BqTable, Class, IntentId, JobFailure};
 use crate::net::Interrupted;
 use crate::plan::drift::Incompatible;
 use crate::plan::finish::FinishError;
@@ -35,8 +35,50 @@ pub enum RunError {
         /// The target.
         target: BqTable,
         /// Why.
-        cause: Incompatible,
+        cause: Box<Incompatible>,
     },
+    /// The settings are not those that the watermark was made with.
+    #[error(
+        "the settings of {table} changed since its watermark was made: {}; `highwater reset {table}` reads everything \
+         again, `highwater sync --accept {table}` goes on from the watermark as it is",
+        .changes.join("; ")
+    )]
+    Changed {
+        /// The table.
+        table: String,
+        /// One line per change.
+        changes: Vec<String>,
+    },
+    /// The target is gone, and the watermark says that rows are in it.
+    #[error(
+        "{target} is gone, and the watermark of {table} says that rows are in it; restore it, or `highwater reset \
+         {table}` to copy everything again, or `highwater sync --accept {table}` to go on into an empty one"
+    )]
+    TargetGone {
+        /// The table.
+        table: String,
+        /// The target.
+        target: BqTable,
+    },
+    /// More rows were rejected than is borne.
+    #[error("{cause}; those that were found are in {}", .objects.join(", "))]
+    Rejects {
+        /// How many, and the first.
+        cause: Box<SourceError>,
+        /// `gs://` addresses of the objects that hold them.
+        objects: Vec<String>,
+    },
+    /// Columns of the target could not be made wider.
+    #[error("{target}: its columns could not be widened: {failure}")]
+    Widen {
+        /// The target.
+        target: BqTable,
+        /// Why.
+        failure: Box<JobFailure>,
+    },
+    /// The table that is built beside the target does not take the source's columns either, again and again.
+    #[error("{} was built anew and does not take the source's columns: {}", .0.0, .0.1)]
+    RebuildFails(Box<(BqTable, Incompatible)>),
     /// An intent's jobs failed for good.
     #[error(
         "{error}; intent {intent} stays pending: mend the cause and run again, or, if its jobs can never succeed, \
@@ -122,9 +164,18 @@ impl RunError {
             Self::Bucket(error) => error.class(),
             Self::Warehouse(error) => error.class(),
             Self::Store(error) => error.class(),
-            Self::Plan(_) | Self::NullKey { .. } | Self::Location { .. } | Self::TooManyParts { .. } => Class::Usage,
+            Self::Plan(_)
+            | Self::NullKey { .. }
+            | Self::Location { .. }
+            | Self::Changed { .. }
+            | Self::TargetGone { .. }
+            | Self::TooManyParts { .. } => Class::Usage,
+            Self::Widen { failure, .. } if failure.retryable => Class::Transient,
             Self::Finish { error: FinishError::Exhausted { .. }, .. } => Class::Transient,
             Self::Drift { .. }
+            | Self::Rejects { .. }
+            | Self::Widen { .. }
+            | Self::RebuildFails(..)
             | Self::Finish { .. }
             | Self::WholeTooLong { .. }
             | Self::NothingRead { .. }
@@ -153,6 +204,11 @@ impl RunError {
             | Self::Warehouse(_)
             | Self::Plan(_)
             | Self::Drift { .. }
+            | Self::Changed { .. }
+            | Self::TargetGone { .. }
+            | Self::Rejects { .. }
+            | Self::Widen { .. }
+            | Self::RebuildFails(..)
             | Self::Finish { .. }
             | Self::NullKey { .. }
             | Self::Location { .. }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
-use crate::model::{Attempt, Intent, JobId, JobStatus, TableSpec};
+use crate::model::{Attempt, Intent, JobId, JobKind, JobStatus, Lane, TableSpec};
 use crate::net::Context;
 use crate::plan::finish::{Fact, Progress, Step};
 use crate::report::JobReport;
-use crate::warehouse::{Job, Warehouse};
+use crate::warehouse::{Job, Warehouse, Widening};
 
 /// First wait between two looks at a job; grows by half.
 const POLL_FIRST: Duration = Duration::from_millis(150);
@@ -20,6 +20,38 @@ const ATTEMPT_WAIT: Duration = Duration::from_secs(1);
 const STAGING_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// The most time that clean-up may take; what it leaves behind expires by itself.
 const CLEAN_MAX: Duration = Duration::from_secs(20);
+
+/// What is known of an intent: nothing if it was found, that it has no jobs if it is our own and fresh.
+pub(super) fn progress(intent: &Intent, fresh: bool) -> Progress {
+    match (intent.lane, fresh) {
+        (Lane::Swap, true) => Progress::fresh_swap(),
+        (Lane::Swap, false) => Progress::found_swap(),
+        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Whole, true) => Progress::fresh(intent.rows),
+        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Whole, false) => Progress::found(intent.rows),
+    }
+}
+
+/// Makes columns of the target wider, and waits for it.
+pub(super) async fn widen<B: Bucket, W: Warehouse>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    widening: &Widening,
+) -> Result<(), RunError> {
+    let id = JobId::widen(&engine.fresh_id());
+    engine.warehouse.submit(cx, &id, Job::Widen(widening)).await?;
+    let mut poll = POLL_FIRST;
+    loop {
+        cx.sleep(poll).await?;
+        poll = (poll + poll / 2).min(POLL_MAX);
+        match engine.warehouse.job(cx, &id, &widening.job_project, &widening.location).await? {
+            Some(JobStatus::Succeeded(_)) => return Ok(()),
+            Some(JobStatus::Failed(failure)) => {
+                return Err(RunError::Widen { target: widening.table.clone(), failure: Box::new(failure) });
+            }
+            Some(JobStatus::Running) | None => {}
+        }
+    }
+}
 
 /// How an intent ended.
 #[derive(Debug)]
@@ -67,14 +99,14 @@ pub(super) async fn finish<B: Bucket, W: Warehouse>(
                 settle(cx, attempt).await?;
                 warehouse.create_table(cx, &staging_spec(engine, intent)).await?;
                 poll = POLL_FIRST;
-                let kind = crate::model::JobKind::Load;
+                let kind = JobKind::Load;
                 warehouse.submit(cx, &JobId::new(kind, &intent.id, attempt), Job::Load(intent)).await?;
                 Fact::Submitted(kind, attempt)
             }
             Step::SubmitMerge(attempt) => {
                 settle(cx, attempt).await?;
                 poll = POLL_FIRST;
-                let kind = crate::model::JobKind::Merge;
+                let kind = JobKind::Merge;
                 warehouse.submit(cx, &JobId::new(kind, &intent.id, attempt), Job::Merge(intent)).await?;
                 Fact::Submitted(kind, attempt)
             }

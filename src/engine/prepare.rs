@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::{Engine, RunError};
+use super::{Engine, RunError, finish};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
-use crate::model::{Activity, Mode, TableSettings, TableState, Visibility};
+use crate::model::{Activity, Basis, Mode, Schema, TableSettings, TableState, Visibility};
 use crate::net::Context;
 use crate::plan::ceiling::{self, Ceiling};
-use crate::plan::drift::{self, Drift};
+use crate::plan::drift::{self, Drift, Incompatible};
 use crate::plan::table::{self, Catalog, TablePlan};
+use crate::plan::{basis, columns};
 use crate::report::RunReport;
 use crate::source::Session;
-use crate::warehouse::Warehouse;
+use crate::warehouse::{Warehouse, Widening};
 
 /// How often a number cursor's ceiling is looked for again within one run: transactions are mostly short.
 const RIPEN_LOOKS_MAX: u32 = 6;
@@ -28,17 +29,46 @@ pub(super) struct Prepared {
     pub(super) plan: TablePlan,
     /// Up to where; `None` in `replace`.
     pub(super) ceiling: Option<Ceiling>,
+    /// Whether reading up to the ceiling is reading all that the table had when it was fixed.
+    pub(super) whole: bool,
+    /// What the watermark rests on from now on.
+    pub(super) basis: Basis,
+    /// Columns of the target that are no longer at the source.
+    pub(super) cleared: Vec<String>,
+    /// Whether columns were added that rows below the watermark have no values in.
+    pub(super) backfill: bool,
 }
 
-/// Reads the catalog, brings the target in line with it, fixes the ceiling and opens the snapshot.
+/// Whether the target can take rows.
+#[derive(Debug)]
+pub(super) enum Ready {
+    /// It can.
+    Yes(Box<Prepared>),
+    /// Its columns cannot be brought in line.
+    Incompatible(Incompatible),
+    /// The table that is built beside the target is gone, with the rows that were in it.
+    RebuildLost,
+}
+
+/// What a run is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The table's settings.
+    pub(super) settings: &'a TableSettings,
+    /// Whether other settings than the watermark's are accepted.
+    pub(super) accept: bool,
+}
+
+/// Reads the catalog, fixes the ceiling, opens the snapshot and brings the target in line.
 pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     engine: &Engine<B, W>,
     cx: &Context,
-    settings: &TableSettings,
+    wanted: Wanted<'_>,
     session: &mut S,
     state: &TableState,
     report: &mut RunReport,
-) -> Result<Prepared, RunError> {
+) -> Result<Ready, RunError> {
+    let settings = wanted.settings;
     let description = session.describe(cx, &settings.table).await?;
     let catalog = Catalog {
         columns: &description.columns,
@@ -46,17 +76,96 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         unique_keys: &description.unique_keys,
         comment: description.comment.as_deref(),
     };
-    let plan = table::decide(catalog, settings)?;
-    let ceiling = match plan.cursor {
-        Some(cursor) => Some(look(cx, settings, session, state, &plan, cursor, report).await?),
-        None => None,
+    let mut plan = table::decide(catalog, settings, state.basis.as_deref())?;
+    if let Some(rebuild) = &state.rebuild {
+        plan.target.table = rebuild.table.clone();
+    }
+    note_unknown_types(&plan, report);
+    let present: Vec<String> =
+        description.columns.iter().map(|column| column.name.clone()).chain(description.hidden.clone()).collect();
+    let left_out = columns::left_out(catalog, &settings.columns);
+    let basis = |plan: &TablePlan| {
+        basis::now(plan, settings, &plan.key_names, &present, left_out.clone(), state.basis.as_deref())
+    };
+    check_basis(wanted, state, &basis(&plan))?;
+    if let Some(filter) = &settings.filter {
+        session.check_filter(cx, &settings.table, filter).await?;
+    }
+    let (ceiling, whole) = match plan.cursor {
+        Some(cursor) => {
+            let (ceiling, empty) = look(cx, settings, session, state, &plan, cursor, report).await?;
+            let whole = empty || ceiling.bound.is_some();
+            (Some(ceiling), whole)
+        }
+        None => (None, true),
     };
     session.begin(cx).await?;
     check_nulls(cx, settings, session, &plan, report).await?;
-    prepare_target(engine, cx, settings, &plan, report).await?;
-    Ok(Prepared { plan, ceiling })
+    let found = match prepare_target(engine, cx, wanted, state, &plan, report).await? {
+        Target::Columns(found) => found,
+        Target::Incompatible(cause) => return Ok(Ready::Incompatible(cause)),
+        Target::RebuildLost => return Ok(Ready::RebuildLost),
+    };
+    let missing: Vec<String> = drift::missing(&found, &plan.target.schema).map(|field| field.name.clone()).collect();
+    if !missing.is_empty() {
+        report.note(format!("columns that are not in BigQuery are left out (`schema: {{add: false}}`): {missing:?}"));
+        plan = plan.without(&missing);
+    }
+    let basis = basis(&plan);
+    let cleared = basis.gone.iter().map(|column| column.name.clone()).filter(|name| found.field(name).is_some());
+    Ok(Ready::Yes(Box::new(Prepared {
+        cleared: cleared.collect(),
+        backfill: backfills(settings, state, &basis),
+        plan,
+        ceiling,
+        whole,
+        basis,
+    })))
 }
 
+fn note_unknown_types(plan: &TablePlan, report: &mut RunReport) {
+    for column in plan.columns.iter().filter(|column| !column.known) {
+        report.note(format!(
+            "column {:?} has the type {}, which Highwater does not know: it is read as the database prints it",
+            column.name, column.source_type
+        ));
+    }
+}
+
+/// Whether the rows below the watermark are read again for columns that they have no values in.
+fn backfills(settings: &TableSettings, state: &TableState, basis: &Basis) -> bool {
+    settings.schema.backfill_added
+        && settings.mode == Mode::Merge
+        && state.watermark.is_some()
+        && !basis::added(state.basis.as_deref(), basis).is_empty()
+}
+
+/// Refuses to go on from a watermark that the settings of now make wrong.
+fn check_basis(wanted: Wanted<'_>, state: &TableState, now: &Basis) -> Result<(), RunError> {
+    let settings = wanted.settings;
+    let mut changes = basis::changes(state, now);
+    let included = basis::included(state.basis.as_deref(), now);
+    if !included.is_empty()
+        && settings.mode != Mode::Replace
+        && state.watermark.is_some()
+        && !settings.schema.backfill_added
+    {
+        changes.push(format!(
+            "columns {included:?} were left out until now, and rows below the watermark would keep NULL in them \
+             (`schema: {{backfill_added: true}}` reads them again)"
+        ));
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    if wanted.accept {
+        tracing::warn!(?changes, "settings changed since the watermark was made, and that is accepted");
+        return Ok(());
+    }
+    Err(RunError::Changed { table: settings.id.to_string(), changes })
+}
+
+/// The ceiling, and whether the table has no row with a cursor at all.
 async fn look<S: Session>(
     cx: &Context,
     settings: &TableSettings,
@@ -65,7 +174,7 @@ async fn look<S: Session>(
     plan: &TablePlan,
     cursor: usize,
     report: &mut RunReport,
-) -> Result<Ceiling, RunError> {
+) -> Result<(Ceiling, bool), RunError> {
     let column = &plan.columns[cursor];
     let Some(kind) = column.cursor else {
         return Err(table::PlanError::CursorNotOrdered {
@@ -101,7 +210,7 @@ async fn look<S: Session>(
         let empty = kind == CursorKind::Number && max.is_none();
         if found.bound.is_some() || empty || attempt >= RIPEN_LOOKS_MAX {
             report_look(report, &found, &activity, empty);
-            return Ok(found);
+            return Ok((found, empty));
         }
         known.note = found.note;
         cx.sleep(RIPEN_WAIT).await?;
@@ -156,50 +265,92 @@ async fn check_nulls<S: Session>(
     plan: &TablePlan,
     report: &mut RunReport,
 ) -> Result<(), RunError> {
+    let filter = settings.filter.as_deref();
     for &index in plan.key.iter().filter(|&&index| plan.columns[index].nullable) {
-        let rows = session.count_nulls(cx, &settings.table, &plan.columns[index]).await?;
+        let rows = session.count_nulls(cx, &settings.table, &plan.columns[index], filter).await?;
         if rows > 0 {
             let column = plan.columns[index].name.clone();
             return Err(RunError::NullKey { table: settings.table.to_string(), column, rows });
         }
     }
     if let Some(cursor) = plan.cursor.filter(|&cursor| plan.columns[cursor].nullable) {
-        let rows = session.count_nulls(cx, &settings.table, &plan.columns[cursor]).await?;
+        let rows = session.count_nulls(cx, &settings.table, &plan.columns[cursor], filter).await?;
         report.null_cursor_rows = (rows > 0).then_some(rows);
     }
     Ok(())
 }
 
+/// What became of the target.
+enum Target {
+    /// It has these columns now.
+    Columns(Schema),
+    /// Its columns cannot be brought in line.
+    Incompatible(Incompatible),
+    /// It was being built, and is gone.
+    RebuildLost,
+}
+
 async fn prepare_target<B: Bucket, W: Warehouse>(
     engine: &Engine<B, W>,
     cx: &Context,
-    settings: &TableSettings,
+    wanted: Wanted<'_>,
+    state: &TableState,
     plan: &TablePlan,
     report: &mut RunReport,
-) -> Result<(), RunError> {
-    let target = &settings.target;
+) -> Result<Target, RunError> {
+    let settings = wanted.settings;
+    let target = &plan.target.table;
     let Some(info) = engine.warehouse.table(cx, target).await? else {
+        let has_rows = state.watermark.is_some() && settings.mode != Mode::Replace;
+        if has_rows && state.rebuild.is_some() {
+            return Ok(Target::RebuildLost);
+        }
+        if has_rows && !wanted.accept {
+            return Err(RunError::TargetGone { table: settings.id.to_string(), target: target.clone() });
+        }
         engine.warehouse.ensure_dataset(cx, &target.project, &target.dataset, &settings.location).await?;
         engine.warehouse.create_table(cx, &plan.target).await?;
         report.note(format!("created {target} with {} columns", plan.target.schema.0.len()));
-        return Ok(());
+        return Ok(Target::Columns(plan.target.schema.clone()));
     };
     if !info.location.eq_ignore_ascii_case(&settings.location) {
         let (found, wanted) = (info.location, settings.location.clone());
         return Err(RunError::Location { target: target.clone(), found, wanted });
     }
-    match drift::decide(&info.schema, &plan.target.schema) {
-        Drift::None => Ok(()),
-        Drift::Incompatible(cause) => Err(RunError::Drift { target: target.clone(), cause }),
-        Drift::Patch { schema, changes } => {
-            if !engine.warehouse.patch_schema(cx, target, &schema, &info.etag).await? {
-                return Err(RunError::TargetMoved(target.clone()));
-            }
-            for change in changes {
-                tracing::info!(change, "target's columns changed");
-                report.note(change);
-            }
-            Ok(())
-        }
+    let mut columns = plan.target.schema.clone();
+    if !settings.schema.add {
+        // what a merge needs is added all the same: without it no row could be written
+        let needed = |name: &str| {
+            plan.names
+                .iter()
+                .position(|known| known == name)
+                .is_none_or(|at| plan.cursor == Some(at) || plan.key.contains(&at))
+        };
+        columns.0.retain(|field| info.schema.field(&field.name).is_some() || needed(&field.name));
     }
+    let changes = match drift::decide(&info.schema, &columns) {
+        Drift::None => return Ok(Target::Columns(info.schema)),
+        Drift::Incompatible(cause) => return Ok(Target::Incompatible(cause)),
+        Drift::Changes(changes) => changes,
+    };
+    let after = changes.patch.clone().unwrap_or_else(|| info.schema.clone());
+    if let Some(schema) = &changes.patch
+        && !engine.warehouse.patch_schema(cx, target, schema, &info.etag).await?
+    {
+        return Err(RunError::TargetMoved(target.clone()));
+    }
+    if !changes.widened.is_empty() {
+        let widening = Widening {
+            table: target.clone(),
+            columns: changes.widened,
+            location: settings.location.clone(),
+            job_project: settings.job_project.clone(),
+        };
+        finish::widen(engine, cx, &widening).await?;
+    }
+    for change in changes.lines {
+        tracing::warn!(change, drift = true, "target's columns changed");
+        report.note(change);
+    }
+    Ok(Target::Columns(after))
 }

@@ -8,13 +8,15 @@ use tokio::time::Instant;
 
 use super::chunk::{self, Chunk, Piece};
 use super::finish::{self, Finished};
-use super::prepare::{self, Prepared};
+use super::prepare::{self, Prepared, Ready, Wanted};
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
-use crate::model::{Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
+use crate::model::{
+    BqTable, Class, Intent, Lane, Mode, NullCursor, Position, Rebuild, Reread, TableSettings, TableState,
+};
 use crate::net::Context;
 use crate::plan::ceiling;
-use crate::plan::finish::Progress;
+use crate::plan::drift::Incompatible;
 use crate::report::{Failure, Outcome, RunReport};
 use crate::source::{ReadEnd, Session, Source};
 use crate::state::transition::{self, Event};
@@ -27,6 +29,9 @@ const SOURCE_ATTEMPTS_MAX: u32 = 4;
 const SOURCE_BACKOFF: Duration = Duration::from_millis(500);
 /// How many intents of others a run finishes before it calls itself superseded.
 const RECOVERIES_MAX: u32 = 4;
+
+/// How many tables a run begins to build beside the target before it gives up.
+const REBUILDS_MAX: u32 = 2;
 
 /// How one pass over a source's session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +58,11 @@ struct Run<'a, B, W> {
     nulls_done: bool,
     nulls_at: Option<Position>,
     lookback_done: bool,
+    /// Rows rejected in chunks of this run, committed or not.
+    rejected: u64,
+    /// Tables that this run began to build beside the target.
+    rebuilds: u32,
+    accept: bool,
     report: RunReport,
     /// Extraction and application of the last chunk.
     last_chunk: Duration,
@@ -64,6 +74,7 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
     cx: &Context,
     source: &S,
     settings: &TableSettings,
+    accept: bool,
 ) -> RunReport {
     let begun = Instant::now();
     let mut run = Run {
@@ -76,6 +87,9 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
         nulls_done: false,
         nulls_at: None,
         lookback_done: false,
+        rejected: 0,
+        rebuilds: 0,
+        accept,
         report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
         last_chunk: Duration::ZERO,
     };
@@ -144,7 +158,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             let Some(intent) = self.at.state.intent.clone() else { return Ok(()) };
             tracing::info!(intent = %intent.id, rows = intent.rows, "an intent is pending: finishing it");
             let begun = Instant::now();
-            let finished = finish::finish(self.engine, self.cx, &intent, Progress::found(intent.rows)).await?;
+            let finished = finish::finish(self.engine, self.cx, &intent, finish::progress(&intent, false)).await?;
             self.report.durations_ms.apply += millis(begun.elapsed());
             let event = match &finished {
                 Finished::Applied(_) => Event::Commit { id: intent.id.clone(), next: None },
@@ -173,18 +187,28 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     async fn pass<S: Source>(&mut self, source: &S) -> Result<PassEnd, RunError> {
         let begun = Instant::now();
         let mut session = source.connect(self.cx).await?;
-        let state = &self.at.state;
-        let prepared =
-            prepare::prepare(self.engine, self.cx, self.settings, &mut session, state, &mut self.report).await?;
+        let (state, wanted) = (&self.at.state, Wanted { settings: self.settings, accept: self.accept });
+        let ready = prepare::prepare(self.engine, self.cx, wanted, &mut session, state, &mut self.report).await?;
         self.report.durations_ms.plan += millis(begun.elapsed());
+        let prepared = match ready {
+            Ready::Yes(prepared) => *prepared,
+            Ready::Incompatible(cause) => return self.rebuild(cause).await,
+            Ready::RebuildLost => {
+                self.report.note("the table that was built beside the target is gone: it is built again".to_owned());
+                return self.step(Event::RebuildLost).await;
+            }
+        };
+        self.remember(&prepared)?;
         let end = if self.settings.mode == Mode::Replace {
-            let piece = Piece { lane: Lane::Whole, chunk: 1, lower: None, ceiling: None, reread: None };
-            self.drive(&mut session, &prepared, piece).await?
+            self.drive(&mut session, &prepared, self.piece(Lane::Whole)).await?
         } else {
             self.lanes(&mut session, &prepared).await?
         };
         if end == PassEnd::Done {
             session.close().await;
+            if self.at.state.rebuild.is_some() {
+                return self.swap(&prepared).await;
+            }
             if self.dirty {
                 self.flush().await?;
             }
@@ -192,13 +216,68 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         Ok(end)
     }
 
+    /// A change of the state by itself, and then a new look at everything.
+    async fn step(&mut self, event: Event) -> Result<PassEnd, RunError> {
+        Ok(if self.write(event).await? { PassEnd::Reconnect } else { PassEnd::Superseded })
+    }
+
+    /// Begins to build the table anew beside the target, if the settings want it so.
+    async fn rebuild(&mut self, cause: Incompatible) -> Result<PassEnd, RunError> {
+        let target = self.settings.target.clone();
+        if !self.settings.schema.rebuild {
+            return Err(RunError::Drift { target, cause: Box::new(cause) });
+        }
+        if let Some(before) = self.at.state.rebuild.take() {
+            // the columns changed again while it was built
+            self.engine.warehouse.delete_table(self.cx, &before.table).await?;
+        }
+        self.rebuilds += 1;
+        if self.rebuilds > REBUILDS_MAX {
+            return Err(RunError::RebuildFails(Box::new((target, cause))));
+        }
+        let table = BqTable { table: format!("hw_rebuild_{}", self.engine.fresh_id()), ..target };
+        tracing::warn!(%table, %cause, drift = true, "the target cannot take the source's columns: it is built anew");
+        self.report.note(format!("{cause}; it is built anew as {table}"));
+        self.step(Event::Rebuild(Rebuild { table })).await
+    }
+
+    /// Puts the table that was built beside the target in its place.
+    async fn swap(&mut self, prepared: &Prepared) -> Result<PassEnd, RunError> {
+        let Some(rebuild) = self.at.state.rebuild.clone() else { return Ok(PassEnd::Done) };
+        if !prepared.whole {
+            if self.dirty {
+                self.flush().await?;
+            }
+            self.report.note(format!("{} is not complete yet and does not replace the target", rebuild.table));
+            return Ok(PassEnd::Done);
+        }
+        let (engine, cx) = (self.engine, self.cx);
+        let intent = chunk::swap_intent(engine, self.settings, prepared, &rebuild.table);
+        if !self.write(Event::Begin(intent.clone())).await? {
+            return Ok(PassEnd::Superseded);
+        }
+        let applied = finish::finish(engine, cx, &intent, finish::progress(&intent, true)).await;
+        Ok(match self.commit(&intent, applied, None).await? {
+            Next::Superseded => PassEnd::Superseded,
+            Next::Chunk(..) | Next::Nothing => {
+                self.report.note(format!("{} replaced {} in one job", rebuild.table, intent.target));
+                PassEnd::Done
+            }
+        })
+    }
+
+    /// A piece of that lane from its beginning, without bounds.
+    fn piece(&self, lane: Lane) -> Piece {
+        Piece { lane, chunk: 0, lower: None, ceiling: None, reread: None, rejects_max: 0 }
+    }
+
     async fn lanes<S: Session>(&mut self, session: &mut S, prepared: &Prepared) -> Result<PassEnd, RunError> {
-        self.remember(prepared)?;
         // should the mode have been changed since: what was appended must not be appended again
         let again = self.settings.mode == Mode::Merge;
         while let Some(reread) = self.at.state.rereads.first().filter(|_| again).cloned() {
             let ceiling = Some(crate::model::Bound { value: reread.to.clone(), inclusive: true });
-            let piece = Piece { lane: Lane::Reread, chunk: 0, lower: reread.at.clone(), ceiling, reread: Some(reread) };
+            let lower = reread.at.clone();
+            let piece = Piece { lower, ceiling, reread: Some(reread), ..self.piece(Lane::Reread) };
             let end = self.drive(session, prepared, piece).await?;
             if end != PassEnd::Done {
                 return Ok(end);
@@ -210,8 +289,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             && self.report.null_cursor_rows.is_some()
             && !self.nulls_done
         {
-            let piece =
-                Piece { lane: Lane::Nulls, chunk: 0, lower: self.nulls_at.clone(), ceiling: None, reread: None };
+            let piece = Piece { lower: self.nulls_at.clone(), ..self.piece(Lane::Nulls) };
             let end = self.drive(session, prepared, piece).await?;
             if end != PassEnd::Done {
                 return Ok(end);
@@ -222,7 +300,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             None => Ok(PassEnd::Done),
             Some(bound) => {
                 let lower = self.at.state.watermark.clone();
-                let piece = Piece { lane: Lane::Live, chunk: 0, lower, ceiling: Some(bound), reread: None };
+                let piece = Piece { lower, ceiling: Some(bound), ..self.piece(Lane::Live) };
                 self.drive(session, prepared, piece).await
             }
         }
@@ -230,10 +308,20 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
 
     /// Takes what the look at the source left to remember into the state; it is written with the next write.
     fn remember(&mut self, prepared: &Prepared) -> Result<(), RunError> {
-        let Some(found) = &prepared.ceiling else { return Ok(()) };
-        let mut rereads = found.rereads.clone();
+        let state = &self.at.state;
+        let (note, holds, mut rereads) = match &prepared.ceiling {
+            Some(found) => (found.note.clone(), found.holds.clone(), found.rereads.clone()),
+            None => (state.note.clone(), state.holds.clone(), Vec::new()),
+        };
+        if prepared.backfill
+            && let Some(to) = state.watermark.as_ref().and_then(|watermark| watermark.cursor.clone())
+        {
+            self.report.note("columns were added: rows up to the watermark are read again".to_owned());
+            let again = Reread { from: None, to, at: None };
+            rereads.extend((!self.at.state.rereads.contains(&again)).then_some(again));
+        }
         rereads.extend(self.lookback(prepared));
-        let event = Event::Remember { note: found.note.clone(), holds: found.holds.clone(), rereads };
+        let event = Event::Remember { note, holds, rereads, basis: Some(Box::new(prepared.basis.clone())) };
         let next = transition::apply(&self.at.state, event)?;
         self.dirty |= next != self.at.state;
         self.at.state = next;
@@ -266,6 +354,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         }
         let (engine, cx, settings) = (self.engine, self.cx, self.settings);
         piece.chunk = self.report.chunks + 1;
+        piece.rejects_max = self.rejects_left();
         let mut chunk = chunk::extract(engine, cx, settings, prepared, session, &piece).await?;
         self.extracted(&chunk);
         let Some(mut intent) = chunk.intent.take() else { return Ok(PassEnd::Done) };
@@ -278,7 +367,8 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             let more = chunk.end == ReadEnd::CutByRows && self.has_time();
             piece.lower.clone_from(&intent.upper);
             piece.chunk += 1;
-            let apply = finish::finish(engine, cx, &intent, Progress::fresh(intent.rows));
+            piece.rejects_max = self.rejects_left();
+            let apply = finish::finish(engine, cx, &intent, finish::progress(&intent, true));
             let (applied, next) = if more {
                 let ahead = chunk::extract(engine, cx, settings, prepared, session, &piece);
                 let (applied, next) = tokio::join!(apply, ahead);
@@ -376,6 +466,10 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         Ok(done)
     }
 
+    fn rejects_left(&self) -> u64 {
+        self.settings.max_rejects.get().saturating_sub(self.rejected)
+    }
+
     fn has_time(&self) -> bool {
         !self.cx.is_stopping() && self.cx.remaining() > self.last_chunk + self.last_chunk / 5
     }
@@ -383,14 +477,20 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     fn extracted(&mut self, chunk: &Chunk) {
         self.report.durations_ms.extract += millis(chunk.took);
         self.last_chunk = self.last_chunk.max(chunk.took);
+        self.rejected += chunk.rejected;
         for finding in &chunk.findings {
-            tracing::warn!(
-                column = finding.column,
-                unrepresentable = finding.unrepresentable,
-                replaced = finding.replaced,
-                first_key = ?finding.first_key,
-                "values that did not arrive as they were"
-            );
+            // once per column and run; the report counts them all
+            if self.report.findings.iter().all(|known| known.column != finding.column) {
+                tracing::warn!(
+                    column = finding.column,
+                    unrepresentable = finding.unrepresentable,
+                    adjusted = finding.adjusted,
+                    replaced = finding.replaced,
+                    rejected = finding.rejected,
+                    first_key = ?finding.first_key,
+                    "values that did not arrive as they were"
+                );
+            }
         }
         self.report.add_findings(chunk.findings.clone());
     }
@@ -401,8 +501,12 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         self.report.parts += intent.parts.len() as u64;
         self.report.chunks += 1;
         self.report.recovered += u64::from(recovered);
+        self.report.add_rejects(intent.rejected, &intent.rejects);
         tracing::info!(chunk = self.report.chunks, intent = %intent.id, rows = intent.rows, "chunk committed");
         self.report.add_jobs(jobs);
+        if !intent.rejects.is_empty() {
+            tracing::warn!(rejected = intent.rejected, objects = ?intent.rejects, "rows were rejected and are kept");
+        }
         if intent.lane == Lane::Nulls && !recovered {
             self.nulls_at.clone_from(&intent.upper);
         }

@@ -23,6 +23,8 @@ use crate::source::{BLOCK_BYTES, Block, BlockSink, SinkClosed};
 const BLOCKS_QUEUED: usize = 4;
 /// Parts on their way at once.
 const UPLOADS_MAX: usize = 2;
+/// Rejected rows are sent on when they have this many bytes.
+const REJECTS_BYTES: usize = 4 << 20;
 /// How often a part is sent; it is conditional, so that again is without harm.
 const UPLOAD_ATTEMPTS_MAX: u32 = 6;
 
@@ -33,6 +35,17 @@ enum Piece {
 
 struct Part {
     bytes: Bytes,
+    /// Rejected rows, which are for people: plain, and no part of the chunk.
+    rejects: bool,
+}
+
+/// Names of the objects that a stage has begun to write, in order.
+#[derive(Debug, Default)]
+pub(super) struct Staged {
+    /// Parts.
+    pub(super) parts: Vec<String>,
+    /// Objects with rejected rows.
+    pub(super) rejects: Vec<String>,
 }
 
 /// The reader's end.
@@ -42,6 +55,8 @@ pub(super) struct StageSink {
     used: mpsc::Receiver<Block>,
     cut_at: Option<Instant>,
     cx: Context,
+    parts: mpsc::Sender<Part>,
+    rejects: Vec<u8>,
 }
 
 /// The bucket's end.
@@ -58,8 +73,9 @@ pub(super) fn open(cx: &Context, limits: Limits, cut_at: Option<Instant>) -> (St
     let (used_out, used) = mpsc::channel(BLOCKS_QUEUED + 2);
     let (parts_out, parts) = mpsc::channel(1);
     // owned by the returned stage; ends by itself as soon as either end is dropped
+    let rejects_out = parts_out.clone();
     let compressing = tokio::task::spawn_blocking(move || compress(pieces_in, &used_out, &parts_out, limits));
-    let sink = StageSink { pieces, used, cut_at, cx: cx.clone() };
+    let sink = StageSink { pieces, used, cut_at, cx: cx.clone(), parts: rejects_out, rejects: Vec::new() };
     (sink, Stage { parts, compressing, gzip: limits.gzip_level.get() > 0 })
 }
 
@@ -68,6 +84,15 @@ impl BlockSink for StageSink {
         let sent = self.pieces.send(Piece::Block(block)).await;
         sent.map_err(|_closed| SinkClosed)?;
         Ok(self.used.try_recv().unwrap_or_else(|_none_yet| empty_block()))
+    }
+
+    async fn reject(&mut self, mut line: Vec<u8>) -> Result<(), SinkClosed> {
+        line.push(b'\n');
+        self.rejects.append(&mut line);
+        if self.rejects.len() < REJECTS_BYTES {
+            return Ok(());
+        }
+        self.send_rejects().await
     }
 
     fn enough(&self) -> bool {
@@ -80,8 +105,17 @@ fn empty_block() -> Block {
 }
 
 impl StageSink {
+    async fn send_rejects(&mut self) -> Result<(), SinkClosed> {
+        if self.rejects.is_empty() {
+            return Ok(());
+        }
+        let bytes = Bytes::from(std::mem::take(&mut self.rejects));
+        self.parts.send(Part { bytes, rejects: true }).await.map_err(|_closed| SinkClosed)
+    }
+
     /// All rows were handed on: what is compressed so far is the last part.
-    pub(super) async fn finish(self) -> Result<(), SinkClosed> {
+    pub(super) async fn finish(mut self) -> Result<(), SinkClosed> {
+        self.send_rejects().await?;
         self.pieces.send(Piece::End).await.map_err(|_closed| SinkClosed)
     }
 }
@@ -100,7 +134,7 @@ fn compress(
             Piece::End => {
                 if let Some(bytes) = part.take()? {
                     // nobody takes it: the uploads have failed and say so themselves
-                    parts.blocking_send(Part { bytes }).unwrap_or_default();
+                    parts.blocking_send(Part { bytes, rejects: false }).unwrap_or_default();
                 }
                 return Ok(());
             }
@@ -108,7 +142,7 @@ fn compress(
         // the block may not shrink at all, so the part is cut before it could grow too large
         if part.len() + block.bytes.len() > part_max
             && let Some(bytes) = part.take()?
-            && parts.blocking_send(Part { bytes }).is_err()
+            && parts.blocking_send(Part { bytes, rejects: false }).is_err()
         {
             return Ok(());
         }
@@ -180,22 +214,23 @@ impl Filling {
 }
 
 impl Stage {
-    /// Uploads the parts below `prefix` as they come, and gives their names in order.
+    /// Uploads the parts below `prefix` as they come, and rejected rows as objects whose names begin with `rejects`.
     pub(super) async fn upload<B: Bucket>(
         mut self,
         cx: &Context,
         bucket: &B,
         prefix: &str,
-    ) -> (Vec<String>, Result<(), RunError>) {
-        let mut names = Vec::new();
-        let result = self.upload_all(cx, bucket, prefix, &mut names).await;
+        rejects: &str,
+    ) -> (Staged, Result<(), RunError>) {
+        let mut staged = Staged::default();
+        let result = self.upload_all(cx, bucket, prefix, rejects, &mut staged).await;
         // the compressing thread ends when nobody takes its parts any more
         drop(self.parts);
         let compressed = match self.compressing.await {
             Ok(done) => done.map_err(|error| RunError::Compress(error.to_string())),
             Err(error) => Err(RunError::Compress(error.to_string())),
         };
-        (names, result.and(compressed))
+        (staged, result.and(compressed))
     }
 
     async fn upload_all<B: Bucket>(
@@ -203,7 +238,8 @@ impl Stage {
         cx: &Context,
         bucket: &B,
         prefix: &str,
-        names: &mut Vec<String>,
+        rejects: &str,
+        staged: &mut Staged,
     ) -> Result<(), RunError> {
         let (suffix, content) =
             if self.gzip { ("ndjson.gz", ContentType::Gzip) } else { ("ndjson", ContentType::Ndjson) };
@@ -211,9 +247,14 @@ impl Stage {
         loop {
             tokio::select! {
                 part = self.parts.recv(), if uploads.len() < UPLOADS_MAX => match part {
+                    Some(part) if part.rejects => {
+                        let name = format!("{rejects}-{:05}.ndjson", staged.rejects.len());
+                        staged.rejects.push(name.clone());
+                        uploads.push(upload_part(cx, bucket, name, part.bytes, ContentType::Ndjson));
+                    }
                     Some(part) => {
-                        let name = format!("{prefix}part-{:05}.{suffix}", names.len());
-                        names.push(name.clone());
+                        let name = format!("{prefix}part-{:05}.{suffix}", staged.parts.len());
+                        staged.parts.push(name.clone());
                         uploads.push(upload_part(cx, bucket, name, part.bytes, content));
                     }
                     None => break,

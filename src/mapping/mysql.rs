@@ -13,9 +13,10 @@ pub use compare::{Compare, Param};
 pub use labels::Labels;
 pub use quote::{Ident, QualifiedTable};
 
+use super::retarget::Form;
 use super::{Column, CursorKind};
 use crate::encode::mysql::MyCodec;
-use crate::model::BqType;
+use crate::model::{BqType, Policy};
 
 /// How a column is selected and read.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Read {
     pub codec: MyCodec,
     /// How it is compared and ordered.
     pub compare: Compare,
+    /// Whether the server must be asked to write longitude first (MySQL 8).
+    pub long_lat: bool,
 }
 
 /// The two families of servers, where they differ in SQL.
@@ -80,11 +83,12 @@ struct Plan {
     compare: Compare,
     fallible: bool,
     cursor: Option<CursorKind>,
+    known: bool,
 }
 
 impl Plan {
     fn new(ty: BqType, codec: MyCodec, compare: Compare) -> Self {
-        Self { ty, codec, compare, fallible: false, cursor: None }
+        Self { ty, codec, compare, fallible: false, cursor: None, known: true }
     }
 
     fn cursor(self, kind: CursorKind) -> Self {
@@ -104,6 +108,7 @@ pub fn column(facts: &CatalogColumn, dialect: Dialect) -> Column {
         Some(plan) => (name.to_string(), plan),
         None => as_text(&data_type, name, dialect),
     };
+    let long_lat = matches!(dialect, Dialect::MySql { major: 8.. });
     Column {
         name: facts.name.clone(),
         source_type: facts.column_type.clone(),
@@ -112,7 +117,11 @@ pub fn column(facts: &CatalogColumn, dialect: Dialect) -> Column {
         fallible: plan.fallible,
         comment: facts.comment.clone(),
         cursor: plan.cursor,
-        read: super::Read::MySql(Read { expr, codec: plan.codec, compare: plan.compare }),
+        read: super::Read::MySql(Read { expr, codec: plan.codec, compare: plan.compare, long_lat }),
+        cast: None,
+        repeated: false,
+        known: plan.known,
+        policy: Policy::default(),
     }
 }
 
@@ -198,7 +207,61 @@ fn as_text(data_type: &str, name: Ident<'_>, dialect: Dialect) -> (String, Plan)
             (text.clone(), Compare::Expression(text))
         }
     };
-    (expr, Plan::new(BqType::String, MyCodec::Text, compare))
+    let known = KNOWN_TEXT.contains(&data_type);
+    (expr, Plan { known, ..Plan::new(BqType::String, MyCodec::Text, compare) })
+}
+
+/// The types of [`as_text`] that we know.
+const KNOWN_TEXT: [&str; 13] = [
+    "uuid",
+    "inet4",
+    "inet6",
+    "geometry",
+    "point",
+    "linestring",
+    "polygon",
+    "multipoint",
+    "multilinestring",
+    "multipolygon",
+    "geometrycollection",
+    "geomcollection",
+    "vector",
+];
+
+/// The column read in another form; `None` if it has none such.
+pub(super) fn reform(column: &Column, read: &Read, form: Form) -> Option<Column> {
+    use MyCodec as My;
+    let mut read = read.clone();
+    let name = Ident(&column.name);
+    match (form, read.codec) {
+        (Form::Text, My::Numeric | My::BigNumeric | My::DecimalText) => read.codec = My::DecimalText,
+        (Form::Text, My::Json | My::UncheckedJson | My::Text) => read.codec = My::Text,
+        (Form::Text, My::Bit | My::BitBool | My::BitNumeric) => {
+            (read.expr, read.codec) = (format!("CAST({name}+0 AS CHAR)"), My::Text);
+        }
+        // CAST of a float rounds to six digits
+        (Form::Text, My::Single) => (read.expr, read.codec) = (format!("CAST({name}+0E0 AS CHAR)"), My::Text),
+        (Form::Text, _) => (read.expr, read.codec) = (format!("CAST({name} AS CHAR)"), My::Text),
+        (Form::Digits, My::Bool) => read.codec = My::Signed,
+        (Form::Digits, My::BitBool) => read.codec = My::Bit,
+        (Form::Digits, My::Numeric | My::BigNumeric | My::DecimalText) => read.codec = My::DecimalText,
+        (
+            Form::Digits,
+            My::Signed | My::Unsigned | My::UnsignedNumeric | My::Bit | My::BitNumeric | My::Single | My::Double,
+        ) => {}
+        (Form::CheckedJson, My::Text) => read.codec = My::UncheckedJson,
+        (Form::Bytes, My::Text) => read.codec = My::Bytes,
+        (Form::Utf8, My::Bytes) => read.codec = My::Utf8,
+        (Form::Geography, My::Text) => {
+            let wkt = read.expr.strip_prefix("ST_AsText(")?.strip_suffix(')')?.to_owned();
+            // without it, MySQL 8 writes latitude first
+            let order = if read.long_lat { ", 'axis-order=long-lat'" } else { "" };
+            read.expr = format!("CONCAT('SRID=', ST_SRID({wkt}), ';', ST_AsText({wkt}{order}))");
+            read.codec = My::Wkt;
+        }
+        _ => return None,
+    }
+    Some(Column { read: super::Read::MySql(read), ..column.clone() })
 }
 
 #[cfg(test)]

@@ -16,9 +16,17 @@ const RESERVED_PREFIXES: [&str; 6] =
 ///
 /// A name depends on its own text and on the names before it alone, so a column that is added at the end never
 /// changes those that are there: of two that collide, the later one gets the suffix `_2`, `_3` …
-pub fn bigquery_names(names: &[&str]) -> Vec<String> {
-    let mut taken = HashSet::new();
-    names.iter().map(|name| distinct(permitted(name), &mut taken)).collect()
+///
+/// `known` are the names that columns of the source have had so far: they keep them, whatever comes or goes besides.
+/// `reserved` are names that no column gets.
+pub fn bigquery_names(names: &[&str], known: &[(&str, &str)], reserved: &[&str]) -> Vec<String> {
+    let before = known.iter().map(|(_, name)| name).chain(reserved);
+    let mut taken: HashSet<String> = before.map(|name| name.to_ascii_lowercase()).collect();
+    let name = |source: &&str| match known.iter().find(|(known, _)| known == source) {
+        Some((_, name)) => (*name).to_owned(),
+        None => distinct(permitted(source), &mut taken),
+    };
+    names.iter().map(name).collect()
 }
 
 /// The name by itself made one that BigQuery takes.
@@ -53,35 +61,46 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn fresh(names: &[&str]) -> Vec<String> {
+        bigquery_names(names, &[], &[])
+    }
+
     #[test]
     fn permitted_names_stay() {
-        assert_eq!(bigquery_names(&["id", "Name", "_x", "a1"]), ["id", "Name", "_x", "a1"]);
+        assert_eq!(fresh(&["id", "Name", "_x", "a1"]), ["id", "Name", "_x", "a1"]);
     }
 
     #[test]
     fn other_names_are_changed() {
         let names = ["order date", "größe", "1st", "", "a-b.c", "☃"];
-        assert_eq!(bigquery_names(&names), ["order_date", "gr__e", "_1st", "_", "a_b_c", "__2"]);
+        assert_eq!(fresh(&names), ["order_date", "gr__e", "_1st", "_", "a_b_c", "__2"]);
     }
 
     #[test]
     fn reserved_prefixes_get_an_x() {
         let names = ["_PARTITIONTIME", "_table_suffix", "_File_Name", "_row_timestamp", "__root__a", "_colidentifier1"];
-        let made = bigquery_names(&names);
+        let made = fresh(&names);
         assert!(made.iter().zip(names).all(|(made, name)| *made == format!("x{name}")), "{made:?}");
-        assert_eq!(bigquery_names(&["_partial", "table_"]), ["_partial", "table_"]);
+        assert_eq!(fresh(&["_partial", "table_"]), ["_partial", "table_"]);
     }
 
     #[test]
     fn the_later_of_two_gets_a_suffix() {
-        assert_eq!(bigquery_names(&["Id", "id", "ID", "id_2"]), ["Id", "id_2", "ID_3", "id_2_2"]);
-        assert_eq!(bigquery_names(&["a b", "a_b"]), ["a_b", "a_b_2"]);
+        assert_eq!(fresh(&["Id", "id", "ID", "id_2"]), ["Id", "id_2", "ID_3", "id_2_2"]);
+        assert_eq!(fresh(&["a b", "a_b"]), ["a_b", "a_b_2"]);
+    }
+
+    #[test]
+    fn a_name_that_a_column_has_stays_with_it() {
+        let known = [("Id", "Id"), ("id", "id_2"), ("dropped", "gone")];
+        assert_eq!(bigquery_names(&["id", "GONE", "ID"], &known, &[]), ["id_2", "GONE_2", "ID_3"]);
+        assert_eq!(bigquery_names(&["_Synced_At"], &[], &["_synced_at"]), ["_Synced_At_2"]);
     }
 
     #[test]
     fn long_names_are_cut_and_stay_distinct() {
         let long = "a".repeat(400);
-        let made = bigquery_names(&[&long, &long]);
+        let made = fresh(&[&long, &long]);
         assert_eq!(made[0].len(), 300);
         assert_eq!(made[1], format!("{}_2", "a".repeat(298)));
     }
@@ -90,7 +109,7 @@ mod tests {
         #[test]
         fn every_name_is_one_that_bigquery_takes(names in proptest::collection::vec(any::<String>(), 0..20)) {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let made = bigquery_names(&names);
+            let made = fresh(&names);
             prop_assert_eq!(made.len(), names.len());
             let mut seen = HashSet::new();
             for name in &made {
@@ -101,7 +120,7 @@ mod tests {
             }
             // adding a column changes no name before it
             if let Some((_, before)) = names.split_last() {
-                prop_assert_eq!(&bigquery_names(before)[..], &made[..before.len()]);
+                prop_assert_eq!(&fresh(before)[..], &made[..before.len()]);
             }
         }
     }

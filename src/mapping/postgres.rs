@@ -5,12 +5,64 @@
 
 use std::fmt;
 
+use super::retarget::Form;
 use super::{Column, CursorKind};
 use crate::encode::postgres::PgCodec;
-use crate::model::BqType;
+use crate::model::{BqType, Policy};
 
 /// `VARHDRSZ`: what `numeric`'s type modifier is shifted by.
 const TYPMOD_SHIFT: i32 = 4;
+/// Types of the server's own that are STRING, in their own text form.
+const TEXT_TYPES: [&str; 34] = [
+    "macaddr",
+    "macaddr8",
+    "bit",
+    "varbit",
+    "point",
+    "lseg",
+    "path",
+    "box",
+    "polygon",
+    "line",
+    "circle",
+    "interval",
+    "xml",
+    "jsonpath",
+    "tsvector",
+    "tsquery",
+    "gtsvector",
+    "pg_lsn",
+    "tid",
+    "xid",
+    "xid8",
+    "cid",
+    "txid_snapshot",
+    "pg_snapshot",
+    "refcursor",
+    "char",
+    "aclitem",
+    "int2vector",
+    "oidvector",
+    "pg_node_tree",
+    "pg_ndistinct",
+    "pg_dependencies",
+    "pg_mcv_list",
+    "pg_brin_bloom_summary",
+];
+/// Names of objects: they print as names, whatever the search path.
+const NAME_TYPES: [&str; 11] = [
+    "regproc",
+    "regprocedure",
+    "regoper",
+    "regoperator",
+    "regclass",
+    "regcollation",
+    "regtype",
+    "regrole",
+    "regnamespace",
+    "regconfig",
+    "regdictionary",
+];
 /// Most fractional digits of a second.
 const SECOND_DIGITS_MAX: u8 = 6;
 
@@ -27,6 +79,19 @@ pub struct Read {
     pub cast: String,
     /// The type's comparison operators, if they are not those of `pg_catalog`.
     pub operators: Option<Box<Operators>>,
+    /// Of an array: how it is read as a REPEATED column.
+    pub elements: Option<Elements>,
+}
+
+/// How an array is read as a REPEATED column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elements {
+    /// What each element becomes.
+    pub ty: BqType,
+    /// What is selected for the array.
+    pub select: Wrap,
+    /// The array's binary form.
+    pub codec: PgCodec,
 }
 
 /// The operators of a type's default btree operator class: those of the order that ORDER BY and unique indexes use.
@@ -145,12 +210,26 @@ struct Mapped {
     position: Option<Wrap>,
     /// A type that a bound text is cast to first.
     cast_first: Option<&'static str>,
+    /// Whether the type is one that we know.
+    known: bool,
+    /// Of an array.
+    elements: Option<Elements>,
 }
 
 impl Mapped {
     fn plain(ty: BqType, codec: PgCodec) -> Self {
         let select = Wrap::default();
-        Self { ty, codec, select, fallible: false, cursor: None, position: None, cast_first: None }
+        Self {
+            ty,
+            codec,
+            select,
+            fallible: false,
+            cursor: None,
+            position: None,
+            cast_first: None,
+            known: true,
+            elements: None,
+        }
     }
 
     fn selected(self, select: Wrap) -> Self {
@@ -170,6 +249,11 @@ impl Mapped {
         Self::plain(BqType::String, PgCodec::Text).selected(Wrap::text())
     }
 
+    /// Text too, for want of knowledge.
+    fn unknown() -> Self {
+        Self { known: false, ..Self::text() }
+    }
+
     /// `to_json` uses the type's own cast to json where it has one (hstore).
     fn to_json() -> Self {
         let select = Wrap::around("pg_catalog.to_json(", ")::text");
@@ -185,7 +269,14 @@ pub fn column(facts: Facts) -> Column {
         None => facts.cast,
     };
     let operators = facts.operators.filter(|operators| operators.schema != "pg_catalog");
-    let read = Read { select: mapped.select, codec: mapped.codec, position: mapped.position, cast, operators };
+    let read = Read {
+        select: mapped.select,
+        codec: mapped.codec,
+        position: mapped.position,
+        cast,
+        operators,
+        elements: mapped.elements,
+    };
     Column {
         name: facts.name,
         source_type: facts.source_type,
@@ -195,18 +286,23 @@ pub fn column(facts: Facts) -> Column {
         comment: facts.comment,
         cursor: mapped.cursor,
         read: super::Read::Postgres(read),
+        cast: None,
+        repeated: false,
+        known: mapped.known,
+        policy: Policy::default(),
     }
 }
 
 fn map(facts: &Facts) -> Mapped {
     if facts.array {
-        return Mapped::to_json();
+        return Mapped { elements: elements(facts), ..Mapped::to_json() };
     }
     match facts.kind {
         'c' => return Mapped::to_json(),
         'b' => {}
-        // enums, ranges, multiranges, pseudo-types
-        _ => return Mapped::text(),
+        // enums, ranges, multiranges
+        'e' | 'r' | 'm' => return Mapped::text(),
+        _ => return Mapped::unknown(),
     }
     if facts.type_schema == "pg_catalog" {
         return map_builtin(&facts.type_name, facts.modifier);
@@ -217,7 +313,8 @@ fn map(facts: &Facts) -> Mapped {
             let wkt = Wrap::around(format!("{}.st_astext(", Ident(&facts.type_schema)), ")");
             Mapped { position: Some(Wrap::text()), ..Mapped::text().selected(wkt) }
         }
-        _ => Mapped::text(),
+        (Some("citext"), "citext") | (Some("ltree"), "ltree" | "lquery" | "ltxtquery") => Mapped::text(),
+        _ => Mapped::unknown(),
     }
 }
 
@@ -259,8 +356,121 @@ fn map_builtin(name: &str, modifier: i32) -> Mapped {
         // as they print: ::text of an inet adds the /32 that its output leaves out
         "inet" => Mapped::text().selected(Wrap::around("pg_catalog.inet_out(", ")::text")),
         "cidr" => Mapped::text().selected(Wrap::around("pg_catalog.cidr_out(", ")::text")),
-        _ => Mapped::text(),
+        _ if TEXT_TYPES.contains(&name) || NAME_TYPES.contains(&name) => Mapped::text(),
+        _ => Mapped::unknown(),
     }
+}
+
+/// How an array of one of the server's own types is read element by element; of others, as text.
+fn elements(facts: &Facts) -> Option<Elements> {
+    let builtin = facts.type_name.strip_prefix('_').filter(|_| facts.type_schema == "pg_catalog");
+    let text = || Elements {
+        ty: BqType::String,
+        select: Wrap::around("", "::text[]"),
+        codec: PgCodec::Repeated(&PgCodec::Text),
+    };
+    let Some(name) = builtin else { return Some(text()) };
+    let element = map_builtin(name, facts.modifier);
+    let codec: &'static PgCodec = match element.codec {
+        _ if element.select != Wrap::default() => return Some(text()),
+        PgCodec::Bool => &PgCodec::Bool,
+        PgCodec::Int2 => &PgCodec::Int2,
+        PgCodec::Int4 => &PgCodec::Int4,
+        PgCodec::Int8 => &PgCodec::Int8,
+        PgCodec::Oid => &PgCodec::Oid,
+        PgCodec::Float4 => &PgCodec::Float4,
+        PgCodec::Float8 => &PgCodec::Float8,
+        PgCodec::Numeric => &PgCodec::Numeric,
+        PgCodec::BigNumeric => &PgCodec::BigNumeric,
+        PgCodec::NumericText => &PgCodec::NumericText,
+        PgCodec::Date => &PgCodec::Date,
+        PgCodec::Time => &PgCodec::Time,
+        PgCodec::TimeTz => &PgCodec::TimeTz,
+        PgCodec::Timestamp => &PgCodec::Timestamp,
+        PgCodec::TimestampTz => &PgCodec::TimestampTz,
+        PgCodec::Uuid => &PgCodec::Uuid,
+        PgCodec::Bytea => &PgCodec::Bytea,
+        PgCodec::Text => &PgCodec::Text,
+        PgCodec::Json => &PgCodec::Json,
+        PgCodec::Jsonb => &PgCodec::Jsonb,
+        PgCodec::CheckedJson | PgCodec::Utf8 | PgCodec::Wkt | PgCodec::Repeated(_) => return Some(text()),
+    };
+    Some(Elements { ty: element.ty, select: Wrap::default(), codec: PgCodec::Repeated(codec) })
+}
+
+/// The column read in another form; `None` if it has none such.
+pub(super) fn reform(column: &Column, read: &Read, form: Form) -> Option<Column> {
+    let mut read = read.clone();
+    let mut repeated = false;
+    let natural = read.codec;
+    let text = |read: &mut Read| {
+        read.position = read.position.take().or_else(|| Some(Wrap::text()));
+    };
+    match form {
+        Form::Text => {
+            // the blanks of a bpchar, and an inet's netmask, are in the text that is selected already
+            if !matches!(natural, PgCodec::Text) {
+                read.select = Wrap::text();
+            }
+            read.codec = if natural == PgCodec::NumericText { natural } else { PgCodec::Text };
+            if matches!(natural, PgCodec::Numeric | PgCodec::BigNumeric) {
+                (read.select, read.codec) = (Wrap::default(), PgCodec::NumericText);
+            }
+            text(&mut read);
+        }
+        Form::Digits => match natural {
+            PgCodec::Numeric | PgCodec::BigNumeric | PgCodec::NumericText => read.codec = PgCodec::NumericText,
+            PgCodec::Bool
+            | PgCodec::Int2
+            | PgCodec::Int4
+            | PgCodec::Int8
+            | PgCodec::Oid
+            | PgCodec::Float4
+            | PgCodec::Float8 => {}
+            PgCodec::Date
+            | PgCodec::Time
+            | PgCodec::TimeTz
+            | PgCodec::Timestamp
+            | PgCodec::TimestampTz
+            | PgCodec::Uuid
+            | PgCodec::Bytea
+            | PgCodec::Text
+            | PgCodec::Json
+            | PgCodec::Jsonb
+            | PgCodec::Utf8
+            | PgCodec::Wkt
+            | PgCodec::CheckedJson
+            | PgCodec::Repeated(_) => return None,
+        },
+        Form::CheckedJson if natural == PgCodec::Text => {
+            read.codec = PgCodec::CheckedJson;
+            text(&mut read);
+        }
+        Form::Bytes if matches!(natural, PgCodec::Text | PgCodec::Uuid) => {
+            read.codec = PgCodec::Bytea;
+            text(&mut read);
+        }
+        Form::Utf8 if natural == PgCodec::Bytea => {
+            read.codec = PgCodec::Utf8;
+            text(&mut read);
+        }
+        Form::Geography => {
+            let schema = read.select.before.strip_suffix(".st_astext(")?.to_owned();
+            read.select = Wrap::around(format!("{schema}.st_asewkt("), ")");
+            read.codec = PgCodec::Wkt;
+        }
+        Form::Elements(ty) => {
+            let elements = read.elements.clone().filter(|elements| elements.ty == ty);
+            let text =
+                || Elements { ty, select: Wrap::around("", "::text[]"), codec: PgCodec::Repeated(&PgCodec::Text) };
+            // any array can be one of texts
+            let elements = elements.or_else(|| (ty == BqType::String && read.elements.is_some()).then(text))?;
+            (read.select, read.codec, repeated) = (elements.select, elements.codec, true);
+        }
+        Form::CheckedJson | Form::Bytes | Form::Utf8 => return None,
+    }
+    let read = super::Read::Postgres(read);
+    Some(Column { read, repeated, ..column.clone() })
 }
 
 fn map_numeric(modifier: i32) -> Mapped {

@@ -47,6 +47,8 @@ pub enum Lane {
     Nulls,
     /// The whole table (`replace`); the commit moves nothing.
     Whole,
+    /// No rows: the staging table, built anew beside the target, replaces it; the commit ends the rebuild.
+    Swap,
 }
 
 /// A fresh id of a chunk: 26 characters, sorted by time, never used twice.
@@ -114,6 +116,11 @@ impl JobId {
         Self(format!("hw_{kind}_{intent}_{}", attempt.get()))
     }
 
+    /// The id of a job that changes the types of a target's columns; `id` is fresh.
+    pub fn widen(id: &IntentId) -> Self {
+        Self(format!("hw_widen_{id}"))
+    }
+
     /// The id's text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -162,4 +169,21 @@ pub struct Intent {
     pub job_project: String,
     /// What is done with the rows.
     pub mode: Mode,
+    /// Columns of the target that are no longer at the source: NULL in every row that is written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleared: Vec<String>,
+    /// Whether the target has `_synced_at` and `_deleted_at`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub metadata: bool,
+    /// Rows of the chunk that were rejected.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rejected: u64,
+    /// `gs://` addresses of the objects with the rejected rows. They stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejects: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

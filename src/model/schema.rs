@@ -102,6 +102,29 @@ impl fmt::Display for BqType {
     }
 }
 
+/// A column's mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FieldMode {
+    /// It may be NULL.
+    #[default]
+    Nullable,
+    /// It is never NULL.
+    Required,
+    /// It holds an array, empty or not, but never NULL.
+    Repeated,
+}
+
+impl FieldMode {
+    /// As BigQuery's REST API writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nullable => "NULLABLE",
+            Self::Required => "REQUIRED",
+            Self::Repeated => "REPEATED",
+        }
+    }
+}
+
 /// One column of a BigQuery table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "WireField", into = "WireField")]
@@ -110,8 +133,8 @@ pub struct Field {
     pub name: String,
     /// Its type.
     pub ty: BqType,
-    /// `REQUIRED` if true, else `NULLABLE`.
-    pub required: bool,
+    /// Whether it holds NULL, or an array.
+    pub mode: FieldMode,
     /// Its description, from the source's column comment.
     pub description: Option<String>,
 }
@@ -134,12 +157,13 @@ impl TryFrom<WireField> for Field {
     fn try_from(wire: WireField) -> Result<Self, String> {
         let ty = BqType::from_name(&wire.ty)
             .ok_or_else(|| format!("column {:?} has the type {}, which is not one of ours", wire.name, wire.ty))?;
-        let required = match wire.mode.as_deref() {
-            None | Some("NULLABLE") => false,
-            Some("REQUIRED") => true,
+        let mode = match wire.mode.as_deref() {
+            None | Some("NULLABLE") => FieldMode::Nullable,
+            Some("REQUIRED") => FieldMode::Required,
+            Some("REPEATED") => FieldMode::Repeated,
             Some(other) => return Err(format!("column {:?} is {other}, which is not a mode of ours", wire.name)),
         };
-        Ok(Self { name: wire.name, ty, required, description: wire.description })
+        Ok(Self { name: wire.name, ty, mode, description: wire.description })
     }
 }
 
@@ -148,7 +172,7 @@ impl From<Field> for WireField {
         Self {
             name: field.name,
             ty: field.ty.name().to_owned(),
-            mode: Some(if field.required { "REQUIRED" } else { "NULLABLE" }.to_owned()),
+            mode: Some(field.mode.name().to_owned()),
             description: field.description,
         }
     }

@@ -82,6 +82,10 @@ limited!(
     GzipLevel(u32): 0, 9, 1, "(gzip level)"
 );
 limited!(
+    /// The most rows of one run that may be rejected.
+    MaxRejects(u64): 0, 1_000_000, 1_000, "rows"
+);
+limited!(
     /// How many tables run side by side.
     Parallel(u32): 1, 64, 4, "tables"
 );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BqTable, Limits, Mode, SourceTable, TableId, TimeUnit};
+use super::{BqTable, ColumnSettings, Limits, MaxRejects, Mode, SourceTable, TableId, TimeUnit};
 
 /// One table's settings: all that a run needs besides the connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,14 @@ pub struct TableSettings {
     pub partitioning: Option<WantedPartitioning>,
     /// Clustering of a target that Highwater creates: columns at the source, at most 4.
     pub cluster_by: Vec<String>,
+    /// Which columns, as what.
+    pub columns: ColumnSettings,
+    /// A condition in the source's SQL that rows must meet to be synced.
+    pub filter: Option<String>,
+    /// The most rows of one run that may be rejected.
+    pub max_rejects: MaxRejects,
+    /// What is done when the source's columns change.
+    pub schema: SchemaSettings,
     /// Limits of chunks and parts.
     pub limits: Limits,
     /// How far behind the clock it is safe to read where other sessions cannot be seen.
@@ -39,6 +47,23 @@ pub struct TableSettings {
     pub null_cursor: NullCursor,
     /// IANA name of the zone in which cursors without a zone are written.
     pub cursor_timezone: String,
+}
+
+/// What is done when the source's columns change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemaSettings {
+    /// Whether columns that appear at the source are added to the target.
+    pub add: bool,
+    /// Whether the table is read once again after columns were added, to fill them in rows that are there (`merge`).
+    pub backfill_added: bool,
+    /// Whether a target that cannot take the source's columns is built anew beside itself and replaced.
+    pub rebuild: bool,
+}
+
+impl Default for SchemaSettings {
+    fn default() -> Self {
+        Self { add: true, backfill_added: false, rebuild: false }
+    }
 }
 
 /// What is done with rows whose cursor is NULL.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Intent, Position};
+use super::{BqTable, Intent, Mode, Position};
 
 /// The version of the state object that this binary reads and writes.
 pub const STATE_VERSION: u32 = 1;
@@ -26,12 +26,21 @@ pub struct TableState {
     /// Transactions that the ceiling went past because they were open longer than `max_hold`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
+    /// What the watermark rests on; `None` in a state that no run has written yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Box<Basis>>,
+    /// The table that is built anew beside the target, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<Rebuild>,
     /// When this content was written, RFC 3339, by the container's clock; for people only.
     #[serde(default)]
     pub written_at: String,
     /// Rows committed since the state began.
     #[serde(default)]
     pub rows_total: u64,
+    /// Rows rejected since the state began.
+    #[serde(default)]
+    pub rejected_total: u64,
 }
 
 impl TableState {
@@ -49,8 +58,11 @@ impl TableState {
             note: None,
             rereads: Vec::new(),
             holds: Vec::new(),
+            basis: None,
+            rebuild: None,
             written_at: String::new(),
             rows_total: 0,
+            rejected_total: 0,
         }
     }
 }
@@ -59,6 +71,55 @@ impl Default for TableState {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The settings and columns that a table was synced with last: if others make the watermark wrong, the run refuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// Where its rows went.
+    pub target: BqTable,
+    /// What was done with them.
+    pub mode: Mode,
+    /// The cursor's column at the source.
+    pub cursor: Option<String>,
+    /// The key's columns at the source, also where they are the primary key's.
+    pub key: Vec<String>,
+    /// The filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// The columns that were synced, and their names in BigQuery, which they keep.
+    pub columns: Vec<SyncedColumn>,
+    /// Columns that were synced once and are no longer at the source; the target has them still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<SyncedColumn>,
+    /// Columns of the source that the settings left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// Columns of which only a hash was synced, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hashed: Vec<String>,
+    /// A tag of the hashes' salt, too short to guess the salt by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
+    /// The zone of timestamps without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub naive_zone: Option<String>,
+}
+
+/// A column that is synced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncedColumn {
+    /// Its name at the source.
+    pub source: String,
+    /// Its name in BigQuery.
+    pub name: String,
+}
+
+/// A table that is built anew beside the target and will replace it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// Where it is built; rows go there instead of into the target until it replaces it.
+    pub table: BqTable,
 }
 
 /// A look at the source: what had been written by then is complete once every transaction open then has ended.

@@ -1,70 +1,106 @@
 //! Compares the columns that the source has now with those of the BigQuery table. Pure.
 
-use crate::model::{BqType, Field, Schema};
+use crate::model::{BqType, Field, FieldMode, Schema};
 
 /// What is to be done with the target before rows can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
     /// Nothing.
     None,
-    /// The table's schema is to be replaced by this one: columns added, REQUIRED relaxed.
-    Patch {
-        /// The whole new schema.
-        schema: Schema,
-        /// One line per change, for people.
-        changes: Vec<String>,
-    },
-    /// It cannot be resolved.
+    /// The target can be brought in line.
+    Changes(Changes),
+    /// It cannot.
     Incompatible(Incompatible),
+}
+
+/// How the target is brought in line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The whole schema with columns added and REQUIRED relaxed; `None` if neither is needed.
+    pub patch: Option<Schema>,
+    /// Columns whose type becomes a wider one.
+    pub widened: Vec<(String, BqType)>,
+    /// One line per change, for people.
+    pub lines: Vec<String>,
 }
 
 /// A column whose type in BigQuery is not what the source's type becomes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "column {column:?} is {found} in BigQuery, and the source's type becomes {wanted}; alter the column in BigQuery, \
-     or drop the target table and `highwater reset` to copy it anew"
+    "column {column:?} is {found} in BigQuery, and the source's type becomes {wanted}; say `types: {{{column}: {found}}}` \
+     to keep the column as it is, or `schema: {{incompatible: rebuild}}` to build the table anew beside itself and \
+     replace it"
 )]
 pub struct Incompatible {
     /// The column's name in BigQuery.
     pub column: String,
     /// The type there.
-    pub found: BqType,
+    pub found: String,
     /// The type that the source's column becomes.
-    pub wanted: BqType,
+    pub wanted: String,
+}
+
+/// Whether every value of `from` is one of `to`, so that BigQuery changes a column's type in place
+/// (data definition language, "ALTER COLUMN SET DATA TYPE").
+fn widens(from: BqType, to: BqType) -> bool {
+    use BqType as Bq;
+    matches!((from, to), (Bq::Int64, Bq::Numeric | Bq::BigNumeric | Bq::Float64) | (Bq::Numeric, Bq::BigNumeric))
+}
+
+/// Whether values of `staged` go into a column of `found` as they are: DML coerces them.
+fn coerces(staged: BqType, found: BqType) -> bool {
+    // FLOAT64 would lose digits of an INT64
+    widens(staged, found) && found != BqType::Float64
+}
+
+fn type_of(field: &Field) -> String {
+    match field.mode {
+        FieldMode::Repeated => format!("ARRAY<{}>", field.ty),
+        FieldMode::Nullable | FieldMode::Required => field.ty.to_string(),
+    }
 }
 
 /// Decides what the difference between `found` (BigQuery's) and `wanted` (the source's) needs.
 pub fn decide(found: &Schema, wanted: &Schema) -> Drift {
     let mut schema = found.clone();
-    let mut changes = Vec::new();
+    let mut changes = Changes::default();
+    let mut patched = false;
     for field in &mut schema.0 {
-        match wanted.field(&field.name) {
-            Some(new) if new.ty != field.ty => {
-                return Drift::Incompatible(Incompatible {
-                    column: field.name.clone(),
-                    found: field.ty,
-                    wanted: new.ty,
-                });
+        let Some(new) = wanted.field(&field.name) else {
+            if field.mode == FieldMode::Required {
+                (field.mode, patched) = (FieldMode::Nullable, true);
+                changes.lines.push(format!("column {:?} is gone at the source: NULL from now on", field.name));
             }
-            Some(new) if field.required && !new.required => {
-                field.required = false;
-                changes.push(format!("column {:?} may be NULL from now on", field.name));
-            }
-            None if field.required => {
-                field.required = false;
-                changes.push(format!("column {:?} is gone at the source: NULL from now on", field.name));
-            }
-            Some(_) | None => {}
+            continue;
+        };
+        let array = |field: &Field| field.mode == FieldMode::Repeated;
+        let single = !array(field) && !array(new);
+        if single && widens(field.ty, new.ty) {
+            changes.lines.push(format!("column {:?} widened from {} to {}", field.name, field.ty, new.ty));
+            changes.widened.push((field.name.clone(), new.ty));
+        } else if array(field) != array(new) || field.ty != new.ty && !(single && coerces(new.ty, field.ty)) {
+            let (column, found, wanted) = (field.name.clone(), type_of(field), type_of(new));
+            return Drift::Incompatible(Incompatible { column, found, wanted });
+        }
+        if field.mode == FieldMode::Required && new.mode == FieldMode::Nullable {
+            (field.mode, patched) = (FieldMode::Nullable, true);
+            changes.lines.push(format!("column {:?} may be NULL from now on", field.name));
         }
     }
-    for new in &wanted.0 {
-        if found.field(&new.name).is_none() {
-            changes.push(format!("column {:?} {} added", new.name, new.ty));
-            // BigQuery adds NULLABLE columns only: the rows that are there have no value
-            schema.0.push(Field { required: false, ..new.clone() });
-        }
+    for new in missing(found, wanted) {
+        changes.lines.push(format!("column {:?} {} added", new.name, type_of(new)));
+        // BigQuery adds no REQUIRED columns: the rows that are there have no value
+        let mode = if new.mode == FieldMode::Required { FieldMode::Nullable } else { new.mode };
+        schema.0.push(Field { mode, ..new.clone() });
+        patched = true;
     }
-    if changes.is_empty() { Drift::None } else { Drift::Patch { schema, changes } }
+    changes.patch = patched.then_some(schema);
+    if changes.lines.is_empty() { Drift::None } else { Drift::Changes(changes) }
+}
+
+/// The wanted columns that the target does not have.
+pub fn missing<'a>(found: &'a Schema, wanted: &'a Schema) -> impl Iterator<Item = &'a Field> {
+    wanted.0.iter().filter(|field| found.field(&field.name).is_none())
 }
 
 #[cfg(test)]
@@ -72,7 +108,8 @@ mod tests {
     use super::*;
 
     fn field(name: &str, ty: BqType, required: bool) -> Field {
-        Field { name: name.into(), ty, required, description: None }
+        let mode = if required { FieldMode::Required } else { FieldMode::Nullable };
+        Field { name: name.into(), ty, mode, description: None }
     }
 
     #[test]
@@ -95,18 +132,45 @@ mod tests {
             field("relaxed", BqType::String, false),
             field("new", BqType::Date, true),
         ]);
-        let Drift::Patch { schema, changes } = decide(&found, &wanted) else { unreachable!("a patch") };
-        assert_eq!(changes.len(), 3);
+        let Drift::Changes(changes) = decide(&found, &wanted) else { unreachable!("a patch") };
+        assert_eq!((changes.lines.len(), changes.widened.len()), (3, 0));
         assert_eq!(
-            schema,
-            Schema(vec![
+            changes.patch,
+            Some(Schema(vec![
                 field("id", BqType::Int64, true),
                 field("gone", BqType::Bool, false),
                 field("gone_null", BqType::Bool, false),
                 field("relaxed", BqType::String, false),
                 field("new", BqType::Date, false),
-            ])
+            ]))
         );
+    }
+
+    #[test]
+    fn types_are_widened_and_never_narrowed() {
+        use BqType as Bq;
+        let one = |ty| Schema(vec![field("a", ty, false)]);
+        for (found, wanted) in [
+            (Bq::Int64, Bq::Numeric),
+            (Bq::Int64, Bq::BigNumeric),
+            (Bq::Int64, Bq::Float64),
+            (Bq::Numeric, Bq::BigNumeric),
+        ] {
+            let Drift::Changes(changes) = decide(&one(found), &one(wanted)) else { unreachable!("{found} {wanted}") };
+            assert_eq!((changes.patch, changes.widened), (None, vec![("a".to_owned(), wanted)]));
+        }
+        // a wider column takes narrower values as they are
+        for (found, wanted) in [(Bq::Numeric, Bq::Int64), (Bq::BigNumeric, Bq::Int64), (Bq::BigNumeric, Bq::Numeric)] {
+            assert_eq!(decide(&one(found), &one(wanted)), Drift::None, "{found} {wanted}");
+        }
+        for (found, wanted) in [(Bq::Float64, Bq::Int64), (Bq::Numeric, Bq::Float64), (Bq::DateTime, Bq::Timestamp)] {
+            assert!(matches!(decide(&one(found), &one(wanted)), Drift::Incompatible(_)), "{found} {wanted}");
+        }
+        let array = Schema(vec![Field { mode: FieldMode::Repeated, ..field("a", Bq::Int64, false) }]);
+        assert_eq!(decide(&array, &array), Drift::None);
+        let Drift::Incompatible(fault) = decide(&array, &one(Bq::Int64)) else { unreachable!("an array") };
+        assert_eq!((fault.found.as_str(), fault.wanted.as_str()), ("ARRAY<INT64>", "INT64"));
+        assert!(matches!(decide(&one(Bq::Int64), &array), Drift::Incompatible(_)));
     }
 
     #[test]

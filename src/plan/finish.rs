@@ -105,7 +105,9 @@ enum Staging {
     Unknown,
     Ready,
     NotReady,
-    /// Deleted by us because the parts are gone: nothing can bring it back.
+    /// It was not loaded from parts: as long as it is there, it is what is to be applied.
+    Standing,
+    /// Deleted by us because the parts are gone, or gone by itself: nothing can bring it back.
     Condemned,
 }
 
@@ -135,6 +137,16 @@ impl Progress {
         Self { rows, load: absent.clone(), merge: absent, staging: Staging::NotReady, submitted: 0, last: None }
     }
 
+    /// Of a swap that was found: its staging table was built chunk by chunk, and there is nothing to load.
+    pub fn found_swap() -> Self {
+        Self { staging: Staging::Standing, ..Self::found(0) }
+    }
+
+    /// Of a swap that we have just written ourselves.
+    pub fn fresh_swap() -> Self {
+        Self { staging: Staging::Standing, ..Self::fresh(0) }
+    }
+
     /// What is to be done next.
     pub fn next(&self) -> Step {
         let (attempt, seen) = &self.merge;
@@ -145,7 +157,9 @@ impl Progress {
             Seen::Failed(failure) => Step::Fail(final_failure(JobKind::Merge, *attempt, failure)),
             Seen::Absent => match self.staging {
                 Staging::Unknown => Step::AskStaging,
-                Staging::Ready => self.unless_exhausted(JobKind::Merge, *attempt, Step::SubmitMerge(*attempt)),
+                Staging::Ready | Staging::Standing => {
+                    self.unless_exhausted(JobKind::Merge, *attempt, Step::SubmitMerge(*attempt))
+                }
                 Staging::NotReady => self.next_of_load(),
                 Staging::Condemned => Step::Drop,
             },
@@ -208,9 +222,12 @@ impl Progress {
         if (vanished || self.may_try_again(&self.merge, &seen)) && attempt.get() < JOB_ATTEMPTS_MAX {
             self.remember(&seen);
             self.merge = (attempt.next(), Seen::Unasked);
-            if self.staging != Staging::Condemned {
-                self.staging = Staging::Unknown;
-            }
+            self.staging = match self.staging {
+                Staging::Condemned => Staging::Condemned,
+                Staging::Standing if vanished => Staging::Condemned,
+                Staging::Standing => Staging::Standing,
+                Staging::Unknown | Staging::Ready | Staging::NotReady => Staging::Unknown,
+            };
         } else {
             self.merge = (attempt, seen);
         }

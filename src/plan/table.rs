@@ -1,7 +1,11 @@
 //! From the catalog's columns and the settings to one table's plan: columns, key, order, BigQuery schema. Pure.
 
+use super::columns;
 use crate::mapping::{Column, CursorKind, names};
-use crate::model::{Field, Mode, Partitioning, Schema, SourceTable, TableSettings, TableSpec, WantedPartitioning};
+use crate::model::{
+    Basis, BqType, DELETED_AT, Field, FieldMode, Mode, Partitioning, SYNCED_AT, Schema, SourceTable, TableSettings,
+    TableSpec, TimeUnit, WantedPartitioning,
+};
 
 /// Most clustering columns of a table (BigQuery, "Clustered tables: limitations").
 pub const CLUSTERING_MAX: usize = 4;
@@ -17,6 +21,8 @@ pub struct TablePlan {
     pub cursor: Option<usize>,
     /// Indexes of the key's columns, in the key's order; empty only in `replace`.
     pub key: Vec<usize>,
+    /// Names of the key's columns at the source, in the key's order.
+    pub key_names: Vec<String>,
     /// Whether the source enforces that the key is unique and not NULL.
     pub key_enforced: bool,
     /// The target as it would be created, without expiration.
@@ -96,6 +102,20 @@ pub enum PlanError {
         /// The key.
         key: Vec<String>,
     },
+    /// The settings leave out a column that the sync needs.
+    #[error(
+        "column {column:?} of {table} is needed for the cursor or the key and cannot be left out; remove it from \
+         `exclude_columns`, or name it in `columns`"
+    )]
+    NeededLeftOut {
+        /// The table.
+        table: SourceTable,
+        /// The column.
+        column: String,
+    },
+    /// A column cannot be what the settings want.
+    #[error(transparent)]
+    Type(Box<BadType>),
     /// BigQuery cannot compare values of the key's type.
     #[error(
         "column {column:?} of {table} cannot be part of the key: {source_type} becomes a type that BigQuery cannot compare or group by"
@@ -130,6 +150,22 @@ pub enum PlanError {
     },
 }
 
+/// A column that cannot be what the settings want.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("column {column:?} of {table}, {from}, cannot be {to}: {why}")]
+pub struct BadType {
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// Its type at the source.
+    pub from: String,
+    /// What is wanted of it.
+    pub to: String,
+    /// Why not, and the way out.
+    pub why: &'static str,
+}
+
 fn did_you_mean(similar: &[String]) -> String {
     if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(" or ")) }
 }
@@ -145,16 +181,19 @@ fn unique_hint(unique: &[Vec<String>]) -> String {
 ///
 /// # Errors
 /// Settings that do not fit the table.
-pub fn decide(catalog: Catalog<'_>, settings: &TableSettings) -> Result<TablePlan, PlanError> {
+pub fn decide(catalog: Catalog<'_>, settings: &TableSettings, was: Option<&Basis>) -> Result<TablePlan, PlanError> {
     let table = &settings.table;
-    if catalog.columns.is_empty() {
+    let key_names = key_names(catalog, settings)?;
+    let columns = columns::select(catalog, settings, key_names, settings.cursor.as_deref())?;
+    if columns.is_empty() {
         return Err(PlanError::NoColumns(table.clone()));
     }
-    let cursor = settings.cursor.as_deref().map(|name| index(catalog, table, name, "cursor")).transpose()?;
+    let catalog = Catalog { columns: &columns, ..catalog };
+    let cursor = settings.cursor.as_deref().map(|name| index(&columns, table, name, "cursor")).transpose()?;
     if let Some(index) = cursor {
         check_cursor(&catalog.columns[index], settings)?;
     }
-    let key = decide_key(catalog, settings)?;
+    let key = decide_key(catalog, settings, key_names)?;
     let key_enforced = enforced(catalog, &key);
     if settings.mode == Mode::Append && !key_enforced {
         let key = key.iter().map(|&index| catalog.columns[index].name.clone()).collect();
@@ -171,18 +210,21 @@ pub fn decide(catalog: Catalog<'_>, settings: &TableSettings) -> Result<TablePla
             source_type: column.source_type.clone(),
         });
     }
-    let source_names: Vec<&str> = catalog.columns.iter().map(|column| column.name.as_str()).collect();
-    let names = names::bigquery_names(&source_names);
-    let fields = catalog.columns.iter().zip(&names).map(|(column, name)| field(column, name));
+    let names = decide_names(&columns, settings, was);
+    let mut fields: Vec<Field> = columns.iter().zip(&names).map(|(column, name)| field(column, name)).collect();
+    if settings.columns.metadata {
+        fields.extend(metadata_fields());
+    }
     let target = TableSpec {
         table: settings.target.clone(),
-        schema: Schema(fields.collect()),
+        schema: Schema(fields),
         description: catalog.comment.map(str::to_owned),
         partitioning: decide_partitioning(catalog, settings, &names)?,
         clustering: decide_clustering(catalog, settings, &names)?,
         expires_at_ms: None,
     };
-    Ok(TablePlan { columns: catalog.columns.to_vec(), names, cursor, key, key_enforced, target })
+    let key_names = key_names.to_vec();
+    Ok(TablePlan { columns, names, cursor, key, key_names, key_enforced, target })
 }
 
 fn field(column: &Column, name: &str) -> Field {
@@ -190,13 +232,77 @@ fn field(column: &Column, name: &str) -> Field {
         name: name.to_owned(),
         ty: column.ty,
         // a value that BigQuery cannot hold becomes NULL, which a REQUIRED column would refuse
-        required: !column.nullable && !column.fallible,
+        mode: match column.repeated {
+            true => FieldMode::Repeated,
+            false if !column.nullable && !column.fallible => FieldMode::Required,
+            false => FieldMode::Nullable,
+        },
         description: column.comment.clone(),
     }
 }
 
-fn index(catalog: Catalog<'_>, table: &SourceTable, name: &str, setting: &'static str) -> Result<usize, PlanError> {
-    let columns = catalog.columns;
+/// The target's columns that no column of the source becomes.
+fn metadata_fields() -> [Field; 2] {
+    let field = |name: &str, description: &str| Field {
+        name: name.to_owned(),
+        ty: BqType::Timestamp,
+        mode: FieldMode::Nullable,
+        description: Some(description.to_owned()),
+    };
+    [
+        field(SYNCED_AT, "When Highwater last wrote this row"),
+        field(DELETED_AT, "When Highwater found this row deleted at the source"),
+    ]
+}
+
+/// The columns' names in BigQuery: those that they have already, else new ones.
+fn decide_names(columns: &[Column], settings: &TableSettings, was: Option<&Basis>) -> Vec<String> {
+    let source_names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let reserved: &[&str] = if settings.columns.metadata { &[SYNCED_AT, DELETED_AT] } else { &[] };
+    let known: Vec<(&str, &str)> = was
+        .map(|was| was.columns.iter().chain(&was.gone))
+        .into_iter()
+        .flatten()
+        .map(|column| (column.source.as_str(), column.name.as_str()))
+        .collect();
+    names::bigquery_names(&source_names, &known, reserved)
+}
+
+impl TablePlan {
+    /// The columns that are staged: those of the target that the source fills.
+    pub fn staged(&self) -> Schema {
+        let field = |(column, name): (&Column, &String)| field(column, name);
+        Schema(self.columns.iter().zip(&self.names).map(field).collect())
+    }
+
+    /// The plan without these columns, by their names in BigQuery; those of cursor and key stay.
+    #[must_use]
+    pub fn without(mut self, names: &[String]) -> Self {
+        let needed = |index: usize| self.cursor == Some(index) || self.key.contains(&index);
+        let keep: Vec<usize> = (0..self.columns.len())
+            .filter(|&index| needed(index) || !names.iter().any(|name| name.eq_ignore_ascii_case(&self.names[index])))
+            .collect();
+        let place = |old: usize| keep.iter().position(|&kept| kept == old);
+        self.cursor = self.cursor.and_then(place);
+        self.key = self.key.iter().filter_map(|&index| place(index)).collect();
+        let dropped: Vec<String> = (0..self.names.len())
+            .filter(|index| !keep.contains(index))
+            .map(|index| self.names[index].clone())
+            .collect();
+        self.target.schema.0.retain(|field| !dropped.contains(&field.name));
+        self.columns = keep.iter().map(|&index| self.columns[index].clone()).collect();
+        self.names = keep.iter().map(|&index| self.names[index].clone()).collect();
+        self
+    }
+}
+
+/// The index of the column that a setting names.
+pub(super) fn index(
+    columns: &[Column],
+    table: &SourceTable,
+    name: &str,
+    setting: &'static str,
+) -> Result<usize, PlanError> {
     columns.iter().position(|column| column.name == name).ok_or_else(|| {
         let near = |column: &&Column| {
             strsim::damerau_levenshtein(&column.name.to_lowercase(), &name.to_lowercase()) <= name.len().max(3) / 3
@@ -221,23 +327,28 @@ fn check_cursor(column: &Column, settings: &TableSettings) -> Result<(), PlanErr
     }
 }
 
-fn decide_key(catalog: Catalog<'_>, settings: &TableSettings) -> Result<Vec<usize>, PlanError> {
-    let table = &settings.table;
-    let names = match &settings.key {
-        Some(names) => names.as_slice(),
-        None if !catalog.primary_key.is_empty() => catalog.primary_key,
-        None if settings.mode == Mode::Replace => &[],
+/// Names of the key's columns, wherever they come from.
+fn key_names<'a>(catalog: Catalog<'a>, settings: &'a TableSettings) -> Result<&'a [String], PlanError> {
+    match &settings.key {
+        Some(names) => Ok(names.as_slice()),
+        // a `replace` needs none, and may leave columns of the primary key out
+        None if settings.mode == Mode::Replace => Ok(&[]),
+        None if !catalog.primary_key.is_empty() => Ok(catalog.primary_key),
         None => {
             let unique = catalog.unique_keys.to_vec();
-            return Err(PlanError::NoKey { table: table.clone(), mode: settings.mode, unique });
+            Err(PlanError::NoKey { table: settings.table.clone(), mode: settings.mode, unique })
         }
-    };
+    }
+}
+
+fn decide_key(catalog: Catalog<'_>, settings: &TableSettings, names: &[String]) -> Result<Vec<usize>, PlanError> {
+    let table = &settings.table;
     // a `replace` reads everything in one go: order would only cost a sort
     if settings.mode == Mode::Replace {
-        names.iter().try_for_each(|name| index(catalog, table, name, "key").map(drop))?;
+        names.iter().try_for_each(|name| index(catalog.columns, table, name, "key").map(drop))?;
         return Ok(Vec::new());
     }
-    names.iter().map(|name| index(catalog, table, name, "key")).collect()
+    names.iter().map(|name| index(catalog.columns, table, name, "key")).collect()
 }
 
 /// Whether the key is, or contains, a column set that the database keeps unique and not NULL.
@@ -256,11 +367,10 @@ fn decide_partitioning(
     settings: &TableSettings,
     names: &[String],
 ) -> Result<Option<Partitioning>, PlanError> {
-    use crate::model::{BqType, TimeUnit};
     let Some(wanted) = &settings.partitioning else { return Ok(None) };
     let table = &settings.table;
     let (WantedPartitioning::Time { column, .. } | WantedPartitioning::Range { column, .. }) = wanted;
-    let at = index(catalog, table, column, "partition_by")?;
+    let at = index(catalog.columns, table, column, "partition_by")?;
     let (ty, field) = (catalog.columns[at].ty, names[at].clone());
     let misfit = |wanted| PlanError::Partitioning {
         table: table.clone(),
@@ -297,5 +407,5 @@ fn decide_clustering(
     names: &[String],
 ) -> Result<Vec<String>, PlanError> {
     let columns = settings.cluster_by.iter().take(CLUSTERING_MAX);
-    columns.map(|name| Ok(names[index(catalog, &settings.table, name, "cluster_by")?].clone())).collect()
+    columns.map(|name| Ok(names[index(catalog.columns, &settings.table, name, "cluster_by")?].clone())).collect()
 }

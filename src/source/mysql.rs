@@ -92,9 +92,28 @@ impl Session for MySqlSession {
         error::answered(WHAT, answer).map(drop)
     }
 
-    async fn count_nulls(&mut self, cx: &Context, table: &SourceTable, column: &Column) -> Result<u64, SourceError> {
+    async fn check_filter(&mut self, cx: &Context, table: &SourceTable, filter: &str) -> Result<(), SourceError> {
+        const WHAT: &str = "checking the filter";
+        let statement = query::explain_filter(self.qualified(table), filter);
+        match stream::try_fetch(&mut self.conn, cx, CATALOG_MAX, WHAT, statement).await? {
+            Ok(_plan) => Ok(()),
+            Err(sqlx::Error::Database(said)) => {
+                let message = said.message().replace(['\n', '\r'], " ");
+                Err(SourceError::BadFilter { table: table.to_string(), message })
+            }
+            Err(cause) => Err(error::reading(WHAT, &table.to_string(), cause)),
+        }
+    }
+
+    async fn count_nulls(
+        &mut self,
+        cx: &Context,
+        table: &SourceTable,
+        column: &Column,
+        filter: Option<&str>,
+    ) -> Result<u64, SourceError> {
         const WHAT: &str = "counting the rows without a cursor";
-        let statement = query::count_nulls(self.qualified(table), column);
+        let statement = query::count_nulls(self.qualified(table), column, filter);
         let rows = stream::fetch(&mut self.conn, cx, STALL_MAX, WHAT, statement).await?;
         let count = rows.first().and_then(|row| stream::text(row, 0)).and_then(|count| count.parse().ok());
         count.ok_or_else(|| bad_value(column))

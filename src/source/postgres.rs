@@ -92,9 +92,28 @@ impl Session for PostgresSession {
         execute(&mut self.connection, cx, "opening the snapshot", BEGIN).await
     }
 
-    async fn count_nulls(&mut self, cx: &Context, table: &SourceTable, column: &Column) -> Result<u64, SourceError> {
+    async fn check_filter(&mut self, cx: &Context, table: &SourceTable, filter: &str) -> Result<(), SourceError> {
+        const WHAT: &str = "checking the filter";
+        let query = sqlx::query(AssertSqlSafe(query::explain_filter(table, filter))).persistent(false);
+        match error::limit(cx, WHAT, CATALOG_MAX, query.fetch_all(&mut self.connection)).await? {
+            Ok(_plan) => Ok(()),
+            Err(sqlx::Error::Database(said)) => {
+                let message = said.message().replace(['\n', '\r'], " ");
+                Err(SourceError::BadFilter { table: table.to_string(), message })
+            }
+            Err(cause) => Err(error::table_query(WHAT, table, cause)),
+        }
+    }
+
+    async fn count_nulls(
+        &mut self,
+        cx: &Context,
+        table: &SourceTable,
+        column: &Column,
+        filter: Option<&str>,
+    ) -> Result<u64, SourceError> {
         const WHAT: &str = "counting rows without a cursor";
-        let row = scan(&mut self.connection, cx, WHAT, table, query::count_nulls(table, column)).await?;
+        let row = scan(&mut self.connection, cx, WHAT, table, query::count_nulls(table, column, filter)).await?;
         let count: Option<i64> =
             row.map(|row| row.try_get(0)).transpose().map_err(|cause| error::query(WHAT, cause))?;
         Ok(count.unwrap_or(0).unsigned_abs())

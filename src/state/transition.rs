@@ -1,6 +1,6 @@
 //! How a state may change: one pure function. Whatever is not here cannot happen to a state.
 
-use crate::model::{Hold, Intent, IntentId, Lane, Note, Position, Reread, TableState};
+use crate::model::{Basis, Hold, Intent, IntentId, Lane, Note, Position, Rebuild, Reread, TableState};
 
 /// A change of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub enum Event {
     Drop(IntentId),
     /// The interval that was read again is done.
     RereadDone,
+    /// A table is built anew beside the target: everything is read again, into it.
+    Rebuild(Rebuild),
+    /// The table that was built beside the target is gone, or is wrong too: forget it and its rows.
+    RebuildLost,
     /// What a look at the source left to remember.
     Remember {
         /// The note.
@@ -26,6 +30,8 @@ pub enum Event {
         holds: Vec<Hold>,
         /// Intervals to be read again, in addition.
         rereads: Vec<Reread>,
+        /// What the run syncs with.
+        basis: Option<Box<Basis>>,
     },
     /// An operator's command: the watermark goes to this position, all that was remembered is forgotten.
     Reset {
@@ -68,7 +74,12 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
                 begin(&mut next, following)?;
             }
         }
-        Event::Drop(id) => drop(take(&mut next, &id)?),
+        Event::Drop(id) => {
+            // a swap whose table is gone: what was read into it is to be read again
+            if take(&mut next, &id)?.lane == Lane::Swap {
+                restart(&mut next);
+            }
+        }
         Event::RereadDone => {
             refuse_pending(&next)?;
             if next.rereads.is_empty() {
@@ -76,20 +87,41 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
             }
             next.rereads.remove(0);
         }
-        Event::Remember { note, holds, rereads } => {
+        Event::Rebuild(rebuild) => {
+            refuse_pending(&next)?;
+            restart(&mut next);
+            next.rebuild = Some(rebuild);
+        }
+        Event::RebuildLost => {
+            refuse_pending(&next)?;
+            restart(&mut next);
+        }
+        Event::Remember { note, holds, rereads, basis } => {
             refuse_pending(&next)?;
             next.note = note;
             next.holds = holds;
             next.rereads.extend(rereads);
+            next.basis = basis;
         }
         Event::Reset { to, drop_intent } => {
             if !drop_intent {
                 refuse_pending(&next)?;
             }
-            next = TableState { watermark: to, rows_total: state.rows_total, ..TableState::new() };
+            next = TableState {
+                watermark: to,
+                rows_total: state.rows_total,
+                rejected_total: state.rejected_total,
+                ..TableState::new()
+            };
         }
     }
     Ok(next)
+}
+
+/// Everything is read from the beginning. Transactions that the ceiling went past are still open, and stay known.
+fn restart(state: &mut TableState) {
+    (state.watermark, state.rebuild) = (None, None);
+    state.rereads.clear();
 }
 
 fn refuse_pending(state: &TableState) -> Result<(), Illegal> {
@@ -105,6 +137,7 @@ fn begin(state: &mut TableState, intent: Box<Intent>) -> Result<(), Illegal> {
         Lane::Live => intent.lower == state.watermark && intent.upper.is_some(),
         Lane::Reread => state.rereads.first().is_some_and(|reread| intent.lower == reread.at) && intent.upper.is_some(),
         Lane::Nulls | Lane::Whole => true,
+        Lane::Swap => state.rebuild.as_ref().is_some_and(|rebuild| rebuild.table == intent.staging),
     };
     if !here {
         return Err(Illegal::Misplaced(intent.id));
@@ -122,6 +155,7 @@ fn take(state: &mut TableState, id: &IntentId) -> Result<Intent, Illegal> {
 
 fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
     state.rows_total = state.rows_total.saturating_add(intent.rows);
+    state.rejected_total = state.rejected_total.saturating_add(intent.rejected);
     match intent.lane {
         Lane::Live => state.watermark.clone_from(&intent.upper),
         Lane::Reread => {
@@ -129,6 +163,7 @@ fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
             reread.at.clone_from(&intent.upper);
         }
         Lane::Nulls | Lane::Whole => {}
+        Lane::Swap => state.rebuild = None,
     }
     Ok(())
 }
@@ -162,6 +197,10 @@ mod tests {
             location: "EU".into(),
             job_project: "p".into(),
             mode: Mode::Merge,
+            cleared: vec![],
+            metadata: false,
+            rejected: 0,
+            rejects: vec![],
         })
     }
 
@@ -200,7 +239,11 @@ mod tests {
                 Illegal::Misplaced(id(2)),
             ),
             (&pending, Event::Drop(id(2)), Illegal::NotPending(id(2))),
-            (&pending, Event::Remember { note: None, holds: vec![], rereads: vec![] }, Illegal::Pending(id(1))),
+            (
+                &pending,
+                Event::Remember { note: None, holds: vec![], rereads: vec![], basis: None },
+                Illegal::Pending(id(1)),
+            ),
             (&pending, Event::Reset { to: None, drop_intent: false }, Illegal::Pending(id(1))),
         ];
         for (state, event, illegal) in table {
@@ -221,10 +264,28 @@ mod tests {
     fn rereads_move_their_own_position() {
         let reread = Reread { from: None, to: "a".into(), at: None };
         let idle = TableState { watermark: at("z"), ..TableState::new() };
-        let idle = apply(&idle, Event::Remember { note: None, holds: vec![], rereads: vec![reread] }).unwrap();
+        let idle =
+            apply(&idle, Event::Remember { note: None, holds: vec![], rereads: vec![reread], basis: None }).unwrap();
         let pending = apply(&idle, Event::Begin(intent(1, Lane::Reread, None, at("5")))).unwrap();
         let moved = apply(&pending, Event::Commit { id: id(1), next: None }).unwrap();
         assert_eq!((moved.watermark.clone(), moved.rereads[0].at.clone()), (at("z"), at("5")));
         assert_eq!(apply(&moved, Event::RereadDone).unwrap().rereads, vec![]);
+    }
+
+    #[test]
+    fn a_rebuild_begins_anew_and_ends_with_its_swap() {
+        let table = BqTable { project: "p".into(), dataset: "d".into(), table: "s".into() };
+        let idle = TableState { watermark: at("z"), ..TableState::new() };
+        let swap = intent(1, Lane::Swap, None, None);
+        assert_eq!(apply(&idle, Event::Begin(swap.clone())), Err(Illegal::Misplaced(id(1))));
+        let building = apply(&idle, Event::Rebuild(Rebuild { table })).unwrap();
+        assert_eq!((building.watermark.clone(), building.rebuild.is_some()), (None, true));
+        let built = TableState { watermark: at("y"), ..building.clone() };
+        let pending = apply(&built, Event::Begin(swap)).unwrap();
+        assert_eq!(apply(&pending, Event::RebuildLost), Err(Illegal::Pending(id(1))));
+        let done = apply(&pending, Event::Commit { id: id(1), next: None }).unwrap();
+        assert_eq!((done.watermark, done.rebuild), (at("y"), None));
+        let lost = apply(&built, Event::RebuildLost).unwrap();
+        assert_eq!((lost.watermark, lost.rebuild), (None, None));
     }
 }

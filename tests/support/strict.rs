@@ -4,7 +4,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 
-use highwater::model::{BqType, Field, Schema};
+use highwater::model::{BqType, Field, FieldMode, Schema};
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -75,16 +75,25 @@ impl<'de> Visitor<'de> for RowVisitor<'_> {
             check_value(&self.schema.0[index], value.get())
                 .map_err(|problem| A::Error::custom(format!("field {name}: {problem}")))?;
         }
-        match self.schema.0.iter().zip(&self.seen).find(|(field, seen)| field.required && !**seen) {
+        match self.schema.0.iter().zip(&self.seen).find(|(field, seen)| required(field) && !**seen) {
             Some((field, _)) => Err(A::Error::custom(format!("missing required field {}", field.name))),
             None => Ok(()),
         }
     }
 }
 
+fn required(field: &Field) -> bool {
+    field.mode == FieldMode::Required
+}
+
 fn check_value(field: &Field, raw: &str) -> Result<(), String> {
+    if field.mode == FieldMode::Repeated {
+        let elements: Vec<&RawValue> = serde_json::from_str(raw).map_err(|_no_array| format!("{raw} is no array"))?;
+        let element = Field { mode: FieldMode::Required, ..field.clone() };
+        return elements.into_iter().try_for_each(|value| check_value(&element, value.get()));
+    }
     if raw == "null" {
-        return if field.required { Err("NULL in a REQUIRED field".into()) } else { Ok(()) };
+        return if required(field) { Err("NULL in a REQUIRED field".into()) } else { Ok(()) };
     }
     let fits = match field.ty {
         BqType::Json => true,
@@ -163,12 +172,14 @@ fn civil(text: &str) -> bool {
 pub fn tests() -> Vec<super::Test> {
     vec![
         super::pure("gate::takes_what_bigquery_takes", takes),
+        super::pure("gate::arrays_are_those_of_bigquery", arrays),
         super::pure("gate::refuses_what_bigquery_refuses", refuses),
     ]
 }
 
 fn one(ty: BqType, required: bool, line: &str) -> Result<(), String> {
-    let field = Field { name: "f".into(), ty, required, description: None };
+    let mode = if required { FieldMode::Required } else { FieldMode::Nullable };
+    let field = Field { name: "f".into(), ty, mode, description: None };
     check_line(&Schema(vec![field]), line.as_bytes())
 }
 
@@ -192,6 +203,15 @@ fn takes() {
         assert_eq!(one(ty, true, &format!("{{\"f\":{value}}}")), Ok(()), "{ty} {value}");
     }
     assert_eq!(one(BqType::Int64, false, "{}"), Ok(()));
+}
+
+fn arrays() {
+    let field = Field { name: "f".into(), ty: BqType::Int64, mode: FieldMode::Repeated, description: None };
+    let check = |line: &str| check_line(&Schema(vec![field.clone()]), line.as_bytes());
+    assert_eq!([check("{\"f\":[1,\"-5\"]}"), check("{\"f\":[]}"), check("{}")], [Ok(()), Ok(()), Ok(())]);
+    for line in ["{\"f\":[1,null]}", "{\"f\":null}", "{\"f\":[[1]]}", "{\"f\":1}", "{\"f\":[1.5]}"] {
+        assert!(check(line).is_err(), "{line}");
+    }
 }
 
 fn refuses() {

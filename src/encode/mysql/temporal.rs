@@ -80,6 +80,16 @@ impl Civil {
         Fidelity::Exact
     }
 
+    /// The nearest day that the calendar has: the first of a month or year for a part that is zero, the last of the
+    /// month for a day beyond it.
+    pub(super) fn nearest(self) -> Self {
+        let mut near = Self { year: self.year.max(1), month: self.month.max(1), day: self.day.max(1), ..self };
+        while !near.exists() {
+            near.day -= 1;
+        }
+        near
+    }
+
     fn push(self, out: &mut Vec<u8>) {
         json::push_date(out, i64::from(self.year), self.month, self.day);
         out.push(b'T');
@@ -143,6 +153,14 @@ impl Clock {
         }
     }
 
+    /// The nearest time of a day.
+    pub(super) fn nearest(self) -> Self {
+        if self.negative {
+            return Self::default();
+        }
+        Self { negative: false, hours: 23, minute: 59, second: 59, micros: 999_999 }
+    }
+
     /// `[-]HH:MM:SS.ffffff` of a position, hours up to 838.
     pub(super) fn text(self) -> String {
         let sign = if self.negative { "-" } else { "" };
@@ -160,7 +178,7 @@ mod tests {
         let mut out = Vec::new();
         let written = match value.write(&mut out, b"\"") {
             Fidelity::Exact => String::from_utf8(out).unwrap(),
-            Fidelity::Unrepresentable | Fidelity::Replaced => "!".to_owned(),
+            Fidelity::Unrepresentable | Fidelity::Adjusted | Fidelity::Replaced => "!".to_owned(),
         };
         (written, value.text(""))
     }
@@ -182,6 +200,16 @@ mod tests {
         assert_eq!(Civil::read(&[4, 0xe8, 7, 13, 1]), Err(Malformed));
         assert_eq!(Civil::read(&[5, 0xe8, 7, 2, 1]), Err(Malformed));
         assert_eq!(Civil::read(&[]), Err(Malformed));
+    }
+
+    #[test]
+    fn the_nearest_day_and_time() {
+        let near = |raw: &[u8]| Civil::read(raw).unwrap().nearest().date_text();
+        assert_eq!(near(&[0]), "0001-01-01");
+        assert_eq!(near(&[4, 0xe8, 7, 5, 0]), "2024-05-01");
+        assert_eq!(near(&[4, 0xe8, 7, 2, 31]), "2024-02-29");
+        assert_eq!(Clock::read(&[8, 1, 0, 0, 0, 0, 1, 0, 0]).unwrap().nearest().text(), "00:00:00.000000");
+        assert_eq!(Clock::read(&[8, 0, 34, 0, 0, 0, 22, 59, 59]).unwrap().nearest().text(), "23:59:59.999999");
     }
 
     #[test]

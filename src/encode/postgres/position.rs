@@ -27,12 +27,14 @@ impl PgCodec {
             Self::Timestamp => push_instant(&mut out, i64::from_be_bytes(array(raw)?), b""),
             Self::TimestampTz => push_instant(&mut out, i64::from_be_bytes(array(raw)?), b"Z"),
             Self::Uuid => out.extend_from_slice(&uuid_text(raw)?),
-            Self::Bytea => {
+            Self::Bytea | Self::Utf8 => {
                 out.extend_from_slice(b"\\x");
                 raw.iter().for_each(|byte| out.extend_from_slice(&hex(*byte)));
             }
-            Self::Text | Self::Json => out.extend_from_slice(raw),
+            Self::Text | Self::Json | Self::CheckedJson | Self::Wkt => out.extend_from_slice(raw),
             Self::Jsonb => out.extend_from_slice(jsonb_text(raw)?),
+            // never part of a key; for people, as it would be written
+            Self::Repeated(_) => drop(self.write(&mut out, raw)?),
         }
         if matches!(self, Self::Float4 | Self::Float8) {
             // NaN and the infinities are JSON strings

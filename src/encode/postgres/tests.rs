@@ -14,7 +14,7 @@ fn written(codec: PgCodec, raw: &[u8]) -> Option<String> {
     let text = String::from_utf8(out).unwrap();
     let text = text.strip_prefix("before").unwrap().to_owned();
     match fidelity {
-        Fidelity::Exact | Fidelity::Replaced => Some(text),
+        Fidelity::Exact | Fidelity::Adjusted | Fidelity::Replaced => Some(text),
         Fidelity::Unrepresentable => {
             assert_eq!(text, "", "something was left behind");
             None

@@ -65,6 +65,8 @@ pub(super) async fn describe(
     let is_view = text(head, 1).is_some_and(|kind| kind.contains("VIEW"));
     Ok(Description {
         columns,
+        // a user without the right to a column does not see it either, and the probe above would say so
+        hidden: Vec::new(),
         primary_key,
         unique_keys,
         // the server fills a view's comment with the word VIEW

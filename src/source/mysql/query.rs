@@ -125,6 +125,7 @@ pub(super) fn rows(table: QualifiedTable<'_>, query: &ReadQuery<'_>) -> Result<S
     if let Some(after) = query.range.after {
         conditions.after(&position_values(query, after)?)?;
     }
+    conditions.all.extend(query.filter.map(condition));
     let mut sql = format!("SELECT {} FROM {table}{}", select.join(", "), conditions.clause());
     if !order.is_empty() {
         sql.push_str(" ORDER BY ");
@@ -211,9 +212,23 @@ pub(super) fn max_cursor(table: QualifiedTable<'_>, column: &Column) -> Result<S
     Ok(Statement::plain(format!("SELECT {expr} FROM {table} WHERE {name} IS NOT NULL ORDER BY {order} DESC LIMIT 1")))
 }
 
-/// How many rows have no value.
-pub(super) fn count_nulls(table: QualifiedTable<'_>, column: &Column) -> Statement {
-    Statement::plain(format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table} WHERE {} IS NULL", Ident(&column.name)))
+/// How many of the rows that meet the filter have no value.
+pub(super) fn count_nulls(table: QualifiedTable<'_>, column: &Column, filter: Option<&str>) -> Statement {
+    let filter = filter.map(|filter| format!(" AND {}", condition(filter))).unwrap_or_default();
+    let column = Ident(&column.name);
+    Statement::plain(format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table} WHERE {column} IS NULL{filter}"))
+}
+
+/// The filter as one term of a WHERE. The line feed ends a comment that it may end with.
+fn condition(filter: &str) -> String {
+    format!("({filter}\n)")
+}
+
+/// Plans the filter, without running it. Once between parentheses and once between keywords: a text that closes what
+/// it did not open fits one of the two places at the most.
+pub(super) fn explain_filter(table: QualifiedTable<'_>, filter: &str) -> Statement {
+    let condition = condition(filter);
+    Statement::plain(format!("EXPLAIN SELECT CASE WHEN {filter}\n THEN 1 END FROM {table} WHERE {condition}"))
 }
 
 /// No row, but every right and every expression is looked at.

@@ -11,13 +11,16 @@ use sqlx::{AssertSqlSafe, Decode, Either, Executor as _, Row as _};
 
 use super::query::{Statement, ordering_cursor};
 use super::{bad_value, error, position_text, read_of};
-use crate::audit::{Audit, Fidelity};
-use crate::encode::line::FieldNames;
+use crate::encode::Malformed;
 use crate::encode::mysql::MyCodec;
+use crate::encode::row::{RowWriter, Values, Written};
 use crate::mapping::mysql::Param;
 use crate::model::Position;
 use crate::net::Context;
-use crate::source::{BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, STALL_MAX, SourceError};
+use crate::source::{
+    BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, STALL_MAX, SourceError, cells, check_rejects,
+    row_error,
+};
 
 const READING: &str = "reading rows";
 
@@ -117,13 +120,21 @@ pub(super) async fn read<S: BlockSink>(
     let mut encoder = RowEncoder::new(query)?;
     let mut rows: Rows<'_> = conn.fetch_many(bound(statement));
     let mut block = Block { bytes: Vec::with_capacity(BLOCK_BYTES + (BLOCK_BYTES >> 2)), rows: 0 };
-    let (mut rows_done, mut bytes_done) = (0_u64, 0_u64);
+    let (mut rows_done, mut rejected, mut bytes_done) = (0_u64, 0_u64, 0_u64);
     let (mut end, mut enough) = (None, false);
     while let Some(row) = next(&mut rows, cx, &table).await? {
         let before = block.bytes.len();
-        encoder.write(&row, &mut block.bytes)?;
-        block.rows += 1;
-        rows_done += 1;
+        match encoder.write(&row, &mut block.bytes)? {
+            Written::Row => {
+                block.rows += 1;
+                rows_done += 1;
+            }
+            Written::Rejected(line) => {
+                rejected += 1;
+                check_rejects(query, &encoder.writer.audit)?;
+                cx.limit(cx.remaining(), sink.reject(line)).await.map_err(interrupted)??;
+            }
+        }
         bytes_done += (block.bytes.len() - before) as u64;
         if block.bytes.len() >= BLOCK_BYTES {
             cx.check().map_err(interrupted)?;
@@ -142,19 +153,18 @@ pub(super) async fn read<S: BlockSink>(
         cx.limit(cx.remaining(), sink.send(block)).await.map_err(interrupted)??;
     }
     let end = end.unwrap_or(match query.rows_max {
-        Some(max) if rows_done >= max => ReadEnd::CutByRows,
+        Some(max) if rows_done + rejected >= max => ReadEnd::CutByRows,
         Some(_) | None => ReadEnd::Exhausted,
     });
-    let last = if rows_done > 0 { encoder.last_position()? } else { None };
-    Ok(ReadDone { rows: rows_done, bytes: bytes_done, last, end, audit: encoder.audit })
+    let last = if rows_done + rejected > 0 { encoder.last_position()? } else { None };
+    Ok(ReadDone { rows: rows_done, rejected, bytes: bytes_done, last, end, audit: encoder.writer.audit })
 }
 
 /// Writes rows; remembers where the last one was.
 struct RowEncoder<'a> {
     query: &'a ReadQuery<'a>,
     codecs: Vec<MyCodec>,
-    names: FieldNames,
-    audit: Audit,
+    writer: RowWriter<'a, MyCodec>,
     /// Columns of a position: cursor (if it orders), then the key.
     marks: Vec<usize>,
     /// The last row's bytes of those columns, in buffers used again for each row.
@@ -167,6 +177,25 @@ struct Mark {
     bytes: Vec<u8>,
 }
 
+/// A row as the writer sees it.
+struct RowValues<'a> {
+    row: &'a MySqlRow,
+    key: &'a [usize],
+    codecs: &'a [MyCodec],
+}
+
+impl Values for RowValues<'_> {
+    fn raw(&self, index: usize) -> Result<Option<&[u8]>, Malformed> {
+        Ok(raw(self.row, index))
+    }
+
+    /// What has no text is left empty.
+    fn key(&self) -> Vec<String> {
+        let text = |&index: &usize| self.codecs.get(index)?.position_text(raw(self.row, index)?).ok();
+        self.key.iter().map(|index| text(index).unwrap_or_default()).collect()
+    }
+}
+
 impl<'a> RowEncoder<'a> {
     fn new(query: &'a ReadQuery<'a>) -> Result<Self, SourceError> {
         let codec = |column| read_of(column).map(|read| read.codec);
@@ -177,37 +206,23 @@ impl<'a> RowEncoder<'a> {
         Ok(Self {
             query,
             codecs: query.columns.iter().map(codec).collect::<Result<_, SourceError>>()?,
-            names: FieldNames::new(query.names.iter().map(String::as_str)),
-            audit: Audit::new(query.columns.iter().map(|column| column.name.as_str())),
+            writer: RowWriter::new(cells(query, |_index, column| codec(column))?),
             last: marks.iter().map(|_| Mark::default()).collect(),
             marks,
         })
     }
 
-    fn write(&mut self, row: &MySqlRow, out: &mut Vec<u8>) -> Result<(), SourceError> {
-        self.names.open(out);
-        for (index, codec) in self.codecs.iter().enumerate() {
-            let Some(value) = raw(row, index) else { continue };
-            let start = self.names.field(out, index);
-            let Ok(fidelity) = codec.write(out, value) else { return Err(bad_value(&self.query.columns[index])) };
-            if fidelity == Fidelity::Unrepresentable {
-                out.truncate(start);
-            } else {
-                out.push(b',');
-            }
-            if fidelity != Fidelity::Exact {
-                let (query, codecs) = (self.query, &self.codecs);
-                self.audit.record(index, fidelity, || key_text(query, codecs, row));
-            }
-        }
-        self.names.close(out);
+    fn write(&mut self, row: &MySqlRow, out: &mut Vec<u8>) -> Result<Written, SourceError> {
+        let values = RowValues { row, key: self.query.key, codecs: &self.codecs };
+        let written =
+            self.writer.write(out, &values).map_err(|error| row_error(self.query.columns, &error, &values))?;
         for (mark, &index) in self.last.iter_mut().zip(&self.marks) {
             let value = raw(row, index);
             mark.null = value.is_none();
             mark.bytes.clear();
             mark.bytes.extend_from_slice(value.unwrap_or_default());
         }
-        Ok(())
+        Ok(written)
     }
 
     /// The last row's position; `None` if the rows have no order.
@@ -226,13 +241,4 @@ impl<'a> RowEncoder<'a> {
         let cursor = ordering_cursor(self.query).is_some().then(|| texts.remove(0));
         Ok(Some(Position { cursor, key: texts }))
     }
-}
-
-/// The key of a row, for people: what has no text is left empty.
-fn key_text(query: &ReadQuery<'_>, codecs: &[MyCodec], row: &MySqlRow) -> Vec<String> {
-    let text = |&index: &usize| {
-        let value = raw(row, index)?;
-        codecs.get(index)?.position_text(value).ok()
-    };
-    query.key.iter().map(|index| text(index).unwrap_or_default()).collect()
 }

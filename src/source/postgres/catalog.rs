@@ -117,6 +117,7 @@ pub(super) async fn describe(connection: &mut PgConnection, table: &SourceTable)
         if relation.inherited { (Vec::new(), Vec::new()) } else { keys(connection, relation.oid).await? };
     Ok(Description {
         columns,
+        hidden,
         primary_key,
         unique_keys,
         comment: relation.comment,

@@ -55,9 +55,23 @@ pub(super) fn max_cursor(table: &SourceTable, column: &Column) -> Result<(String
     Ok((sql, Slot { index: 0, codec, column: 0 }))
 }
 
-/// How many rows have NULL in a column.
-pub(super) fn count_nulls(table: &SourceTable, column: &Column) -> String {
-    format!("SELECT count(*) FROM {} AS t WHERE {} IS NULL", table_name(table), field(column))
+/// How many of the rows that meet the filter have NULL in a column.
+pub(super) fn count_nulls(table: &SourceTable, column: &Column, filter: Option<&str>) -> String {
+    let filter = filter.map(|filter| format!(" AND {}", condition(filter))).unwrap_or_default();
+    format!("SELECT count(*) FROM {} AS t WHERE {} IS NULL{filter}", table_name(table), field(column))
+}
+
+/// The filter as one term of a WHERE. The line feed ends a comment that it may end with.
+fn condition(filter: &str) -> String {
+    format!("({filter}\n)")
+}
+
+/// Plans the filter, without running it. Once between parentheses and once between keywords: a text that closes what
+/// it did not open fits one of the two places at the most.
+pub(super) fn explain_filter(table: &SourceTable, filter: &str) -> String {
+    let condition = condition(filter);
+    let table = table_name(table);
+    format!("EXPLAIN SELECT CASE WHEN {filter}\n THEN 1 END FROM {table} AS t WHERE {condition}")
 }
 
 /// The SQL of `query`.
@@ -66,6 +80,7 @@ pub(super) fn build(query: &ReadQuery<'_>) -> Result<Built, SourceError> {
     builder.slots()?;
     builder.bounds()?;
     builder.keyset()?;
+    builder.conditions.extend(query.filter.map(condition));
     Ok(builder.finish())
 }
 

@@ -7,14 +7,16 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::query::{Built, Param, Slot};
 use super::{error, query, raw};
-use crate::audit::{Audit, Fidelity};
 use crate::encode::Malformed;
-use crate::encode::line::FieldNames;
 use crate::encode::postgres::PgCodec;
+use crate::encode::row::{RowWriter, Values, Written};
 use crate::mapping::Column;
 use crate::model::{Position, SourceTable};
 use crate::net::Context;
-use crate::source::{BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, STALL_MAX, SourceError};
+use crate::source::{
+    BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, STALL_MAX, SourceError, cells, check_rejects,
+    row_error,
+};
 
 const WHAT: &str = "reading rows";
 /// Room for the row that carries a block beyond [`BLOCK_BYTES`].
@@ -33,10 +35,11 @@ pub(super) async fn read<S: BlockSink>(
         bound = bound.bind(param.value.as_str());
     }
     let mut rows = bound.fetch(connection);
-    let mut lines = Lines::new(query, &built);
+    let mut lines = Lines::new(query, &built)?;
     let mut block = Block { bytes: Vec::with_capacity(BLOCK_BYTES + BLOCK_SPARE), rows: 0 };
     let mut sent_bytes = 0u64;
     let mut sent_rows = 0u64;
+    let mut rejected = 0u64;
     let mut end = ReadEnd::Exhausted;
     cx.check().map_err(|cause| SourceError::Interrupted { what: WHAT, cause })?;
     loop {
@@ -47,10 +50,17 @@ pub(super) async fn read<S: BlockSink>(
         };
         let Some(row) = next else { break };
         let row = row.map_err(|cause| failed(query.table, &built.params, cause))?;
-        lines.write(&mut block.bytes, row)?;
-        block.rows += 1;
+        match lines.write(&mut block.bytes, row)? {
+            Written::Row => block.rows += 1,
+            Written::Rejected(line) => {
+                rejected += 1;
+                check_rejects(query, &lines.writer.audit)?;
+                sink.reject(line).await?;
+            }
+        }
         let bytes = sent_bytes + length(&block);
-        if query.bytes_max.is_some_and(|max| bytes >= max) && query.rows_max != Some(sent_rows + block.rows) {
+        if query.bytes_max.is_some_and(|max| bytes >= max) && query.rows_max != Some(sent_rows + block.rows + rejected)
+        {
             end = ReadEnd::CutByBytes;
             break;
         }
@@ -72,11 +82,11 @@ pub(super) async fn read<S: BlockSink>(
     if block.rows > 0 {
         sink.send(block).await?;
     }
-    if end == ReadEnd::Exhausted && query.rows_max == Some(sent_rows) {
+    if end == ReadEnd::Exhausted && query.rows_max == Some(sent_rows + rejected) {
         end = ReadEnd::CutByRows;
     }
     let last = lines.last_position()?;
-    Ok(ReadDone { rows: sent_rows, bytes: sent_bytes, last, end, audit: lines.audit })
+    Ok(ReadDone { rows: sent_rows, rejected, bytes: sent_bytes, last, end, audit: lines.writer.audit })
 }
 
 fn length(block: &Block) -> u64 {
@@ -98,61 +108,47 @@ fn failed(table: &SourceTable, params: &[Param], cause: sqlx::Error) -> SourceEr
 struct Lines<'a> {
     columns: &'a [Column],
     built: &'a Built,
-    fields: Vec<Field>,
-    names: FieldNames,
-    audit: Audit,
+    writer: RowWriter<'a, PgCodec>,
     last: Option<PgRow>,
 }
 
-/// What the loop over a row's columns needs of each.
-#[derive(Clone, Copy)]
-struct Field {
-    codec: PgCodec,
-    /// NULL cannot be compared, so it cannot be in a position.
-    ordered: bool,
+/// A row as the writer sees it.
+struct RowValues<'a> {
+    row: &'a PgRow,
+    built: &'a Built,
+}
+
+impl Values for RowValues<'_> {
+    fn raw(&self, index: usize) -> Result<Option<&[u8]>, Malformed> {
+        raw(self.row, index)
+    }
+
+    /// What cannot be told is left empty.
+    fn key(&self) -> Vec<String> {
+        let text = |slot: &Slot| slot_text(self.row, slot).ok().flatten().unwrap_or_default();
+        self.built.key.iter().map(text).collect()
+    }
 }
 
 impl<'a> Lines<'a> {
-    fn new(query: &ReadQuery<'a>, built: &'a Built) -> Self {
-        let ordered = |index: usize| built.key.iter().chain(&built.cursor).any(|slot| slot.column == index);
-        let field = |(index, codec): (usize, &PgCodec)| Field { codec: *codec, ordered: ordered(index) };
-        Self {
-            columns: query.columns,
-            built,
-            fields: built.codecs.iter().enumerate().map(field).collect(),
-            names: FieldNames::new(query.names.iter().map(String::as_str)),
-            audit: Audit::new(query.columns.iter().map(|column| column.name.as_str())),
-            last: None,
-        }
+    fn new(query: &ReadQuery<'a>, built: &'a Built) -> Result<Self, SourceError> {
+        let codec =
+            |index: usize, column: &Column| built.codecs.get(index).copied().ok_or_else(|| error::bad_value(column));
+        let writer = RowWriter::new(cells(query, codec)?);
+        Ok(Self { columns: query.columns, built, writer, last: None })
     }
 
-    fn write(&mut self, out: &mut Vec<u8>, row: PgRow) -> Result<(), SourceError> {
-        self.names.open(out);
-        for (index, field) in self.fields.iter().enumerate() {
-            let bad = |_malformed| error::bad_value(&self.columns[index]);
-            let Some(bytes) = raw(&row, index).map_err(bad)? else {
-                if field.ordered {
-                    return Err(null_in_key(&self.columns[index]));
-                }
-                continue;
-            };
-            let start = self.names.field(out, index);
-            let fidelity = field.codec.write(out, bytes).map_err(bad)?;
-            match fidelity {
-                Fidelity::Exact => out.push(b','),
-                Fidelity::Replaced => {
-                    out.push(b',');
-                    self.audit.record(index, fidelity, || key_texts(self.built, &row));
-                }
-                Fidelity::Unrepresentable => {
-                    out.truncate(start);
-                    self.audit.record(index, fidelity, || key_texts(self.built, &row));
-                }
+    fn write(&mut self, out: &mut Vec<u8>, row: PgRow) -> Result<Written, SourceError> {
+        let values = RowValues { row: &row, built: self.built };
+        let written = self.writer.write(out, &values).map_err(|error| row_error(self.columns, &error, &values))?;
+        // NULL cannot be compared, so it cannot be in a position
+        for slot in self.built.key.iter().chain(&self.built.cursor) {
+            if raw(&row, slot.index).map_err(|_malformed| error::bad_value(&self.columns[slot.column]))?.is_none() {
+                return Err(null_in_key(&self.columns[slot.column]));
             }
         }
-        self.names.close(out);
         self.last = Some(row);
-        Ok(())
+        Ok(written)
     }
 
     /// The last row's position.
@@ -170,11 +166,6 @@ impl<'a> Lines<'a> {
 
 fn slot_text(row: &PgRow, slot: &Slot) -> Result<Option<String>, Malformed> {
     raw(row, slot.index)?.map(|bytes| slot.codec.position_text(bytes)).transpose()
-}
-
-/// The key of a row for a report; what cannot be told is left empty.
-fn key_texts(built: &Built, row: &PgRow) -> Vec<String> {
-    built.key.iter().map(|slot| slot_text(row, slot).ok().flatten().unwrap_or_default()).collect()
 }
 
 /// Rows with NULL in the key would be passed over by every later read: better to stop.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::{Job, WarehouseError};
 use super::wire::{ErrorProto, Fields, JobBody, TableReference};
 use super::{BigQuery, garbled, get, refused, sql, with_body};
-use crate::model::{Intent, JobFailure, JobId, JobStats, JobStatus};
+use crate::model::{Intent, JobFailure, JobId, JobStats, JobStatus, Lane};
 use crate::net::{Context, Method};
 
 /// Reasons after which BigQuery asks to submit the work again, under a new id
@@ -54,6 +54,17 @@ struct Configuration {
     load: Option<Load>,
     #[serde(skip_serializing_if = "Option::is_none")]
     query: Option<Query>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copy: Option<Copy>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Copy {
+    source_table: TableReference,
+    destination_table: TableReference,
+    write_disposition: &'static str,
+    create_disposition: &'static str,
 }
 
 #[derive(Serialize)]
@@ -84,21 +95,22 @@ struct Query {
 }
 
 pub(super) async fn submit(api: &BigQuery, cx: &Context, id: &JobId, job: Job<'_>) -> Result<(), WarehouseError> {
-    let (Job::Load(intent) | Job::Merge(intent)) = job;
-    let what = format!("submitting job {id} in {}", intent.location);
-    let (load, query) = match job {
-        Job::Load(intent) => (Some(load(intent)), None),
-        Job::Merge(intent) => (None, Some(query(intent))),
+    let (location, project) = match job {
+        Job::Load(intent) | Job::Merge(intent) => (&intent.location, &intent.job_project),
+        Job::Widen(widening) => (&widening.location, &widening.job_project),
+    };
+    let what = format!("submitting job {id} in {location}");
+    let (load, query, copy) = match job {
+        Job::Load(intent) => (Some(load(intent)), None, None),
+        Job::Merge(intent) if intent.lane == Lane::Swap => (None, None, Some(copy(intent))),
+        Job::Merge(intent) => (None, Some(query(sql::merge_statement(intent))), None),
+        Job::Widen(widening) => (None, Some(query(sql::widen_statement(&widening.table, &widening.columns))), None),
     };
     let body = NewJob {
-        job_reference: JobReference {
-            project_id: &intent.job_project,
-            job_id: id.as_str(),
-            location: &intent.location,
-        },
-        configuration: Configuration { labels: Labels { app: "highwater" }, load, query },
+        job_reference: JobReference { project_id: project, job_id: id.as_str(), location },
+        configuration: Configuration { labels: Labels { app: "highwater" }, load, query, copy },
     };
-    let url = api.url(&what, &[&intent.job_project, "jobs"])?;
+    let url = api.url(&what, &[project, "jobs"])?;
     let answer = api.call(cx, &what, &with_body(Method::POST, &what, url, &body)?).await?;
     match answer.status {
         // 409: the id was used before, by us or by somebody who finishes the same intent
@@ -122,8 +134,18 @@ fn load(intent: &Intent) -> Load {
     }
 }
 
-fn query(intent: &Intent) -> Query {
-    Query { query: sql::merge_statement(intent), use_legacy_sql: false, use_query_cache: false }
+fn query(query: String) -> Query {
+    Query { query, use_legacy_sql: false, use_query_cache: false }
+}
+
+/// A copy that truncates is one atomic update of the target (managing-tables, "Copy a table"), and free.
+fn copy(intent: &Intent) -> Copy {
+    Copy {
+        source_table: TableReference::from(&intent.staging),
+        destination_table: TableReference::from(&intent.target),
+        write_disposition: "WRITE_TRUNCATE",
+        create_disposition: "CREATE_IF_NEEDED",
+    }
 }
 
 pub(super) async fn job(

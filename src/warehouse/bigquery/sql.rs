@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{BqTable, Intent, Mode};
+use crate::model::{BqTable, BqType, DELETED_AT, Intent, Mode, SYNCED_AT};
 
 /// A quoted identifier: a column, or one part of a path.
 #[derive(Clone, Copy, Debug)]
@@ -39,21 +39,34 @@ impl fmt::Display for Path<'_> {
 /// - `replace`: all rows of the target go and all of the staging table come, in one atomic statement. The table
 ///   itself stays, with its policies, descriptions and REQUIRED columns.
 ///
-/// Columns of the target that the intent does not have are left alone in rows that exist and NULL in new ones.
+/// Columns of the target that the intent does not have are left alone in rows that exist and NULL in new ones; those
+/// that the source has dropped become NULL in rows that are written again.
 pub fn merge_statement(intent: &Intent) -> String {
     let (target, staging) = (Path(&intent.target), Path(&intent.staging));
     let columns = list(intent.schema.0.iter().map(|field| Ident(&field.name).to_string()));
     match intent.mode {
         Mode::Merge => merge(intent, &columns),
-        Mode::Append => format!("INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging}"),
+        Mode::Append => {
+            let (also, now) = metadata_insert(intent);
+            format!("INSERT INTO {target} ({columns}{also}) SELECT {columns}{now} FROM {staging}")
+        }
         Mode::Replace => {
             let values = list(intent.schema.0.iter().map(|field| format!("S.{}", Ident(&field.name))));
+            let (also, now) = metadata_insert(intent);
             format!(
                 "MERGE INTO {target} T USING {staging} S ON FALSE \
-                 WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}) VALUES ({values}) \
+                 WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}{also}) VALUES ({values}{now}) \
                  WHEN NOT MATCHED BY SOURCE THEN DELETE"
             )
         }
+    }
+}
+
+/// What an INSERT names and gives besides, if the target has the metadata columns.
+fn metadata_insert(intent: &Intent) -> (String, &'static str) {
+    match intent.metadata {
+        true => (format!(", {}", Ident(SYNCED_AT)), ", CURRENT_TIMESTAMP()"),
+        false => (String::new(), ""),
     }
 }
 
@@ -78,17 +91,28 @@ fn merge(intent: &Intent, columns: &str) -> String {
         None => String::new(),
     };
     let others = intent.schema.0.iter().filter(|field| !is_key(&field.name));
-    let assignments = list(others.map(|field| format!("{0} = S.{0}", Ident(&field.name))));
+    let staged = others.map(|field| format!("{0} = S.{0}", Ident(&field.name)));
+    let cleared = intent.cleared.iter().map(|name| format!("{} = NULL", Ident(name)));
+    let metadata = [(SYNCED_AT, "CURRENT_TIMESTAMP()"), (DELETED_AT, "NULL")].into_iter().filter(|_| intent.metadata);
+    let metadata = metadata.map(|(name, value)| format!("{} = {value}", Ident(name)));
+    let assignments = list(staged.chain(cleared).chain(metadata));
     // a table that is all key has nothing to update
     let update = match assignments.is_empty() {
         true => String::new(),
         false => format!(" WHEN MATCHED{newer} THEN UPDATE SET {assignments}"),
     };
     let values = list(intent.schema.0.iter().map(|field| format!("S.{}", Ident(&field.name))));
+    let (also, now) = metadata_insert(intent);
     format!(
-        "MERGE INTO {target} T USING ({source}) S ON {}{update} WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})",
+        "MERGE INTO {target} T USING ({source}) S ON {}{update} WHEN NOT MATCHED THEN INSERT ({columns}{also}) VALUES ({values}{now})",
         matched.join(" AND ")
     )
+}
+
+/// The statement that changes the types of columns to wider ones.
+pub fn widen_statement(table: &BqTable, columns: &[(String, BqType)]) -> String {
+    let alter = |(name, ty): &(String, BqType)| format!("ALTER COLUMN {} SET DATA TYPE {ty}", Ident(name));
+    format!("ALTER TABLE {} {}", Path(table), list(columns.iter().map(alter)))
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
@@ -98,11 +122,16 @@ fn list(items: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BqType, Field, IntentId, Lane, Schema};
+    use crate::model::{Field, FieldMode, IntentId, Lane, Schema};
 
     fn intent(mode: Mode, columns: &[&str], key: &[&str], cursor: Option<&str>, key_enforced: bool) -> Intent {
         let table = |name: &str| BqTable { project: "p-1".into(), dataset: "d".into(), table: name.into() };
-        let field = |name: &&str| Field { name: (*name).into(), ty: BqType::Int64, required: false, description: None };
+        let field = |name: &&str| Field {
+            name: (*name).into(),
+            ty: BqType::Int64,
+            mode: FieldMode::Nullable,
+            description: None,
+        };
         Intent {
             id: IntentId::new(0, 0),
             parts: vec![],
@@ -120,6 +149,10 @@ mod tests {
             location: "EU".into(),
             job_project: "p".into(),
             mode,
+            cleared: vec![],
+            metadata: false,
+            rejected: 0,
+            rejects: vec![],
         }
     }
 
@@ -148,6 +181,29 @@ mod tests {
     fn a_table_that_is_all_key_is_only_inserted_into() {
         let sql = merge_statement(&intent(Mode::Merge, &["id"], &["id"], Some("id"), true));
         assert!(!sql.contains("WHEN MATCHED"), "{sql}");
+    }
+
+    #[test]
+    fn dropped_columns_are_cleared_and_metadata_is_kept() {
+        let mut intent = intent(Mode::Merge, &["id", "c"], &["id"], Some("c"), true);
+        intent.cleared = vec!["old".into()];
+        intent.metadata = true;
+        let sql = merge_statement(&intent);
+        let update = "UPDATE SET `c` = S.`c`, `old` = NULL, `_synced_at` = CURRENT_TIMESTAMP(), `_deleted_at` = NULL";
+        assert!(sql.contains(update), "{sql}");
+        assert!(sql.ends_with("INSERT (`id`, `c`, `_synced_at`) VALUES (S.`id`, S.`c`, CURRENT_TIMESTAMP())"), "{sql}");
+        intent.mode = Mode::Append;
+        let sql = merge_statement(&intent);
+        assert!(sql.contains("(`id`, `c`, `_synced_at`) SELECT `id`, `c`, CURRENT_TIMESTAMP() FROM"), "{sql}");
+    }
+
+    #[test]
+    fn types_are_widened_in_one_statement() {
+        let table = BqTable { project: "p".into(), dataset: "d".into(), table: "t".into() };
+        assert_eq!(
+            widen_statement(&table, &[("a".into(), BqType::Numeric), ("b".into(), BqType::Float64)]),
+            "ALTER TABLE `p`.`d`.`t` ALTER COLUMN `a` SET DATA TYPE NUMERIC, ALTER COLUMN `b` SET DATA TYPE FLOAT64"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::wire::{
     Clustering, DatasetBody, DatasetReference, Fields, NewDataset, NewTable, TableBody, TableReference, partitioning,
 };
 use super::{BigQuery, garbled, get, refused, with_body};
-use crate::model::{BqTable, Field, Schema, TableSpec};
+use crate::model::{BqTable, Field, FieldMode, Schema, TableSpec};
 use crate::net::{Context, Method, Request};
 
 pub(super) async fn table(api: &BigQuery, cx: &Context, table: &BqTable) -> Result<Option<TableInfo>, WarehouseError> {
@@ -130,7 +130,7 @@ fn patched(mut fields: Vec<Value>, schema: &Schema) -> Result<Vec<Value>, serde_
             field.get("name").and_then(Value::as_str).is_some_and(|name| name.eq_ignore_ascii_case(&wanted.name))
         };
         match fields.iter_mut().find(same) {
-            Some(Value::Object(field)) if !wanted.required => {
+            Some(Value::Object(field)) if wanted.mode == FieldMode::Nullable => {
                 field.insert("mode".to_owned(), Value::from("NULLABLE"));
             }
             Some(_) => {}
@@ -163,7 +163,8 @@ mod tests {
             json!({"name": "ID", "type": "INTEGER", "mode": "REQUIRED", "policyTags": {"names": ["x"]}}),
             json!({"name": "nested", "type": "RECORD", "fields": []}),
         ];
-        let field = |name: &str| Field { name: name.into(), ty: BqType::Int64, required: false, description: None };
+        let field =
+            |name: &str| Field { name: name.into(), ty: BqType::Int64, mode: FieldMode::Nullable, description: None };
         assert_eq!(
             patched(found, &Schema(vec![field("id"), field("new")]))?,
             vec![

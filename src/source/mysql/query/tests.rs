@@ -50,6 +50,8 @@ fn built(case: &Case<'_>) -> Result<(String, Vec<Param>), SourceError> {
         range: case.range,
         rows_max: case.rows_max,
         bytes_max: None,
+        rejects_max: 0,
+        filter: None,
     };
     let statement = rows(TABLE, &query)?;
     let tail =

@@ -44,7 +44,18 @@ fn built(cursor: Option<usize>, key: &[usize], range: Range<'_>) -> Result<Built
     let columns = columns();
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
     let rows_max = if key.is_empty() { None } else { Some(10) };
-    build(&ReadQuery { table: &table, columns: &columns, names: &names, cursor, key, range, rows_max, bytes_max: None })
+    build(&ReadQuery {
+        table: &table,
+        columns: &columns,
+        names: &names,
+        cursor,
+        key,
+        range,
+        rows_max,
+        bytes_max: None,
+        rejects_max: 0,
+        filter: None,
+    })
 }
 
 /// The SQL after FROM, and the parameters' texts.
@@ -161,7 +172,7 @@ fn the_greatest_cursor_needs_no_max() {
     );
     assert_eq!(slot.codec, PgCodec::Int8);
     assert_eq!(
-        count_nulls(&table, &columns()[1]),
+        count_nulls(&table, &columns()[1], None),
         "SELECT count(*) FROM \"public\".\"t\" AS t WHERE t.\"updated\" IS NULL"
     );
 }

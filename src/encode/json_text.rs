@@ -4,7 +4,7 @@
 use crate::audit::Fidelity;
 
 /// JSON that the server has parsed.
-pub(super) fn write(out: &mut Vec<u8>, text: &[u8]) -> Fidelity {
+pub(crate) fn write(out: &mut Vec<u8>, text: &[u8]) -> Fidelity {
     if std::str::from_utf8(text).is_err() {
         return Fidelity::Unrepresentable;
     }
@@ -13,7 +13,7 @@ pub(super) fn write(out: &mut Vec<u8>, text: &[u8]) -> Fidelity {
 }
 
 /// JSON that may be none.
-pub(super) fn write_checked(out: &mut Vec<u8>, text: &[u8]) -> Fidelity {
+pub(crate) fn write_checked(out: &mut Vec<u8>, text: &[u8]) -> Fidelity {
     let start = out.len();
     if write(out, text) == Fidelity::Unrepresentable {
         return Fidelity::Unrepresentable;
@@ -56,7 +56,7 @@ mod tests {
         let mut out = Vec::new();
         match write_checked(&mut out, text.as_bytes()) {
             Fidelity::Exact => Some(String::from_utf8(out).unwrap()),
-            Fidelity::Unrepresentable | Fidelity::Replaced => None,
+            Fidelity::Unrepresentable | Fidelity::Adjusted | Fidelity::Replaced => None,
         }
     }
 
