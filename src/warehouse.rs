@@ -71,17 +71,19 @@ pub enum Job<'a> {
     /// Moves the staging table's rows into the target, by the intent's mode; of a [`crate::model::Lane::Swap`], puts
     /// the staging table in the target's place, schema and all, in one step.
     Merge(&'a Intent),
-    /// Changes columns of a table to wider types.
+    /// Changes a column of a table to a wider type.
     Widen(&'a Widening),
 }
 
-/// Columns whose types become wider ones. Done twice it is as if done once.
+/// A column whose type becomes a wider one. Done twice it is as if done once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Widening {
     /// The table.
     pub table: BqTable,
-    /// The columns and their new types.
-    pub columns: Vec<(String, BqType)>,
+    /// The column's name.
+    pub column: String,
+    /// Its new type.
+    pub ty: BqType,
     /// Where the job runs.
     pub location: String,
     /// Whose job it is.

@@ -13,6 +13,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their settings from the environment")]
 
 mod architecture;
+mod columns;
+mod drift;
 mod http_door;
 mod keys;
 mod races;
@@ -29,12 +31,14 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 8] = [
+    let tests: [Vec<support::Test>; 10] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
         sync::tests(),
         keys::tests(),
+        columns::tests(),
+        drift::tests(),
         http_door::tests(),
         trouble::tests(),
         races::tests(),

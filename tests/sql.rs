@@ -165,7 +165,7 @@ fn wrong() -> Vec<Value> {
 
 fn widening() -> Value {
     let table = BqTable { project: "p-1".into(), dataset: "d_s".into(), table: "t".into() };
-    let sql = widen_statement(&table, &[("a".into(), BqType::Numeric), (ODD.into(), BqType::Float64)]);
+    let sql = widen_statement(&table, ODD, BqType::Float64);
     json!({"name": "widening", "sql": sql, "tables": {"p-1.d_s.t": {"a": "INT64", ODD: "INT64"}}})
 }
 

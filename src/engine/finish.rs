@@ -31,7 +31,7 @@ pub(super) fn progress(intent: &Intent, fresh: bool) -> Progress {
     }
 }
 
-/// Makes columns of the target wider, and waits for it.
+/// Makes a column of the target wider, and waits for it.
 pub(super) async fn widen<B: Bucket, W: Warehouse>(
     engine: &Engine<B, W>,
     cx: &Context,

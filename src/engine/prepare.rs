@@ -339,13 +339,9 @@ async fn prepare_target<B: Bucket, W: Warehouse>(
     {
         return Err(RunError::TargetMoved(target.clone()));
     }
-    if !changes.widened.is_empty() {
-        let widening = Widening {
-            table: target.clone(),
-            columns: changes.widened,
-            location: settings.location.clone(),
-            job_project: settings.job_project.clone(),
-        };
+    for (column, ty) in changes.widened {
+        let (location, job_project) = (settings.location.clone(), settings.job_project.clone());
+        let widening = Widening { table: target.clone(), column, ty, location, job_project };
         finish::widen(engine, cx, &widening).await?;
     }
     for change in changes.lines {

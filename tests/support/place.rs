@@ -167,14 +167,15 @@ impl Place {
 
     /// An object's content as JSON; `None` if there is none.
     pub async fn object(&self, name: &str) -> Option<Value> {
+        self.text(name).await.map(|text| serde_json::from_str(&text).unwrap())
+    }
+
+    /// An object's content; `None` if there is none.
+    pub async fn text(&self, name: &str) -> Option<String> {
         let name = name.replace('%', "%25").replace('/', "%2F");
         let url = format!("{}/storage/v1/b/{}/o/{name}?alt=media", self.stack.storage, self.bucket());
         let answer = self.client.get(url).send().await.unwrap();
-        if answer.status() == 404 {
-            None
-        } else {
-            Some(serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
-        }
+        if answer.status() == 404 { None } else { Some(answer.text().await.unwrap()) }
     }
 
     /// Writes a configuration with a PostgreSQL source `pg` and a MySQL source `my` with these tables (YAML flow

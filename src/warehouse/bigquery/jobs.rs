@@ -104,7 +104,9 @@ pub(super) async fn submit(api: &BigQuery, cx: &Context, id: &JobId, job: Job<'_
         Job::Load(intent) => (Some(load(intent)), None, None),
         Job::Merge(intent) if intent.lane == Lane::Swap => (None, None, Some(copy(intent))),
         Job::Merge(intent) => (None, Some(query(sql::merge_statement(intent))), None),
-        Job::Widen(widening) => (None, Some(query(sql::widen_statement(&widening.table, &widening.columns))), None),
+        Job::Widen(widening) => {
+            (None, Some(query(sql::widen_statement(&widening.table, &widening.column, widening.ty))), None)
+        }
     };
     let body = NewJob {
         job_reference: JobReference { project_id: project, job_id: id.as_str(), location },

@@ -92,8 +92,10 @@ fn merge(intent: &Intent, columns: &str) -> String {
     };
     let others = intent.schema.0.iter().filter(|field| !is_key(&field.name));
     let staged = others.map(|field| format!("{0} = S.{0}", Ident(&field.name)));
-    let cleared = intent.cleared.iter().map(|name| format!("{} = NULL", Ident(name)));
-    let metadata = [(SYNCED_AT, "CURRENT_TIMESTAMP()"), (DELETED_AT, "NULL")].into_iter().filter(|_| intent.metadata);
+    let cleared = intent.cleared.iter().map(|name| format!("{0} = IF(FALSE, T.{0}, NULL)", Ident(name)));
+    let metadata = [(SYNCED_AT, "CURRENT_TIMESTAMP()"), (DELETED_AT, "CAST(NULL AS TIMESTAMP)")]
+        .into_iter()
+        .filter(|_| intent.metadata);
     let metadata = metadata.map(|(name, value)| format!("{} = {value}", Ident(name)));
     let assignments = list(staged.chain(cleared).chain(metadata));
     // a table that is all key has nothing to update
@@ -109,10 +111,9 @@ fn merge(intent: &Intent, columns: &str) -> String {
     )
 }
 
-/// The statement that changes the types of columns to wider ones.
-pub fn widen_statement(table: &BqTable, columns: &[(String, BqType)]) -> String {
-    let alter = |(name, ty): &(String, BqType)| format!("ALTER COLUMN {} SET DATA TYPE {ty}", Ident(name));
-    format!("ALTER TABLE {} {}", Path(table), list(columns.iter().map(alter)))
+/// The statement that changes a column's type to a wider one. One column a statement, as BigQuery's DDL has it.
+pub fn widen_statement(table: &BqTable, column: &str, ty: BqType) -> String {
+    format!("ALTER TABLE {} ALTER COLUMN {} SET DATA TYPE {ty}", Path(table), Ident(column))
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
@@ -189,7 +190,8 @@ mod tests {
         intent.cleared = vec!["old".into()];
         intent.metadata = true;
         let sql = merge_statement(&intent);
-        let update = "UPDATE SET `c` = S.`c`, `old` = NULL, `_synced_at` = CURRENT_TIMESTAMP(), `_deleted_at` = NULL";
+        let update = "UPDATE SET `c` = S.`c`, `old` = IF(FALSE, T.`old`, NULL), \
+             `_synced_at` = CURRENT_TIMESTAMP(), `_deleted_at` = CAST(NULL AS TIMESTAMP)";
         assert!(sql.contains(update), "{sql}");
         assert!(sql.ends_with("INSERT (`id`, `c`, `_synced_at`) VALUES (S.`id`, S.`c`, CURRENT_TIMESTAMP())"), "{sql}");
         intent.mode = Mode::Append;
@@ -198,11 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn types_are_widened_in_one_statement() {
+    fn a_type_is_widened() {
         let table = BqTable { project: "p".into(), dataset: "d".into(), table: "t".into() };
         assert_eq!(
-            widen_statement(&table, &[("a".into(), BqType::Numeric), ("b".into(), BqType::Float64)]),
-            "ALTER TABLE `p`.`d`.`t` ALTER COLUMN `a` SET DATA TYPE NUMERIC, ALTER COLUMN `b` SET DATA TYPE FLOAT64"
+            widen_statement(&table, "a", BqType::Numeric),
+            "ALTER TABLE `p`.`d`.`t` ALTER COLUMN `a` SET DATA TYPE NUMERIC"
         );
     }
 

@@ -1,0 +1,405 @@
+//! What becomes of a target when the source's columns, or the settings, change between two runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use highwater::report::Outcome;
+use serde_json::Value;
+
+use crate::served_tests;
+use crate::support::Test;
+use crate::support::place::{Place, Rows};
+
+pub fn tests() -> Vec<Test> {
+    served_tests![
+        a_new_column_is_added_also_after_a_pending_intent,
+        a_new_column_can_be_left_out_or_backfilled,
+        a_dropped_column_is_null_from_now_on,
+        not_null_is_relaxed,
+        types_are_widened_in_place_also_after_a_pending_intent,
+        a_narrower_source_type_goes_into_the_wider_column,
+        an_incompatible_type_is_told_and_an_override_keeps_it,
+        a_rebuild_is_never_seen_missing_or_half_full,
+        a_rebuild_of_mariadb_and_of_a_replaced_table,
+        a_rebuild_goes_on_after_a_crash_at_its_swap,
+        settings_that_make_the_watermark_wrong_are_refused,
+        columns_that_were_left_out_are_not_forgotten,
+        a_target_that_is_gone_is_told,
+        names_stay_when_columns_come_and_go,
+    ]
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+async fn field(place: &Place, table: &str, column: &str) -> (String, String) {
+    let table = place.table(table).await;
+    let fields = table["schema"]["fields"].as_array().unwrap();
+    let found = fields.iter().find(|field| field["name"] == column).unwrap_or_else(|| panic!("{column}: {fields:?}"));
+    (found["type"].as_str().unwrap().to_owned(), found["mode"].as_str().unwrap_or("NULLABLE").to_owned())
+}
+
+/// A run whose first job fails for a passing reason that this run does not wait for: its intent stays pending.
+async fn leave_pending(place: &Place, table: &str) {
+    place.gate.fail_jobs("_1", "quotaExceeded", "Quota exceeded: a test's");
+    let ran = place.run(&["sync", table]).await;
+    assert_eq!(ran.code, 75, "{}", ran.stderr);
+    place.gate.fail_jobs("(none)", "", "");
+    let name = place.objects("state/").await.remove(0);
+    assert!(!place.object(&name).await.unwrap()["intent"].is_null());
+}
+
+const DAYS: [&str; 4] = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"];
+
+async fn a_new_column_is_added_also_after_a_pending_intent() {
+    let place = Place::new().await;
+    place
+        .my(&format!(
+            "CREATE TABLE t (id int PRIMARY KEY, u datetime NOT NULL); INSERT INTO t VALUES (1, '{}')",
+            DAYS[0]
+        ))
+        .await;
+    place.configure(&[], &["t: { cursor: u }"], "");
+    place.sync(&["t"]).await;
+    place.my(&format!("INSERT INTO t VALUES (2, '{}')", DAYS[1])).await;
+    leave_pending(&place, "t").await;
+    place.my(&format!("ALTER TABLE t ADD COLUMN v varchar(20) NOT NULL DEFAULT 'd' COMMENT 'new'; INSERT INTO t VALUES (3, '{}', 'x')", DAYS[2])).await;
+    let report = place.sync(&["t"]).await.remove(0);
+    assert_eq!((report.recovered, report.rows), (1, 2));
+    assert_eq!(field(&place, "t", "v").await, ("STRING".into(), "NULLABLE".into()));
+    let rows = place.bq("SELECT CAST(id AS STRING), v FROM {d}.t ORDER BY id").await;
+    assert_eq!(rows, [vec![some("1"), None], vec![some("2"), None], vec![some("3"), some("x")]]);
+    place.assert_clean().await;
+}
+
+async fn a_new_column_can_be_left_out_or_backfilled() {
+    let place = Place::new().await;
+    for table in ["kept", "filled"] {
+        place.pg(&format!("CREATE TABLE {table} (id int PRIMARY KEY, u timestamptz NOT NULL); INSERT INTO {table} SELECT i, '2024-01-01' FROM generate_series(1, 50) i")).await;
+    }
+    place.configure(
+        &[
+            "kept: { cursor: u, schema: { add: false } }",
+            "filled: { cursor: u, chunk_rows: 20, schema: { backfill_added: true } }",
+        ],
+        &[],
+        "",
+    );
+    place.sync(&["--all"]).await;
+    for table in ["kept", "filled"] {
+        place.pg(&format!("ALTER TABLE {table} ADD COLUMN v int NOT NULL DEFAULT 7; INSERT INTO {table} VALUES (51, '2024-01-02', 8)")).await;
+    }
+    let report = place.sync(&["kept"]).await.remove(0);
+    assert_eq!(report.rows, 1);
+    assert!(report.notes[0].contains("left out (`schema: {add: false}`): [\"v\"]"), "{:?}", report.notes);
+    assert_eq!(place.table("kept").await["schema"]["fields"].as_array().unwrap().len(), 2);
+    let report = place.sync(&["filled"]).await.remove(0);
+    assert_eq!((report.rows, report.chunks), (51, 4), "{report:?}");
+    let sums = place.bq("SELECT CAST(COUNT(*) AS STRING), CAST(SUM(v) AS STRING) FROM {d}.filled").await;
+    assert_eq!(sums, [vec![some("51"), some("358")]]);
+    assert_eq!(place.sync(&["filled"]).await[0].outcome, Outcome::UpToDate);
+}
+
+async fn a_dropped_column_is_null_from_now_on() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, gone text NOT NULL, tags text[], u timestamptz NOT NULL); INSERT INTO t VALUES (1, 'a', '{x}', '2024-01-01'), (2, 'b', '{y}', '2024-01-01')").await;
+    place.configure(&["t: { cursor: u, arrays: repeated }"], &[], "");
+    place.sync(&["t"]).await;
+    place.pg("ALTER TABLE t DROP COLUMN gone, DROP COLUMN tags; UPDATE t SET u = '2024-01-02' WHERE id = 1; INSERT INTO t VALUES (3, '2024-01-02')").await;
+    place.sync(&["t"]).await;
+    let read = "SELECT CAST(id AS STRING), gone, ARRAY_TO_STRING(tags, '|') FROM {d}.t ORDER BY id";
+    let empty = |row: &Vec<Option<String>>| row[2].as_deref().unwrap_or_default().is_empty();
+    let rows = place.bq(read).await;
+    assert_eq!((rows[0][1].clone(), rows[1][1].clone(), rows[2][1].clone()), (None, some("b"), None));
+    assert!(empty(&rows[0]) && !empty(&rows[1]) && empty(&rows[2]), "{rows:?}");
+    // also by the next run, whose state has to remember it
+    place.pg("UPDATE t SET u = '2024-01-03' WHERE id = 2").await;
+    place.sync(&["t"]).await;
+    assert_eq!(place.bq(read).await[1][1], None);
+    // a column that somebody added to the target is not ours to clear
+    place.bq("ALTER TABLE {d}.t ADD COLUMN mine STRING").await;
+    place.bq("UPDATE {d}.t SET mine = 'm' WHERE TRUE").await;
+    place.pg("UPDATE t SET u = '2024-01-04'").await;
+    place.sync(&["t"]).await;
+    assert_eq!(place.bq_one("SELECT STRING_AGG(mine, '') FROM {d}.t").await, "mmm");
+}
+
+async fn not_null_is_relaxed() {
+    let place = Place::new().await;
+    place.my("CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL, u datetime NOT NULL); INSERT INTO t VALUES (1, 1, '2024-01-01')").await;
+    place.configure(&[], &["t: { cursor: u }"], "");
+    place.sync(&["t"]).await;
+    assert_eq!(field(&place, "t", "v").await.1, "REQUIRED");
+    place.my("ALTER TABLE t MODIFY v int NULL; INSERT INTO t VALUES (2, NULL, '2024-01-02')").await;
+    place.sync(&["t"]).await;
+    assert_eq!(field(&place, "t", "v").await.1, "NULLABLE");
+    assert_eq!(place.bq("SELECT CAST(v AS STRING) FROM {d}.t ORDER BY id").await, [vec![some("1")], vec![None]]);
+}
+
+async fn types_are_widened_in_place_also_after_a_pending_intent() {
+    let place = Place::new().await;
+    place
+        .pg("CREATE TABLE t (id int PRIMARY KEY, a int, b bigint, c int, d numeric(10,2), v varchar(3), u timestamptz NOT NULL);
+             INSERT INTO t VALUES (1, 1, 1, 1, 1.5, 'abc', '2024-01-01')")
+        .await;
+    place.configure(&["t: { cursor: u }"], &[], "");
+    place.sync(&["t"]).await;
+    place.pg("INSERT INTO t VALUES (2, 2, 2, 2, 2.5, 'abc', '2024-01-02')").await;
+    leave_pending(&place, "t").await;
+    place
+        .pg("ALTER TABLE t ALTER a TYPE numeric(20,3), ALTER b TYPE numeric(30,15), ALTER c TYPE float8, ALTER d TYPE numeric(30,12), ALTER v TYPE varchar(50);
+             INSERT INTO t VALUES (3, 3.125, 3.123456789012345, 3.25, 3.123456789012, 'abcdef', '2024-01-03')")
+        .await;
+    let report = place.sync(&["t"]).await.remove(0);
+    assert_eq!((report.recovered, report.rows), (1, 2), "{report:?}");
+    for (column, ty) in [("a", "NUMERIC"), ("b", "BIGNUMERIC"), ("c", "FLOAT64"), ("d", "BIGNUMERIC"), ("v", "STRING")]
+    {
+        assert_eq!(field(&place, "t", column).await.0, ty, "{column}");
+    }
+    let rows = place.bq("SELECT CAST(a AS STRING), CAST(b AS STRING), CAST(c AS STRING), CAST(d AS STRING), v FROM {d}.t ORDER BY id").await;
+    let number =
+        |text: &Option<String>| text.as_deref().unwrap().trim_end_matches('0').trim_end_matches('.').to_owned();
+    let plain = |row: &Vec<Option<String>>| row.iter().take(4).map(number).collect::<Vec<_>>();
+    assert_eq!(plain(&rows[0]), ["1", "1", "1", "1.5"]);
+    assert_eq!(plain(&rows[1]), ["2", "2", "2", "2.5"]);
+    assert_eq!(plain(&rows[2]), ["3.125", "3.123456789012345", "3.25", "3.123456789012"]);
+    assert_eq!(place.gate.inserted("hw_widen_").len(), 4);
+}
+
+async fn a_narrower_source_type_goes_into_the_wider_column() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id bigint PRIMARY KEY, a numeric(20,2), u timestamptz NOT NULL); INSERT INTO t VALUES (1, 7, '2024-01-01')").await;
+    place.configure(&["t: { cursor: u, types: { id: NUMERIC } }"], &[], "");
+    place.sync(&["t"]).await;
+    place.pg("ALTER TABLE t ALTER a TYPE int; INSERT INTO t VALUES (2, 8, '2024-01-02'); UPDATE t SET a = 9, u = '2024-01-03' WHERE id = 1").await;
+    place.configure(&["t: { cursor: u }"], &[], "");
+    place.sync(&["t"]).await;
+    assert_eq!(
+        (field(&place, "t", "id").await.0, field(&place, "t", "a").await.0),
+        ("NUMERIC".into(), "NUMERIC".into())
+    );
+    assert_eq!(
+        place.bq_one("SELECT STRING_AGG(CAST(CAST(a AS INT64) AS STRING), ',' ORDER BY id) FROM {d}.t").await,
+        "9,8"
+    );
+}
+
+async fn an_incompatible_type_is_told_and_an_override_keeps_it() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, v text, u timestamptz NOT NULL); INSERT INTO t VALUES (1, '1', '2024-01-01')").await;
+    place.configure(&["t: { cursor: u }"], &[], "");
+    place.sync(&["t"]).await;
+    let before = place.object("state/pg/t.json").await.unwrap();
+    place.pg("ALTER TABLE t ALTER v TYPE int USING v::int; INSERT INTO t VALUES (2, 2, '2024-01-02')").await;
+    let ran = place.run(&["sync", "t"]).await;
+    assert_eq!(ran.code, 1);
+    let message = "column \"v\" is STRING in BigQuery, and the source's type becomes INT64; say `types: {v: STRING}` to keep the \
+                   column as it is, or `schema: {incompatible: rebuild}`";
+    assert!(ran.stderr.contains(message), "{}", ran.stderr);
+    assert_eq!(place.object("state/pg/t.json").await.unwrap(), before, "nothing was written");
+    place.configure(&["t: { cursor: u, types: { v: STRING } }"], &[], "");
+    place.sync(&["t"]).await;
+    assert_eq!(place.bq_one("SELECT STRING_AGG(v, ',' ORDER BY id) FROM {d}.t").await, "1,2");
+}
+
+/// Reads count and sum of the target without pause until told to stop; gives every distinct answer, in order.
+fn watch(place: &Arc<Place>, sql: &'static str, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle<Vec<Rows>> {
+    let (place, stop) = (place.clone(), stop.clone());
+    tokio::spawn(async move {
+        let mut seen: Vec<Rows> = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let rows = place.bq(sql).await;
+            if seen.last() != Some(&rows) {
+                seen.push(rows);
+            }
+        }
+        seen
+    })
+}
+
+async fn a_rebuild_is_never_seen_missing_or_half_full() {
+    let place = Arc::new(Place::new().await);
+    place
+        .pg("CREATE TABLE t (id int PRIMARY KEY, v text, u timestamptz NOT NULL);
+             INSERT INTO t SELECT i, i::text, timestamptz '2024-01-01' + i * interval '1 s' FROM generate_series(1, 600) i")
+        .await;
+    place.configure(
+        &["t: { cursor: u, chunk_rows: 200, cluster_by: [id], partition_by: u, schema: { incompatible: rebuild } }"],
+        &[],
+        "",
+    );
+    place.sync(&["t"]).await;
+    place.pg("DELETE FROM t WHERE id > 590; ALTER TABLE t ALTER v TYPE int USING v::int; INSERT INTO t VALUES (1000, 1000, '2024-02-01')").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let watching =
+        watch(&place, "SELECT CAST(COUNT(*) AS STRING), CAST(SUM(CAST(v AS INT64)) AS STRING) FROM {d}.t", &stop);
+    let report = place.sync(&["t"]).await.remove(0);
+    stop.store(true, Ordering::Relaxed);
+    let seen = watching.await.unwrap();
+    let (old, new) = (vec![vec![some("600"), some("180300")]], vec![vec![some("591"), some("175345")]]);
+    assert!(seen == [old.clone(), new.clone()] || seen == [old], "{seen:?}");
+    assert_eq!(report.chunks, 4, "three of rows and the swap: {report:?}");
+    assert_eq!(place.bq("SELECT CAST(COUNT(*) AS STRING), CAST(SUM(v) AS STRING) FROM {d}.t").await, new);
+    assert_eq!(field(&place, "t", "v").await.0, "INT64");
+    let table = place.table("t").await;
+    assert_eq!(
+        (&table["clustering"]["fields"][0], &table["timePartitioning"]["field"]),
+        (&Value::from("id"), &Value::from("u")),
+        "{table}"
+    );
+    assert_eq!(place.tables().await, ["t"], "nothing is left beside it");
+    // and on it goes
+    place.pg("INSERT INTO t VALUES (1001, 5, '2024-02-02')").await;
+    assert_eq!(place.sync(&["t"]).await[0].rows, 1);
+    place.assert_clean().await;
+}
+
+async fn a_rebuild_of_mariadb_and_of_a_replaced_table() {
+    let place = Place::new().await;
+    place.my("CREATE TABLE t (id int PRIMARY KEY, v int, u datetime NOT NULL); INSERT INTO t VALUES (1, 1, '2024-01-01'); CREATE TABLE r (v int); INSERT INTO r VALUES (1), (2)").await;
+    place.configure(
+        &[],
+        &["t: { cursor: u }", "r: { mode: replace }"],
+        "defaults: { schema: { incompatible: rebuild } }",
+    );
+    place.sync(&["--all"]).await;
+    place.my("ALTER TABLE t MODIFY v varchar(10); ALTER TABLE r MODIFY v varchar(10); UPDATE t SET v = 'x'; DELETE FROM r; INSERT INTO r VALUES ('y')").await;
+    place.sync(&["--all"]).await;
+    assert_eq!(place.bq_one("SELECT STRING_AGG(v, '') FROM {d}.t").await, "x");
+    assert_eq!(place.bq_one("SELECT STRING_AGG(v, '') FROM {d}.r").await, "y");
+    // an empty table is built anew too
+    place.my("DELETE FROM t; ALTER TABLE t MODIFY v date").await;
+    place.sync(&["t"]).await;
+    assert_eq!(field(&place, "t", "v").await.0, "DATE");
+    assert_eq!(place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.t").await, "0");
+    let mut tables = place.tables().await;
+    tables.sort();
+    assert_eq!(tables, ["r", "t"]);
+}
+
+async fn a_rebuild_goes_on_after_a_crash_at_its_swap() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, v int, u timestamptz NOT NULL); INSERT INTO t SELECT i, i, '2024-01-01' FROM generate_series(1, 10) i").await;
+    place.configure(&["t: { cursor: u, schema: { incompatible: rebuild } }"], &[], "");
+    place.sync(&["t"]).await;
+    place.pg("ALTER TABLE t ALTER v TYPE text").await;
+    // the swap is submitted and fails for a passing reason; the run ends with its intent pending
+    let swap = |seen: &crate::support::gate::Seen| {
+        seen.inserts_job().is_some() && seen.body["configuration"]["copy"].is_object()
+    };
+    place.gate.fault(1000, crate::support::gate::Fault::Status(400), swap);
+    let ran = place.run(&["sync", "t"]).await;
+    assert_ne!(ran.code, 0);
+    let state = place.object("state/pg/t.json").await.unwrap();
+    assert_eq!(state["intent"]["lane"], "swap", "{state}");
+    assert_eq!(field(&place, "t", "v").await.0, "INT64", "the target is as it was");
+    place.pg("INSERT INTO t VALUES (11, 'new', '2024-01-02')").await;
+    place.gate.forgive();
+    let report = place.sync(&["t"]).await.remove(0);
+    assert_eq!((report.recovered, report.rows), (1, 1), "{report:?}");
+    assert_eq!(place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.t").await, "11");
+    // the table that is built is removed by hand half way: it is built again
+    place.pg("ALTER TABLE t ALTER v TYPE bytea USING v::bytea").await;
+    place.gate.fault(1000, crate::support::gate::Fault::Status(400), swap);
+    place.run(&["sync", "t"]).await;
+    place.gate.forgive();
+    let built = place.tables().await.into_iter().find(|table| table.starts_with("hw_rebuild_")).unwrap();
+    place.bq(&format!("DROP TABLE {{d}}.{built}")).await;
+    let mut reports = place.sync(&["t"]).await;
+    if reports[0].outcome != Outcome::Synced {
+        reports = place.sync(&["t"]).await;
+    }
+    assert_eq!(place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.t").await, "11", "{reports:?}");
+    assert_eq!(field(&place, "t", "v").await.0, "BYTES");
+    assert_eq!(place.tables().await, ["t"]);
+    place.assert_clean().await;
+}
+
+async fn settings_that_make_the_watermark_wrong_are_refused() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, k int NOT NULL UNIQUE, e text, u timestamptz NOT NULL, w timestamptz NOT NULL); INSERT INTO t SELECT i, i, 'e', '2024-01-01', '2024-01-01' FROM generate_series(1, 5) i").await;
+    place.configure(&["t: { cursor: u }"], &[], "");
+    place.sync(&["t"]).await;
+    let before = place.object("state/pg/t.json").await.unwrap();
+    for (settings, change) in [
+        ("cursor: w", "cursor was `u`, is `w`"),
+        ("cursor: u, key: k", "key was [\"id\"], is [\"k\"]"),
+        ("cursor: u, mode: append", "mode was merge, is append"),
+        ("cursor: u, where: id > 2", "where was none, is `id > 2`"),
+        ("cursor: u, target: other", "target was demo."),
+        ("cursor: u, hash: [e], hash_salt: s", "hash was [], is [\"e\"]"),
+    ] {
+        place.configure(&[&format!("t: {{ {settings} }}")], &[], "");
+        let ran = place.run(&["sync", "t"]).await;
+        assert_eq!(ran.code, 2, "{settings}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(change)
+                && ran.stderr.contains("`highwater reset pg/t`")
+                && ran.stderr.contains("--accept"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(place.object("state/pg/t.json").await.unwrap(), before, "{settings}");
+    }
+    // the first way on
+    place.configure(&["t: { cursor: w }"], &[], "");
+    assert_eq!(place.run(&["reset", "t"]).await.code, 0);
+    assert_eq!(place.sync(&["t"]).await[0].rows, 5);
+    // the second
+    place.configure(&["t: { cursor: w, where: id > 2 }"], &[], "");
+    place.pg("UPDATE t SET w = '2024-01-02'").await;
+    let report = place.sync(&["t", "--accept"]).await.remove(0);
+    assert_eq!(report.rows, 3);
+    // and is needed once
+    assert_eq!(place.sync(&["t"]).await[0].outcome, Outcome::UpToDate);
+    // a replace needs no watermark
+    place.configure(&["t: { mode: replace }"], &[], "");
+    assert_eq!(place.sync(&["t"]).await[0].rows, 5);
+    place.configure(&["t: { mode: append, cursor: id }"], &[], "");
+    assert_eq!(place.run(&["sync", "t"]).await.code, 2);
+}
+
+async fn columns_that_were_left_out_are_not_forgotten() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, v int, u timestamptz NOT NULL); INSERT INTO t VALUES (1, 7, '2024-01-01')").await;
+    place.configure(&["t: { cursor: u, exclude_columns: [v] }"], &[], "");
+    place.sync(&["t"]).await;
+    place.configure(&["t: { cursor: u }"], &[], "");
+    let ran = place.run(&["sync", "t"]).await;
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("columns [\"v\"] were left out until now"), "{}", ran.stderr);
+    place.configure(&["t: { cursor: u, schema: { backfill_added: true } }"], &[], "");
+    place.sync(&["t"]).await;
+    assert_eq!(place.bq_one("SELECT CAST(v AS STRING) FROM {d}.t").await, "7");
+    // to leave out what was synced leaves it as it is
+    place.configure(&["t: { cursor: u, exclude_columns: [v] }"], &[], "");
+    place.pg("UPDATE t SET v = 8, u = '2024-01-02'").await;
+    assert_eq!(place.sync(&["t"]).await[0].rows, 1);
+    assert_eq!(place.bq_one("SELECT CAST(v AS STRING) FROM {d}.t").await, "7");
+}
+
+async fn a_target_that_is_gone_is_told() {
+    let place = Place::new().await;
+    place.my("CREATE TABLE t (id int PRIMARY KEY, u datetime NOT NULL); INSERT INTO t VALUES (1, '2024-01-01')").await;
+    place.configure(&[], &["t: { cursor: u }"], "");
+    place.sync(&["t"]).await;
+    place.bq("DROP TABLE {d}.t").await;
+    let ran = place.run(&["sync", "t"]).await;
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("is gone, and the watermark of my/t says that rows are in it"), "{}", ran.stderr);
+    assert_eq!(place.run(&["reset", "t"]).await.code, 0);
+    assert_eq!(place.sync(&["t"]).await[0].rows, 1);
+}
+
+async fn names_stay_when_columns_come_and_go() {
+    let place = Place::new().await;
+    place.pg(r#"CREATE TABLE t (id int PRIMARY KEY, "a b" int, a_b int, u timestamptz NOT NULL); INSERT INTO t VALUES (1, 1, 2, '2024-01-01')"#).await;
+    place.configure(&["t: { cursor: u }"], &[], "");
+    place.sync(&["t"]).await;
+    let read = "SELECT CAST(a_b AS STRING), CAST(a_b_2 AS STRING) FROM {d}.t ORDER BY id";
+    assert_eq!(place.bq(read).await, [vec![some("1"), some("2")]]);
+    place.pg(r#"ALTER TABLE t DROP COLUMN "a b"; INSERT INTO t VALUES (2, 5, '2024-01-02')"#).await;
+    place.sync(&["t"]).await;
+    assert_eq!(place.bq(read).await[1], [None, some("5")]);
+}
