@@ -13,6 +13,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their settings from the environment")]
 
 mod architecture;
+mod cases;
 mod columns;
 mod drift;
 mod http_door;
@@ -31,12 +32,13 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 10] = [
+    let tests: [Vec<support::Test>; 11] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
         sync::tests(),
         keys::tests(),
+        cases::tests(),
         columns::tests(),
         drift::tests(),
         http_door::tests(),

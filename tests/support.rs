@@ -7,30 +7,34 @@ pub mod stack;
 pub mod strict;
 pub mod valve;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
 /// A test: its name and what it does.
 pub struct Test {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub run: Box<dyn FnOnce() + Send>,
 }
 
 /// A test that needs no server.
 pub fn pure(name: &'static str, run: fn()) -> Test {
-    Test { name, run: Box::new(run) }
+    Test { name: name.into(), run: Box::new(run) }
 }
 
 type Done = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A test that works on servers; each has a runtime of its own.
 pub fn served(name: &'static str, run: fn() -> Done) -> Test {
-    let run = move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(run());
-        runtime.shutdown_background();
-    };
-    Test { name, run: Box::new(run) }
+    Test { name: name.into(), run: Box::new(move || block_on(run())) }
+}
+
+/// Runs a future on a runtime of its own.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let output = runtime.block_on(future);
+    runtime.shutdown_background();
+    output
 }
 
 /// Lists async functions as tests, named by their module.

@@ -181,10 +181,15 @@ fn integer(out: &mut Vec<u8>, number: &str, clamp: bool) -> Fidelity {
 fn instant(out: &mut Vec<u8>, text: &str, zone: &TimeZone) -> Fidelity {
     let civil = text.parse::<civil::DateTime>();
     let Ok(civil) = civil else { return Fidelity::Unrepresentable };
-    let ambiguous = zone.to_ambiguous_timestamp(civil);
-    let unique = matches!(ambiguous.offset(), AmbiguousOffset::Unambiguous { .. });
-    let Ok(instant) = ambiguous.compatible() else { return Fidelity::Unrepresentable };
-    let written = json::timestamp(out, instant.as_microsecond());
+    // of a time that comes twice the first; one that never comes is as if the clock had not been put forward
+    let (offset, unique) = match zone.to_ambiguous_timestamp(civil).offset() {
+        AmbiguousOffset::Unambiguous { offset } => (offset, true),
+        AmbiguousOffset::Gap { before, .. } | AmbiguousOffset::Fold { before, .. } => (before, false),
+    };
+    // the library's instants end a day before BigQuery's, so they are counted here
+    let since_epoch = civil.duration_since(civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
+    let Ok(micros) = i64::try_from(since_epoch.as_micros()) else { return Fidelity::Unrepresentable };
+    let written = json::timestamp(out, micros - i64::from(offset.seconds()) * 1_000_000);
     if written == Fidelity::Exact && !unique { Fidelity::Adjusted } else { written }
 }
 
@@ -275,6 +280,8 @@ mod tests {
         assert_eq!(cast(&berlin, "\"2024-10-27T02:30:00\""), "~\"2024-10-27T00:30:00Z\"");
         assert_eq!(cast(&berlin, "\"2024-03-31T02:30:00\""), "~\"2024-03-31T01:30:00Z\"");
         assert_eq!(cast(&berlin, "\"0001-01-01T00:00:00\""), "!");
+        assert_eq!(cast(&berlin, "\"9999-12-31T23:59:59.999999\""), "\"9999-12-31T22:59:59.999999Z\"");
+        assert_eq!(cast(&Cast::Instant(TimeZone::UTC), "\"9999-12-31\""), "\"9999-12-31T00:00:00Z\"");
         assert_eq!(cast(&Cast::Civil, "\"2024-07-01T10:00:00Z\""), "\"2024-07-01T10:00:00\"");
         assert_eq!(cast(&Cast::Civil, "\"2024-07-01\""), "\"2024-07-01T00:00:00\"");
         Ok(())

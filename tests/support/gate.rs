@@ -82,6 +82,8 @@ struct Memory {
     /// Fields of each table as created and patched, `project/dataset/table`.
     tables: HashMap<String, Vec<Value>>,
     loads: HashMap<String, u32>,
+    /// Rows of parts with the part's URI.
+    kept: Option<Vec<(String, Value)>>,
     /// Jobs whose id ends so fail with this reason and message.
     failing: Option<(String, Value)>,
 }
@@ -175,6 +177,18 @@ impl Gate {
     pub fn fail_jobs(&self, suffix: &str, reason: &str, message: &str) {
         let failure = json!({"reason": reason, "message": message});
         self.inner.memory.lock().unwrap().failing = Some((suffix.to_owned(), failure));
+    }
+
+    /// From now on keeps the rows of every part, to be asked for by [`Gate::kept`].
+    pub fn keep_rows(&self) {
+        self.inner.memory.lock().unwrap().kept = Some(Vec::new());
+    }
+
+    /// The rows of the last load of rows for that target, each as its JSON.
+    pub fn kept(&self, table: &str) -> Vec<Value> {
+        let memory = self.inner.memory.lock().unwrap();
+        let of_table = memory.kept.iter().flatten().filter(|(uri, _)| uri.contains(&format!("/{table}/")));
+        of_table.map(|(_, row)| row.clone()).collect()
     }
 
     /// Forgets every fault.
@@ -493,6 +507,7 @@ impl Inner {
             if *gzipped.get_or_insert(is_gzip) != is_gzip {
                 return Err(invalid("gzipped and plain files in one load".into()));
             }
+            self.keep(uri, &bytes);
             let (uri, schema) = (uri.to_owned(), schema.clone());
             let checked = tokio::task::spawn_blocking(move || {
                 strict::check_part(&schema, &bytes)
@@ -501,6 +516,14 @@ impl Inner {
             checked.await.unwrap().map_err(invalid)?;
         }
         Ok(())
+    }
+
+    fn keep(&self, uri: &str, bytes: &[u8]) {
+        if let Some(kept) = &mut self.memory.lock().unwrap().kept {
+            let rows =
+                strict::lines(bytes).into_iter().map(|line| (uri.to_owned(), serde_json::from_str(&line).unwrap()));
+            kept.extend(rows);
+        }
     }
 
     /// The table's answer with the modes and descriptions that it was created with.

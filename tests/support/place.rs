@@ -86,7 +86,7 @@ impl Place {
     async fn my_in(&self, database: &str, sql: &str) {
         let at = &self.stack.mysql;
         let url = format!("mysql://{}:{}@127.0.0.1:{}/{database}?ssl-mode=disabled", at.user, at.password, at.port);
-        let mut connection = sqlx::MySqlConnection::connect(&url).await.unwrap();
+        let mut connection = my_connect(&url).await;
         connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap_or_else(|e| panic!("{e}: {sql}"));
         connection.close().await.unwrap();
     }
@@ -104,7 +104,7 @@ impl Place {
     /// Rows of a query whose columns are all text.
     pub async fn my_rows(&self, sql: &str) -> Rows {
         let url = format!("{}?ssl-mode=disabled", self.my_url());
-        let mut connection = sqlx::MySqlConnection::connect(&url).await.unwrap();
+        let mut connection = my_connect(&url).await;
         let rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
             .fetch_all(&mut connection)
             .await
@@ -253,4 +253,12 @@ impl Place {
 
 fn texts<R: sqlx::Row>(row: &R, get: impl Fn(&R, usize) -> Option<String>) -> Vec<Option<String>> {
     (0..row.len()).map(|index| get(row, index)).collect()
+}
+
+/// A connection that does not depend on the server's settings, which a test may have changed.
+async fn my_connect(url: &str) -> sqlx::MySqlConnection {
+    let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
+    let modes = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'";
+    connection.execute(modes).await.unwrap();
+    connection
 }

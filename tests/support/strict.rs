@@ -20,11 +20,7 @@ pub fn check_part(schema: &Schema, bytes: &[u8]) -> Result<u64, String> {
         rows += 1;
         check_line(schema, line).map_err(|problem| format!("row {rows}: {problem}"))
     };
-    let reader: Box<dyn std::io::Read> = match bytes.starts_with(&[0x1f, 0x8b]) {
-        true => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
-        false => Box::new(bytes),
-    };
-    let mut reader = BufReader::with_capacity(1 << 20, reader);
+    let mut reader = BufReader::with_capacity(1 << 20, plain(bytes));
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -38,6 +34,19 @@ pub fn check_part(schema: &Schema, bytes: &[u8]) -> Result<u64, String> {
         }
         check(line.strip_suffix(b"\n").unwrap_or(&line))?;
     }
+}
+
+/// A part's content, gzipped or not.
+fn plain(bytes: &[u8]) -> Box<dyn std::io::Read + '_> {
+    match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+        false => Box::new(bytes),
+    }
+}
+
+/// The lines of a part.
+pub fn lines(bytes: &[u8]) -> Vec<String> {
+    BufReader::new(plain(bytes)).lines().map(Result::unwrap).collect()
 }
 
 /// Checks one row.
