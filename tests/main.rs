@@ -19,6 +19,7 @@ mod drift;
 mod http_door;
 mod keys;
 mod races;
+mod round_trip;
 mod soak;
 mod sql;
 mod support;
@@ -32,13 +33,14 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 11] = [
+    let tests: [Vec<support::Test>; 12] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
         sync::tests(),
         keys::tests(),
         cases::tests(),
+        round_trip::tests(),
         columns::tests(),
         drift::tests(),
         http_door::tests(),

@@ -281,7 +281,9 @@ fn jsonb_text(raw: &[u8]) -> Result<&[u8], Malformed> {
 
 /// A server without an encoding (`SQL_ASCII`) sends any bytes, also inside JSON.
 fn json_text(out: &mut Vec<u8>, text: &[u8]) -> Fidelity {
-    if std::str::from_utf8(text).is_ok() {
+    if !json_text::holds(text) {
+        Fidelity::Unrepresentable
+    } else if std::str::from_utf8(text).is_ok() {
         json::raw_json(out, text);
         Fidelity::Exact
     } else {

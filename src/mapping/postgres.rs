@@ -257,7 +257,8 @@ impl Mapped {
     /// `to_json` uses the type's own cast to json where it has one (hstore).
     fn to_json() -> Self {
         let select = Wrap::around("pg_catalog.to_json(", ")::text");
-        Self { position: Some(Wrap::text()), ..Self::plain(BqType::Json, PgCodec::Json).selected(select) }
+        let json = Self::plain(BqType::Json, PgCodec::Json).selected(select).fallible();
+        Self { position: Some(Wrap::text()), ..json }
     }
 }
 

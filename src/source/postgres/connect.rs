@@ -24,7 +24,8 @@ const PIN: &str = "\
     SET statement_timeout = '60s';
     SET search_path = pg_catalog;
     SET application_name = 'highwater';
-    SET client_encoding = 'UTF8';
+    SELECT pg_catalog.set_config('client_encoding', CASE pg_catalog.current_setting('server_encoding')
+        WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false);
     SET TimeZone = 'UTC';
     SET DateStyle = 'ISO, MDY';
     SET IntervalStyle = 'iso_8601';
