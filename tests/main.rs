@@ -15,9 +15,11 @@
 mod architecture;
 mod cases;
 mod columns;
+mod coverage;
 mod drift;
 mod http_door;
 mod keys;
+mod names;
 mod races;
 mod round_trip;
 mod soak;
@@ -33,7 +35,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 12] = [
+    let tests: [Vec<support::Test>; 14] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
@@ -43,6 +45,8 @@ fn main() {
         round_trip::tests(),
         columns::tests(),
         drift::tests(),
+        names::tests(),
+        coverage::tests(),
         http_door::tests(),
         trouble::tests(),
         races::tests(),

@@ -9,7 +9,7 @@ mod meaning;
 mod mysql;
 mod postgres;
 mod reader;
-mod run;
+pub mod run;
 mod strategies;
 
 use crate::support::Test;

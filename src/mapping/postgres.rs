@@ -13,7 +13,7 @@ use crate::model::{BqType, Policy};
 /// `VARHDRSZ`: what `numeric`'s type modifier is shifted by.
 const TYPMOD_SHIFT: i32 = 4;
 /// Types of the server's own that are STRING, in their own text form.
-const TEXT_TYPES: [&str; 34] = [
+const TEXT_TYPES: [&str; 35] = [
     "macaddr",
     "macaddr8",
     "bit",
@@ -48,6 +48,7 @@ const TEXT_TYPES: [&str; 34] = [
     "pg_dependencies",
     "pg_mcv_list",
     "pg_brin_bloom_summary",
+    "pg_brin_minmax_multi_summary",
 ];
 /// Names of objects: they print as names, whatever the search path.
 const NAME_TYPES: [&str; 11] = [
