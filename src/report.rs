@@ -206,7 +206,8 @@ impl RunReport {
 
     /// Adds a note, up to [`LISTED_MAX`].
     pub fn note(&mut self, note: String) {
-        if self.notes.len() < LISTED_MAX {
+        // what every pass of a run sees is said once
+        if self.notes.len() < LISTED_MAX && !self.notes.contains(&note) {
             self.notes.push(note);
         }
     }

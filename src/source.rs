@@ -302,12 +302,10 @@ pub enum SourceError {
     },
     /// More rows were rejected than is borne.
     #[error(
-        "more than max_rejects rows ({max} in this run) cannot be held by BigQuery, the first of this chunk for column \
-         {column:?} with key {key:?}; mend them, raise `max_rejects`, or choose another `unrepresentable` policy"
+        "more rows than `max_rejects` cannot be held by BigQuery, the first of this chunk for column {column:?} with key \
+         {key:?}; mend them, raise `max_rejects`, or choose another `unrepresentable` policy"
     )]
     TooManyRejects {
-        /// What was left of `max_rejects`.
-        max: u64,
         /// The column of the first.
         column: String,
         /// Its key.
@@ -423,5 +421,5 @@ fn check_rejects(query: &ReadQuery<'_>, audit: &Audit) -> Result<(), SourceError
         return Ok(());
     }
     let first = audit.findings().into_iter().find(|finding| finding.rejected > 0).unwrap_or_default();
-    Err(SourceError::TooManyRejects { max: query.rejects_max, column: first.column, key: first.first_key })
+    Err(SourceError::TooManyRejects { column: first.column, key: first.first_key })
 }

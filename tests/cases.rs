@@ -192,8 +192,15 @@ impl Suite {
                 // of the test's database alone, so that nobody else is disturbed
                 let sets = HOSTILE_ROLE.map(|set| format!("ALTER ROLE admin IN DATABASE {} SET {set}", place.name));
                 place.pg(&sets.join("; ")).await;
+                let on = place.pg_rows("SELECT current_setting('DateStyle'), current_setting('TimeZone'), current_setting('extra_float_digits')").await;
+                let wanted = ["SQL, DMY", "Asia/Kathmandu", "-15"].map(|text| Some(text.to_owned()));
+                assert_eq!(on, [wanted.to_vec()], "the settings are on for whoever connects");
             }
-            Database::MySql => place.my(&HOSTILE_SERVER.join("; ")).await,
+            Database::MySql => {
+                place.my(&HOSTILE_SERVER.join("; ")).await;
+                let on = place.my_rows("SELECT @@GLOBAL.time_zone, @@GLOBAL.character_set_server").await;
+                assert_eq!(on, [vec![Some("-09:30".to_owned()), Some("latin1".to_owned())]]);
+            }
         }
     }
 }

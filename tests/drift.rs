@@ -26,6 +26,7 @@ pub fn tests() -> Vec<Test> {
         columns_that_were_left_out_are_not_forgotten,
         a_target_that_is_gone_is_told,
         names_stay_when_columns_come_and_go,
+        a_column_that_may_not_be_read_any_more_is_told,
     ]
 }
 
@@ -402,4 +403,38 @@ async fn names_stay_when_columns_come_and_go() {
     place.pg(r#"ALTER TABLE t DROP COLUMN "a b"; INSERT INTO t VALUES (2, 5, '2024-01-02')"#).await;
     place.sync(&["t"]).await;
     assert_eq!(place.bq(read).await[1], [None, some("5")]);
+}
+
+async fn a_column_that_may_not_be_read_any_more_is_told() {
+    let place = Place::new().await;
+    let role = format!("r_{}", place.name);
+    place
+        .pg(&format!(
+            "CREATE TABLE t (id int PRIMARY KEY, v int, u timestamptz NOT NULL); INSERT INTO t VALUES (1, 7, '2024-01-01');
+             CREATE ROLE {role} LOGIN PASSWORD 'pw'; GRANT SELECT ON t TO {role}; GRANT pg_read_all_stats TO {role}"
+        ))
+        .await;
+    let port = place.stack.postgres.port;
+    let config = |table: &str| {
+        place.write_config(&format!(
+            "project: demo\ndataset: {}\nlocation: EU\nbucket: {}\nsources:\n  pg:\n    url: postgres://{role}:pw@127.0.0.1:{port}/{}\n    tables:\n      t: {table}\n",
+            place.name,
+            place.bucket(),
+            place.name
+        ))
+    };
+    config("{ cursor: u }");
+    place.sync(&["t"]).await;
+    place
+        .pg(&format!(
+            "REVOKE SELECT ON t FROM {role}; GRANT SELECT (id, u) ON t TO {role}; UPDATE t SET u = '2024-01-02'"
+        ))
+        .await;
+    let ran = place.run(&["sync", "t"]).await;
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("column \"v\" was synced and may not be read any more"), "{}", ran.stderr);
+    config("{ cursor: u, exclude_columns: [v] }");
+    let ran = place.run(&["sync", "t"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(place.bq_one("SELECT CAST(v AS STRING) FROM {d}.t").await, "7", "it is left as it was");
 }

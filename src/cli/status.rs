@@ -32,6 +32,9 @@ struct Line {
     pending_rows: Option<u64>,
     rereads: usize,
     rows_total: u64,
+    rejected_total: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebuilding: Option<String>,
     written_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -75,6 +78,8 @@ async fn read(app: &App, table: &TableSettings) -> Line {
         pending_rows: None,
         rereads: 0,
         rows_total: 0,
+        rejected_total: 0,
+        rebuilding: None,
         written_at: None,
         error: None,
     };
@@ -86,6 +91,8 @@ async fn read(app: &App, table: &TableSettings) -> Line {
             line.pending_intent = state.intent.map(|intent| intent.id);
             line.rereads = state.rereads.len();
             line.rows_total = state.rows_total;
+            line.rejected_total = state.rejected_total;
+            line.rebuilding = state.rebuild.map(|rebuild| rebuild.table.to_string());
             line.written_at = found.generation.map(|_| state.written_at);
         }
         Err(error) => line.error = Some(error.one_line()),
@@ -113,6 +120,13 @@ fn print(lines: &[Line]) {
         .collect();
     output::table(&["TABLE", "MODE", "WATERMARK", "ROWS", "PENDING", "WRITTEN"], &rows);
     for line in lines {
+        let name = format!("{}/{}", line.source, line.table);
+        if let Some(table) = &line.rebuilding {
+            output::line(&format!("{name}: is built anew as {table}; the watermark is that table's"));
+        }
+        if line.rejected_total > 0 {
+            output::line(&format!("{name}: {} rows were rejected so far", line.rejected_total));
+        }
         if let Some(error) = &line.error {
             output::fault(&format!("{}/{}: {error}", line.source, line.table));
         }

@@ -5,7 +5,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Address, Mode, NullCursor, SourceTable, TimeUnit, TlsMode, WantedPartitioning};
+use crate::model::{
+    Address, ArraysAs, BqType, Mode, NullCursor, NumericAs, Policy, SchemaSettings, SourceTable, TimeUnit, TlsMode,
+    WantedPartitioning, WantedType,
+};
 
 const BASE: &str = "project: p\ndataset: d\nbucket: acme-highwater\n";
 
@@ -264,4 +267,84 @@ proptest! {
         let quoted = serde_json::to_string(&text).unwrap();
         drop(parse(&format!("{BASE}sources: {{s: {{url: {quoted}, tables: {{t: {{mode: replace}}}}}}}}"), &[]));
     }
+}
+
+#[test]
+fn column_settings_are_read_and_inherited() {
+    let text = format!(
+        "{}{}",
+        source(
+            r#"      a:
+        cursor: u
+        unrepresentable: { default: clamp, columns: { x: null, y: fail } }
+        types: { x: string, y: "ARRAY<INT64>" }
+        hash: [email]
+        exclude_columns: secret
+        where: "kind <> 'x'"
+        schema: { incompatible: rebuild }
+      b: { cursor: u, unrepresentable: null, naive_timestamps: datetime, columns: [id, u] }
+      c: { mode: append, cursor: id }
+"#
+        ),
+        r#"    defaults:
+      hash_salt: ${SALT}
+      unrepresentable: reject
+      max_rejects: 5
+      numeric: string
+      arrays: repeated
+      metadata_columns: true
+      naive_timestamps: { as: timestamp, timezone: Europe/Berlin }
+      schema: { add: false, backfill_added: true }
+"#
+    );
+    let config = parse(&text, &[("SALT", "pepper")]).unwrap();
+    let [a, b, c] = config.sources[0].tables.as_slice() else { unreachable!("three tables") };
+    assert_eq!((a.columns.policy, a.columns.policies["x"]), (Some(Policy::Clamp), Policy::Null));
+    assert_eq!((a.columns.policies["y"], a.max_rejects.get()), (Policy::Fail, 5));
+    assert_eq!(a.columns.types["x"], WantedType { ty: BqType::String, repeated: false });
+    assert_eq!(a.columns.types["y"], WantedType { ty: BqType::Int64, repeated: true });
+    assert_eq!(
+        (a.columns.hash.as_slice(), a.columns.salt.as_ref().unwrap().expose()),
+        (&["email".to_owned()][..], "pepper")
+    );
+    assert_eq!((a.columns.exclude.as_slice(), a.filter.as_deref()), (&["secret".to_owned()][..], Some("kind <> 'x'")));
+    assert_eq!(a.schema, SchemaSettings { add: false, backfill_added: true, rebuild: true });
+    assert_eq!(
+        (a.columns.numeric, a.columns.arrays, a.columns.metadata),
+        (NumericAs::String, ArraysAs::Repeated, true)
+    );
+    // the word null is a policy, and what a table says wins
+    assert_eq!((b.columns.policy, b.columns.naive_zone.clone()), (Some(Policy::Null), None));
+    assert_eq!((c.columns.policy, c.columns.naive_zone.as_deref()), (Some(Policy::Reject), Some("Europe/Berlin")));
+    assert_eq!((c.schema.backfill_added, c.columns.salt.clone()), (false, None));
+    assert!(!format!("{config:?}").contains("pepper"));
+}
+
+#[test]
+fn column_settings_that_are_wrong_are_told() {
+    for (settings, fault) in [
+        ("unrepresentable: drop", "unrepresentable: \"drop\" is not one of null, clamp, reject, fail"),
+        ("unrepresentable: { columns: { x: drop } }", "unrepresentable.columns.x: \"drop\" is not one of"),
+        ("unrepresentable: { colums: { x: fail } }", "did you mean `columns`?"),
+        ("types: { x: VARCHAR }", "types.x: \"VARCHAR\" is not a type; there are INT64"),
+        ("types: { x: 'NUMERIC(10,2)' }", "parameters are not supported; say NUMERIC"),
+        ("types: { x: }", "types.x: \"\" is not a type"),
+        ("naive_timestamps: timestamp", "`as: timestamp` needs `timezone`"),
+        ("naive_timestamps: { as: timestamp }", "`as: timestamp` needs `timezone`"),
+        ("naive_timestamps: { as: timestamp, timezone: Berlin }", "\"Berlin\" is not a time zone"),
+        ("naive_timestamps: { as: datetime, timezone: UTC }", "a DATETIME has no zone"),
+        ("hash: email", "needs `hash_salt`"),
+        ("hash: email, hash_salt: s, types: { email: STRING }", "stands in `types` too"),
+        ("columns: [a], exclude_columns: [a]", "stands in `columns` too"),
+        ("max_rejects: -1", "is not a number"),
+        ("metadata_columns: yes", "\"yes\" is not one of true, false"),
+        ("schema: { incompatible: drop }", "\"drop\" is not one of fail, rebuild"),
+        ("mode: append, schema: { backfill_added: true }", "which only `mode: merge` can"),
+    ] {
+        let faults = parse(&source(&format!("      t: {{ cursor: u, {settings} }}\n")), &[]).unwrap_err();
+        assert!(faults.iter().any(|line| line.contains(fault)), "{settings}: {faults:?}");
+    }
+    let faults =
+        parse(&format!("{BASE}defaults: {{ unrepresentable: {{ columns: {{ x: fail }} }} }}\n"), &[]).unwrap_err();
+    assert!(faults.iter().any(|line| line.contains("only `default` can be inherited")), "{faults:?}");
 }

@@ -14,7 +14,7 @@ use crate::plan::drift::{self, Drift, Incompatible};
 use crate::plan::table::{self, Catalog, TablePlan};
 use crate::plan::{basis, columns};
 use crate::report::RunReport;
-use crate::source::Session;
+use crate::source::{Session, SourceError};
 use crate::warehouse::{Warehouse, Widening};
 
 /// How often a number cursor's ceiling is looked for again within one run: transactions are mostly short.
@@ -72,6 +72,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     let description = session.describe(cx, &settings.table).await?;
     let catalog = Catalog {
         columns: &description.columns,
+        hidden: &description.hidden,
         primary_key: &description.primary_key,
         unique_keys: &description.unique_keys,
         comment: description.comment.as_deref(),
@@ -81,6 +82,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         plan.target.table = rebuild.table.clone();
     }
     note_unknown_types(&plan, report);
+    refuse_hidden(settings, state, &description.hidden)?;
     let present: Vec<String> =
         description.columns.iter().map(|column| column.name.clone()).chain(description.hidden.clone()).collect();
     let left_out = columns::left_out(catalog, &settings.columns);
@@ -121,6 +123,15 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         whole,
         basis,
     })))
+}
+
+/// A column that was synced and may no longer be read is not gone: its values must not become NULL in silence.
+fn refuse_hidden(settings: &TableSettings, state: &TableState, hidden: &[String]) -> Result<(), RunError> {
+    let synced = state.basis.iter().flat_map(|basis| &basis.columns);
+    let lost = synced.map(|column| &column.source).find(|name| hidden.contains(name));
+    let Some(column) = lost.filter(|name| !settings.columns.exclude.contains(name)) else { return Ok(()) };
+    let message = format!("column {column:?} was synced and may not be read any more, see `exclude_columns`");
+    Err(SourceError::Denied { table: settings.table.to_string(), message }.into())
 }
 
 fn note_unknown_types(plan: &TablePlan, report: &mut RunReport) {

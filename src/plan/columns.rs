@@ -53,7 +53,7 @@ fn check_names(catalog: Catalog<'_>, settings: &TableSettings) -> Result<(), Pla
     let wanted = &settings.columns;
     let lists: [(&'static str, Vec<&String>); 5] = [
         ("columns", wanted.include.iter().flatten().collect()),
-        ("exclude_columns", wanted.exclude.iter().collect()),
+        ("exclude_columns", wanted.exclude.iter().filter(|name| !catalog.hidden.contains(name)).collect()),
         ("types", wanted.types.keys().collect()),
         ("unrepresentable", wanted.policies.keys().collect()),
         ("hash", wanted.hash.iter().collect()),

@@ -34,6 +34,8 @@ pub struct TablePlan {
 pub struct Catalog<'a> {
     /// The columns.
     pub columns: &'a [Column],
+    /// Names of columns that may not be selected.
+    pub hidden: &'a [String],
     /// The primary key's columns; empty if there is none.
     pub primary_key: &'a [String],
     /// Other column sets that the database keeps unique.

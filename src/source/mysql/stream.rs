@@ -131,6 +131,7 @@ pub(super) async fn read<S: BlockSink>(
             }
             Written::Rejected(line) => {
                 rejected += 1;
+                cx.check().map_err(interrupted)?;
                 check_rejects(query, &encoder.writer.audit)?;
                 cx.limit(cx.remaining(), sink.reject(line)).await.map_err(interrupted)??;
             }

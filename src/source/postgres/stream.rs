@@ -54,6 +54,7 @@ pub(super) async fn read<S: BlockSink>(
             Written::Row => block.rows += 1,
             Written::Rejected(line) => {
                 rejected += 1;
+                cx.check().map_err(|cause| SourceError::Interrupted { what: WHAT, cause })?;
                 check_rejects(query, &lines.writer.audit)?;
                 sink.reject(line).await?;
             }
