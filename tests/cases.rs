@@ -192,8 +192,11 @@ impl Suite {
                 // of the test's database alone, so that nobody else is disturbed
                 let sets = HOSTILE_ROLE.map(|set| format!("ALTER ROLE admin IN DATABASE {} SET {set}", place.name));
                 place.pg(&sets.join("; ")).await;
-                let on = place.pg_rows("SELECT current_setting('DateStyle'), current_setting('TimeZone'), current_setting('extra_float_digits')").await;
-                let wanted = ["SQL, DMY", "Asia/Kathmandu", "-15"].map(|text| Some(text.to_owned()));
+                // the driver itself sets date style, time zone and float digits when it connects; these it leaves
+                let on = place
+                    .pg_rows("SELECT current_setting('IntervalStyle'), current_setting('bytea_output'), current_setting('array_nulls')")
+                    .await;
+                let wanted = ["sql_standard", "escape", "off"].map(|text| Some(text.to_owned()));
                 assert_eq!(on, [wanted.to_vec()], "the settings are on for whoever connects");
             }
             Database::MySql => {
@@ -221,7 +224,7 @@ const HOSTILE_ROLE: [&str; 11] = [
 ];
 
 /// Settings of the server. What the tests' own connections need of them they set themselves.
-const HOSTILE_SERVER: [&str; 8] = [
+const HOSTILE_SERVER: [&str; 11] = [
     "SET GLOBAL sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,PAD_CHAR_TO_FULL_LENGTH,NO_ZERO_DATE,NO_ZERO_IN_DATE,STRICT_ALL_TABLES'",
     "SET GLOBAL time_zone = '-09:30'",
     "SET GLOBAL character_set_server = latin1",
@@ -230,10 +233,13 @@ const HOSTILE_SERVER: [&str; 8] = [
     "SET GLOBAL character_set_results = latin1",
     "SET GLOBAL collation_connection = latin1_bin",
     "SET GLOBAL div_precision_increment = 0",
+    "SET GLOBAL sql_select_limit = 0",
+    "SET GLOBAL sql_auto_is_null = 1",
+    "SET GLOBAL completion_type = 2",
 ];
 
 /// As they were.
-const GENTLE: [&str; 8] = [
+const GENTLE: [&str; 11] = [
     "SET GLOBAL sql_mode = DEFAULT",
     "SET GLOBAL time_zone = DEFAULT",
     "SET GLOBAL character_set_server = DEFAULT",
@@ -242,6 +248,9 @@ const GENTLE: [&str; 8] = [
     "SET GLOBAL character_set_results = DEFAULT",
     "SET GLOBAL collation_connection = DEFAULT",
     "SET GLOBAL div_precision_increment = DEFAULT",
+    "SET GLOBAL sql_select_limit = DEFAULT",
+    "SET GLOBAL sql_auto_is_null = DEFAULT",
+    "SET GLOBAL completion_type = DEFAULT",
 ];
 
 /// Judges every case of a table.

@@ -357,7 +357,7 @@ async fn naive_timestamps_numerics_and_arrays() {
         .pg("CREATE TABLE t (id int PRIMARY KEY, u timestamp NOT NULL, n numeric, a int[], s text[]);
              INSERT INTO t VALUES (1, '2024-07-01 12:00', 1e60, '{3,4}', '{a,b}'), (2, '2024-10-27 02:30', 1, NULL, '{c,NULL}'), (3, '2024-12-01 12:00', 1, '{}', '{{x},{y}}')")
         .await;
-    let zone = "naive_timestamps: { as: timestamp, timezone: Europe/Berlin }, cursor_timezone: Europe/Berlin";
+    let zone = "naive_timestamps: { as: timestamp, timezone: Europe/Berlin }";
     place.configure(&[&format!("t: {{ cursor: u, numeric: string, arrays: repeated, {zone} }}")], &[], "");
     let report = place.sync(&["t"]).await.remove(0);
     // the hour that came twice; an array that is NULL, one that holds NULL and one of two dimensions

@@ -304,18 +304,18 @@ async fn a_replace_that_does_not_fit_is_told_and_a_chunk_is_cut() {
     let place = Place::new().await;
     // each row takes the server some milliseconds
     place
-        .pg("CREATE TABLE base (id int PRIMARY KEY, u timestamptz NOT NULL); INSERT INTO base SELECT i, timestamptz '2024-01-01' + i * interval '1 s' FROM generate_series(1, 20000) i;
+        .pg("CREATE TABLE base (id int PRIMARY KEY, u timestamptz NOT NULL); INSERT INTO base SELECT i, timestamptz '2024-01-01' + i * interval '1 s' FROM generate_series(1, 30000) i;
              CREATE FUNCTION slow_text(n int) RETURNS text STABLE LANGUAGE plpgsql COST 100000
                AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.001); RETURN pg_catalog.repeat(''x'', 2000); END';
              CREATE VIEW slow AS SELECT id, u, slow_text(id) AS v FROM base;
              CREATE VIEW slow_first AS SELECT id, u, slow_text(id) AS v FROM base ORDER BY md5(slow_text(id)) OFFSET 0")
         .await;
-    place.configure(&["slow: { mode: replace }"], &[], "server: { run_budget: 3s }");
+    place.configure(&["slow: { mode: replace }"], &[], "server: { run_budget: 6s }");
     let ran = place.run(&["sync", "slow"]).await;
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("could not be read as a whole within the run's time"), "{}", ran.stderr);
     // where not even the first row comes in time, the next run would fare no better
-    place.configure(&["slow_first: { cursor: u, key: id }"], &[], "server: { run_budget: 3s }");
+    place.configure(&["slow_first: { cursor: u, key: id }"], &[], "server: { run_budget: 6s }");
     let ran = place.run(&["sync", "slow_first"]).await;
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("no chunk of pg/slow_first could be read within the run's time"), "{}", ran.stderr);
@@ -324,7 +324,8 @@ async fn a_replace_that_does_not_fit_is_told_and_a_chunk_is_cut() {
     let ran = place.run(&["sync", "slow", "--json"]).await;
     let report = ran.report();
     assert_eq!((ran.code, report.outcome), (75, Outcome::Partial), "{report:?}");
-    assert!((1..20_000).contains(&report.rows), "{report:?}");
-    let moved = place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.cut").await;
-    assert_eq!(moved, report.rows.to_string());
+    assert!((1..30_000).contains(&report.rows), "{report:?}");
+    // the merge of a last chunk may be done without its commit: the next run finds it so
+    let moved: u64 = place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.cut").await.parse().unwrap();
+    assert!((report.rows..30_000).contains(&moved), "{moved} {report:?}");
 }

@@ -146,6 +146,8 @@ pub(super) fn read(
     let Context { source, place, schema } = context?;
     let (dataset, target) = target.unwrap_or_else(|| (None, default_target(&table, schema.as_deref())));
     let merging = mode == Mode::Merge;
+    // who says in which zone civil times are written says it of the cursor too
+    let naive_zone = columns.naive_zone.clone();
     Some(TableSettings {
         id: TableId { source: (*source).clone(), table: name },
         table,
@@ -171,7 +173,7 @@ pub(super) fn read(
         // inherited ones are for the tables that can have them
         lookback: settings.lookback.filter(|_| merging).unwrap_or_default(),
         null_cursor: settings.null_cursor.filter(|_| merging).unwrap_or_default(),
-        cursor_timezone: settings.cursor_timezone.unwrap_or_else(|| "UTC".to_owned()),
+        cursor_timezone: settings.cursor_timezone.or(naive_zone).unwrap_or_else(|| "UTC".to_owned()),
     })
 }
 

@@ -316,6 +316,7 @@ fn column_settings_are_read_and_inherited() {
     // the word null is a policy, and what a table says wins
     assert_eq!((b.columns.policy, b.columns.naive_zone.clone()), (Some(Policy::Null), None));
     assert_eq!((c.columns.policy, c.columns.naive_zone.as_deref()), (Some(Policy::Reject), Some("Europe/Berlin")));
+    assert_eq!((b.cursor_timezone.as_str(), c.cursor_timezone.as_str()), ("UTC", "Europe/Berlin"));
     assert_eq!((c.schema.backfill_added, c.columns.salt.clone()), (false, None));
     assert!(!format!("{config:?}").contains("pepper"));
 }

@@ -141,7 +141,7 @@ const KINDS: &[Entry] = &[
         shown: "HEX(CONVERT(v USING utf8mb4))",
         ..kind("json", Bq::Json, any::edges(&["1e400", "[-1e309]"], of::documents()), meanings::json)
     }),
-    ("uuid", || kind("uuid", Bq::String, any::uuids(), meaning::text)),
+    ("uuid", || kind("uuid", Bq::String, any::rfc_uuids(), meaning::text)),
     ("inet4", || kind("inet4", Bq::String, any::shown(any::v4()), meaning::text)),
     ("inet6", || kind("inet6", Bq::String, any::shown(any::v6()), meaning::text)),
     ("point", || shape("point", of::points())),
@@ -167,7 +167,10 @@ async fn database(at: &Database) -> String {
     let thread = format!("{:?}", std::thread::current().id()).replace(|char: char| !char.is_ascii_digit(), "");
     let name = format!("round_trip_{}_{thread}", std::process::id());
     let mut connection = connect(at, "mysql").await;
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))).await.unwrap();
+    connection
+        .execute(sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"))))
+        .await
+        .unwrap();
     DATABASE.set(Some(name.clone()));
     name
 }
@@ -182,8 +185,7 @@ impl MariaDb {
         let at = &stack().mysql;
         let database = database(at).await;
         let mut connection = connect(at, &database).await;
-        let pinned =
-            "SET NAMES utf8mb4; SET time_zone = '+00:00'; SET sql_mode = 'ALLOW_INVALID_DATES,STRICT_ALL_TABLES'";
+        let pinned = "SET SESSION sql_select_limit = DEFAULT; SET NAMES utf8mb4; SET time_zone = '+00:00'; SET sql_mode = 'ALLOW_INVALID_DATES,STRICT_ALL_TABLES'";
         connection.execute(sqlx::raw_sql(pinned)).await.unwrap();
         Self { connection, source: MySqlSource::new(run::connection(at, &database)) }
     }

@@ -251,12 +251,21 @@ fn json_strings(nul: bool) -> Texts {
 
 /// `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
 pub fn uuids() -> Texts {
-    prop_oneof![Just(0), Just(u128::MAX), any::<u128>()]
-        .prop_map(|value| {
-            let hex = format!("{value:032x}");
-            format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-        })
-        .boxed()
+    prop_oneof![Just(0), Just(u128::MAX), any::<u128>()].prop_map(uuid).boxed()
+}
+
+/// Those of version 1 to 5 and the variant of RFC 4122: MariaDB refuses some others.
+pub fn rfc_uuids() -> Texts {
+    let parts = (any::<u128>(), 1..=5u128, 8..=0xbu128);
+    let value = |(value, version, variant): (u128, u128, u128)| {
+        value & !(0xf << 76) & !(0xf << 60) | version << 76 | variant << 60
+    };
+    parts.prop_map(move |parts| uuid(value(parts))).boxed()
+}
+
+fn uuid(value: u128) -> String {
+    let hex = format!("{value:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 pub fn v4() -> BoxedStrategy<std::net::Ipv4Addr> {

@@ -258,7 +258,8 @@ fn texts<R: sqlx::Row>(row: &R, get: impl Fn(&R, usize) -> Option<String>) -> Ve
 /// A connection that does not depend on the server's settings, which a test may have changed.
 async fn my_connect(url: &str) -> sqlx::MySqlConnection {
     let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
-    let modes = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'";
+    let modes = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
+                 sql_select_limit = 18446744073709551615, autocommit = 1, completion_type = 0, sql_auto_is_null = 0";
     connection.execute(modes).await.unwrap();
     connection
 }

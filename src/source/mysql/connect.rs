@@ -101,19 +101,20 @@ pub(super) async fn connect(config: &Connection, cx: &Context) -> Result<MySqlSe
     let opened = cx.limit(CONNECT_MAX, options.connect()).await.map_err(interrupted)?;
     let mut conn = opened.map_err(|cause| error::connecting(config, cause))?;
 
+    // first of all: with a select limit of 0 no query answers anything
+    pin(&mut conn, cx, PINNED).await?;
     let version = Statement::plain("SELECT @@version");
     let rows = stream::fetch(&mut conn, cx, CONNECT_MAX, WHAT, version).await?;
     let dialect = Dialect::from_version(&rows.first().and_then(|row| stream::text(row, 0)).unwrap_or_default());
-    pin(&mut conn, cx, dialect).await?;
-    Ok(MySqlSession { conn, dialect, database: config.database.clone() })
-}
-
-async fn pin(conn: &mut MySqlConnection, cx: &Context, dialect: Dialect) -> Result<(), SourceError> {
-    const WHAT: &str = "pinning the session's settings";
     let own = match dialect {
         Dialect::MySql { .. } => PINNED_MYSQL,
         Dialect::MariaDb => PINNED_MARIADB,
     };
-    let sql = format!("{PINNED}; {own}");
-    stream::execute(conn, cx, CATALOG_MAX, WHAT, sql).await
+    pin(&mut conn, cx, own).await?;
+    Ok(MySqlSession { conn, dialect, database: config.database.clone() })
+}
+
+async fn pin(conn: &mut MySqlConnection, cx: &Context, sql: &'static str) -> Result<(), SourceError> {
+    const WHAT: &str = "pinning the session's settings";
+    stream::execute(conn, cx, CATALOG_MAX, WHAT, sql.to_owned()).await
 }
