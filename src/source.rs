@@ -382,10 +382,12 @@ impl SourceError {
     }
 }
 
-/// The columns of a query as the row writer sees them; `codec_of` gives each one's reader.
+/// The columns of a query as the row writer sees them; `codec_of` gives each one's reader, `ordered` says which are in
+/// positions.
 fn cells<'a, C>(
     query: &ReadQuery<'a>,
     codec_of: impl Fn(usize, &'a Column) -> Result<C, SourceError>,
+    ordered: impl Fn(usize) -> bool,
 ) -> Result<Vec<Cell<'a, C>>, SourceError> {
     let cell = |(index, (column, name)): (usize, (&'a Column, &'a String))| {
         Ok(Cell {
@@ -395,6 +397,7 @@ fn cells<'a, C>(
             cast: column.cast.as_ref(),
             policy: column.policy,
             becomes: column.ty.name(),
+            ordered: ordered(index),
         })
     };
     query.columns.iter().zip(query.names).enumerate().map(cell).collect()
@@ -402,12 +405,14 @@ fn cells<'a, C>(
 
 /// A row that cannot be written, as an error of the source.
 fn row_error(columns: &[Column], error: &RowError, row: &impl Values) -> SourceError {
-    let (RowError::Malformed { column } | RowError::Unrepresentable { column }) = error;
+    let (RowError::Malformed { column } | RowError::Null { column } | RowError::Unrepresentable { column }) = error;
     let Some(found) = columns.get(*column) else {
         return SourceError::BadValue { column: String::new(), source_type: String::new() };
     };
     let column = found.name.clone();
     match error {
+        // rows with NULL in the key would be passed over by every later read: better to stop
+        RowError::Null { .. } => SourceError::BadPosition { what: "the key's value", column, value: "NULL".to_owned() },
         RowError::Malformed { .. } => SourceError::BadValue { column, source_type: found.source_type.clone() },
         RowError::Unrepresentable { .. } => {
             SourceError::Unrepresentable { column, becomes: found.ty.to_string(), key: row.key() }

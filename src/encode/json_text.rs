@@ -29,9 +29,14 @@ pub(crate) fn write_checked(out: &mut Vec<u8>, text: &[u8]) -> Fidelity {
 pub(crate) fn holds(text: &[u8]) -> bool {
     /// No number of fewer characters without an exponent is beyond a double (its greatest is 1.8e308).
     const SAFE_BYTES: usize = 308;
-    let exponent = || memchr::memchr2_iter(b'e', b'E', text).any(|at| at > 0 && text[at - 1].is_ascii_digit());
-    let doubtful = text.len() > SAFE_BYTES || memchr::memmem::find(text, b"\\u").is_some() || exponent();
+    let doubtful = text.len() > SAFE_BYTES || memchr::memchr(b'\\', text).is_some() || has_exponent(text);
     !doubtful || holds_all(text)
+}
+
+/// Whether somewhere an `e` follows a digit. Without a branch per byte, so that many bytes are looked at at once.
+fn has_exponent(text: &[u8]) -> bool {
+    let pairs = text.iter().zip(text.get(1..).unwrap_or_default());
+    pairs.fold(false, |found, (first, second)| found | (first.is_ascii_digit() & (second | 0x20 == b'e')))
 }
 
 fn holds_all(mut rest: &[u8]) -> bool {

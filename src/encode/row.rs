@@ -28,6 +28,17 @@ pub struct Cell<'a, C> {
     pub policy: Policy,
     /// BigQuery's type, for a reject's reason.
     pub becomes: &'a str,
+    /// Whether rows are ordered by it: NULL then has no place in a position.
+    pub ordered: bool,
+}
+
+/// What the loop over a row's values needs of a column.
+#[derive(Clone, Copy, Debug)]
+struct Hot<'a, C> {
+    codec: C,
+    cast: Option<&'a Cast>,
+    ordered: bool,
+    repeated: bool,
 }
 
 /// What became of a row.
@@ -44,6 +55,11 @@ pub enum Written {
 pub enum RowError {
     /// A value's bytes are not of its type.
     Malformed {
+        /// The column's index.
+        column: usize,
+    },
+    /// A column that rows are ordered by is NULL.
+    Null {
         /// The column's index.
         column: usize,
     },
@@ -70,6 +86,7 @@ pub trait Values {
 #[derive(Debug)]
 pub struct RowWriter<'a, C> {
     cells: Vec<Cell<'a, C>>,
+    hot: Box<[Hot<'a, C>]>,
     names: FieldNames,
     /// What did not arrive as it was.
     pub audit: Audit,
@@ -96,7 +113,13 @@ impl<'a, C: RowCodec> RowWriter<'a, C> {
     pub fn new(cells: Vec<Cell<'a, C>>) -> Self {
         let names = FieldNames::new(cells.iter().map(|cell| cell.field));
         let audit = Audit::new(cells.iter().map(|cell| cell.name));
-        Self { cells, names, audit }
+        let hot = |cell: &Cell<'a, C>| Hot {
+            codec: cell.codec,
+            cast: cell.cast,
+            ordered: cell.ordered,
+            repeated: cell.codec.repeated(),
+        };
+        Self { hot: cells.iter().map(hot).collect(), cells, names, audit }
     }
 
     /// Appends the row's line. A rejected row leaves nothing behind.
@@ -106,22 +129,23 @@ impl<'a, C: RowCodec> RowWriter<'a, C> {
     pub fn write(&mut self, out: &mut Vec<u8>, row: &impl Values) -> Result<Written, RowError> {
         let row_start = out.len();
         self.names.open(out);
-        for index in 0..self.cells.len() {
-            let cell = &self.cells[index];
+        for index in 0..self.hot.len() {
+            let Hot { codec, cast, ordered, repeated } = self.hot[index];
             let malformed = |_malformed| RowError::Malformed { column: index };
             let raw = match row.raw(index).map_err(malformed)? {
                 Some(raw) if raw.len() <= ROW_BYTES_MAX => raw,
                 Some(_) => return Ok(self.reject(out, row_start, row, &Reason::TooLarge)),
-                None if cell.codec.repeated() => b"".as_slice(),
+                None if ordered => return Err(RowError::Null { column: index }),
+                None if repeated => b"".as_slice(),
                 None => continue,
             };
             let start = self.names.field(out, index);
             let value = out.len();
-            let fidelity = if cell.codec.repeated() && raw.is_empty() {
+            let fidelity = if repeated && raw.is_empty() {
                 // a REPEATED column has no NULL
                 Fidelity::Unrepresentable
             } else {
-                match (cell.codec.write(out, raw).map_err(malformed)?, cell.cast) {
+                match (codec.write(out, raw).map_err(malformed)?, cast) {
                     (Fidelity::Unrepresentable, _) => Fidelity::Unrepresentable,
                     (fidelity, None) => fidelity,
                     (_, Some(cast)) => cast.apply(out, value, raw),
@@ -280,7 +304,7 @@ mod tests {
     }
 
     fn cell(codec: PgCodec, policy: Policy) -> Cell<'static, PgCodec> {
-        Cell { name: "v", field: "v_", codec, cast: None, policy, becomes: "DATE" }
+        Cell { name: "v", field: "v_", codec, cast: None, policy, becomes: "DATE", ordered: false }
     }
 
     fn written(cell: Cell<'_, PgCodec>, value: Option<&[u8]>) -> (Result<Written, RowError>, String, Audit) {

@@ -207,7 +207,7 @@ impl<'a> RowEncoder<'a> {
         Ok(Self {
             query,
             codecs: query.columns.iter().map(codec).collect::<Result<_, SourceError>>()?,
-            writer: RowWriter::new(cells(query, |_index, column| codec(column))?),
+            writer: RowWriter::new(cells(query, |_index, column| codec(column), |index| marks.contains(&index))?),
             last: marks.iter().map(|_| Mark::default()).collect(),
             marks,
         })

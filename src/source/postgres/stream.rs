@@ -135,19 +135,14 @@ impl<'a> Lines<'a> {
     fn new(query: &ReadQuery<'a>, built: &'a Built) -> Result<Self, SourceError> {
         let codec =
             |index: usize, column: &Column| built.codecs.get(index).copied().ok_or_else(|| error::bad_value(column));
-        let writer = RowWriter::new(cells(query, codec)?);
+        let ordered = |index: usize| built.key.iter().chain(&built.cursor).any(|slot| slot.column == index);
+        let writer = RowWriter::new(cells(query, codec, ordered)?);
         Ok(Self { columns: query.columns, built, writer, last: None })
     }
 
     fn write(&mut self, out: &mut Vec<u8>, row: PgRow) -> Result<Written, SourceError> {
         let values = RowValues { row: &row, built: self.built };
         let written = self.writer.write(out, &values).map_err(|error| row_error(self.columns, &error, &values))?;
-        // NULL cannot be compared, so it cannot be in a position
-        for slot in self.built.key.iter().chain(&self.built.cursor) {
-            if raw(&row, slot.index).map_err(|_malformed| error::bad_value(&self.columns[slot.column]))?.is_none() {
-                return Err(null_in_key(&self.columns[slot.column]));
-            }
-        }
         self.last = Some(row);
         Ok(written)
     }
