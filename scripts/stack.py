@@ -79,13 +79,19 @@ def postgres_bin() -> pathlib.Path | None:
     return pathlib.Path(newest[-1]).parent if newest else None
 
 
+def postgis() -> bool:
+    """Whether PostgreSQL has its geometry types."""
+    folders = glob.glob("/usr/share/postgresql/*/extension") + glob.glob("/usr/pgsql-*/share/extension")
+    return any(pathlib.Path(folder, "postgis.control").exists() for folder in folders)
+
+
 def mariadb_server() -> str | None:
     return shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/libexec:/usr/local/sbin")
 
 
 def missing_packages() -> list[str]:
     wanted = {"postgresql": postgres_bin(), "mariadb-server": mariadb_server() and shutil.which("mariadb-install-db"),
-              "mariadb-client": shutil.which("mariadb"), "postgresql-client": shutil.which("psql")}
+              "mariadb-client": shutil.which("mariadb"), "postgresql-client": shutil.which("psql"), "postgresql-postgis": postgis()}
     return [package for package, there in wanted.items() if not there]
 
 

@@ -21,6 +21,7 @@ pub fn tests() -> Vec<Test> {
         every_type_of_mariadb_is_known,
         a_type_that_nobody_knows_is_told,
         postgres_arrays_domains_and_composites,
+        postgis_becomes_wkt_or_geography,
         postgres_relations_of_every_kind,
         mariadb_relations_of_every_kind,
         tables_as_wide_as_the_databases_have_them,
@@ -260,6 +261,41 @@ async fn postgres_arrays_domains_and_composites() {
         let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(parse(&found), parse(expected), "{column}");
     }
+}
+
+async fn postgis_becomes_wkt_or_geography() {
+    let place = Place::new().await;
+    place
+        .pg("CREATE SCHEMA \"geo schema\"; CREATE EXTENSION postgis SCHEMA \"geo schema\"; SET search_path = public, \"geo schema\";
+             CREATE TABLE t (id int PRIMARY KEY, g geometry, a geography(Point), l geometry(LineString, 4326), n geometry, u timestamptz NOT NULL);
+             INSERT INTO t VALUES (1, 'SRID=4326;POINT(13.4 52.5)', 'POINT(13.4 52.5)', 'SRID=4326;LINESTRING(0 0,1 1)', NULL, '2024-01-01'),
+             (2, 'SRID=3857;POINT(1 2)', 'POINT(1 2)', NULL, 'POLYGON((0 0,0 1,1 1,0 0))', '2024-01-02')")
+        .await;
+    place.configure(&["t: { cursor: u }"], &[], "");
+    let report = place.sync(&["t"]).await.remove(0);
+    assert_eq!((report.findings.len(), report.notes.len()), (0, 1), "{report:?}");
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        place.bq("SELECT g, a, l, n FROM {d}.t ORDER BY id").await,
+        [
+            vec![some("POINT(13.4 52.5)"), some("POINT(13.4 52.5)"), some("LINESTRING(0 0,1 1)"), None],
+            vec![some("POINT(1 2)"), some("POINT(1 2)"), None, some("POLYGON((0 0,0 1,1 1,0 0))")],
+        ]
+    );
+    // as GEOGRAPHY: only longitude and latitude are; the emulator's own text of one is compared by its points
+    place.gate.keep_rows();
+    let types = "types: { g: GEOGRAPHY, a: GEOGRAPHY, l: GEOGRAPHY, n: GEOGRAPHY }, unrepresentable: null";
+    place.configure(&[&format!("t: {{ cursor: u, {types}, target: geographies }}")], &[], "");
+    place.run(&["reset", "t"]).await;
+    let report = place.sync(&["t"]).await.remove(0);
+    let counted: Vec<(&str, u64)> =
+        report.findings.iter().map(|finding| (finding.column.as_str(), finding.unrepresentable)).collect();
+    assert_eq!(counted, [("g", 1), ("n", 1)], "another SRID, and none");
+    let rows = place.gate.kept("t");
+    assert_eq!((&rows[0]["g"], &rows[0]["a"]), (&"POINT(13.4 52.5)".into(), &"POINT(13.4 52.5)".into()));
+    assert_eq!((rows[1].get("g"), rows[1].get("n"), &rows[1]["a"]), (None, None, &"POINT(1 2)".into()));
+    let table = place.table("geographies").await;
+    assert_eq!(table["schema"]["fields"][1]["type"], "GEOGRAPHY");
 }
 
 /// Count and sum of `v` in the target.

@@ -76,7 +76,7 @@ impl Cast {
         let text = token.trim_matches('"');
         out.truncate(start);
         match self {
-            Self::Instant(zone) => instant(out, text, zone),
+            Self::Instant(zone) => instant(out, text, zone, clamp),
             Self::Civil => match text.strip_suffix('Z') {
                 Some(civil) => quoted(out, civil, ""),
                 None => quoted(out, text, "T00:00:00"),
@@ -178,13 +178,16 @@ fn integer(out: &mut Vec<u8>, number: &str, clamp: bool) -> Fidelity {
     Fidelity::Adjusted
 }
 
-fn instant(out: &mut Vec<u8>, text: &str, zone: &TimeZone) -> Fidelity {
+fn instant(out: &mut Vec<u8>, text: &str, zone: &TimeZone, clamp: bool) -> Fidelity {
     let civil = text.parse::<civil::DateTime>();
     let Ok(civil) = civil else { return Fidelity::Unrepresentable };
-    // of a time that comes twice the first; one that never comes is as if the clock had not been put forward
     let (offset, unique) = match zone.to_ambiguous_timestamp(civil).offset() {
         AmbiguousOffset::Unambiguous { offset } => (offset, true),
-        AmbiguousOffset::Gap { before, .. } | AmbiguousOffset::Fold { before, .. } => (before, false),
+        // of a time that comes twice the first
+        AmbiguousOffset::Fold { before, .. } => (before, false),
+        // one that never comes would be another's instant
+        AmbiguousOffset::Gap { before, .. } if clamp => (before, false),
+        AmbiguousOffset::Gap { .. } => return Fidelity::Unrepresentable,
     };
     // the library's instants end a day before BigQuery's, so they are counted here
     let since_epoch = civil.duration_since(civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
@@ -278,7 +281,7 @@ mod tests {
         assert_eq!(cast(&berlin, "\"2024-07-01\""), "\"2024-06-30T22:00:00Z\"");
         // the hour that comes twice, and the one that never comes
         assert_eq!(cast(&berlin, "\"2024-10-27T02:30:00\""), "~\"2024-10-27T00:30:00Z\"");
-        assert_eq!(cast(&berlin, "\"2024-03-31T02:30:00\""), "~\"2024-03-31T01:30:00Z\"");
+        assert_eq!(cast(&berlin, "\"2024-03-31T02:30:00\""), "!\"2024-03-31T01:30:00Z\"");
         assert_eq!(cast(&berlin, "\"0001-01-01T00:00:00\""), "!");
         assert_eq!(cast(&berlin, "\"9999-12-31T23:59:59.999999\""), "\"9999-12-31T22:59:59.999999Z\"");
         assert_eq!(cast(&Cast::Instant(TimeZone::UTC), "\"9999-12-31\""), "\"9999-12-31T00:00:00Z\"");
