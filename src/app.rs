@@ -6,12 +6,13 @@ use std::sync::Arc;
 use crate::bucket::gcs::GcsBucket;
 use crate::config::{Config, Endpoint, SourceConfig, SourceKind};
 use crate::engine::{Ambient, Engine, RunError};
-use crate::model::{Position, SourceName, TableId, TableSettings};
+use crate::model::{SourceName, TableId, TableSettings};
 use crate::net::{self, Context, Tokens};
 use crate::report::RunReport;
 use crate::source::mysql::MySqlSource;
 use crate::source::postgres::PostgresSource;
 use crate::state::Versioned;
+use crate::state::transition::ResetTo;
 use crate::warehouse::bigquery::BigQuery;
 
 /// A wired Highwater.
@@ -136,7 +137,7 @@ impl App {
         &self,
         cx: &Context,
         id: &TableId,
-        to: Option<Position>,
+        to: ResetTo,
         drop_intent: bool,
     ) -> Result<Versioned, RunError> {
         Box::pin(self.engine.reset(cx, id, to, drop_intent)).await

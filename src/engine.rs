@@ -18,11 +18,11 @@ use std::sync::Arc;
 pub use failure::RunError;
 
 use crate::bucket::Bucket;
-use crate::model::{IntentId, Position, TableId, TableSettings};
+use crate::model::{IntentId, TableId, TableSettings};
 use crate::net::Context;
 use crate::report::RunReport;
 use crate::source::Source;
-use crate::state::transition::{self, Event};
+use crate::state::transition::{self, Event, ResetTo};
 use crate::state::{Store, Versioned, Write};
 use crate::warehouse::Warehouse;
 
@@ -82,7 +82,7 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
         &self,
         cx: &Context,
         id: &TableId,
-        to: Option<Position>,
+        to: ResetTo,
         drop_intent: bool,
     ) -> Result<Versioned, RunError> {
         let store = Store::new(&self.bucket, id);

@@ -8,7 +8,7 @@ pub mod names;
 pub mod postgres;
 mod retarget;
 
-pub use retarget::{Retargeted, retarget};
+pub use retarget::{Retargeted, as_plain_text, retarget};
 
 use crate::encode::cast::Cast;
 use crate::model::{BqType, Policy};
@@ -38,6 +38,8 @@ pub struct Column {
     pub cast: Option<Cast>,
     /// Whether somebody decided what the type becomes; `false` for one that we do not know, which is read as text.
     pub known: bool,
+    /// Whether a value that is not written as it was does not fit: a key's, which would be another row's.
+    pub exact: bool,
     /// What is done with a value that `ty` cannot hold.
     pub policy: Policy,
 }

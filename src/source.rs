@@ -105,6 +105,8 @@ pub struct Description {
     pub columns: Vec<Column>,
     /// Names of columns that are there and may not be selected.
     pub hidden: Vec<String>,
+    /// Whether there are columns that may not be selected and whose names cannot be told.
+    pub hides_some: bool,
     /// Names of the primary key's columns, in its order; empty if there is none.
     pub primary_key: Vec<String>,
     /// Column sets that the database keeps unique (unique indexes that are valid, not partial, not on expressions,
@@ -398,6 +400,7 @@ fn cells<'a, C>(
             policy: column.policy,
             becomes: column.ty.name(),
             ordered: ordered(index),
+            exact: column.exact,
         })
     };
     query.columns.iter().zip(query.names).enumerate().map(cell).collect()

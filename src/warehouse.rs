@@ -11,7 +11,7 @@ pub mod bigquery;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::model::{BqTable, BqType, Class, Intent, JobId, Schema, TableSpec};
+use crate::model::{BqTable, BqType, Class, Intent, JobId, Partitioning, Schema, TableSpec};
 pub use crate::model::{JobFailure, JobStats, JobStatus};
 use crate::net::{Context, Interrupted};
 
@@ -101,6 +101,17 @@ pub struct TableInfo {
     pub rows: u64,
     /// Its location.
     pub location: String,
+    /// How it is laid out; `None` if in a way that Highwater does not make.
+    pub layout: Option<Layout>,
+}
+
+/// How a table is laid out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Its partitions.
+    pub partitioning: Option<Partitioning>,
+    /// Its clustering columns.
+    pub clustering: Vec<String>,
 }
 
 /// An error of the warehouse.

@@ -14,6 +14,8 @@ pub fn tests() -> Vec<Test> {
         rejects_beyond_the_limit_fail_the_run,
         a_chunk_of_rejects_moves_the_watermark,
         a_key_is_never_nulled,
+        a_key_is_never_another,
+        a_cursor_in_a_gap_of_its_zone_is_still_one,
         postgres_types_are_overridden,
         mariadb_types_are_overridden,
         overrides_that_can_lose_are_refused,
@@ -210,6 +212,41 @@ async fn a_key_is_never_nulled() {
     assert_eq!(place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.t WHERE id IS NULL").await, "0");
 }
 
+async fn a_key_is_never_another() {
+    let place = Place::new().await;
+    // two keys that would become one text
+    let ascii = format!("{}_ascii", place.name);
+    place
+        .pg(&format!("CREATE DATABASE {ascii} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"))
+        .await;
+    let at = &place.stack.postgres;
+    let url = format!("postgres://{}:{}@127.0.0.1:{}/{ascii}", at.user, at.password, at.port);
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    let fill = r"SET client_encoding = 'SQL_ASCII'; CREATE TABLE t (id text PRIMARY KEY, v text, u timestamptz NOT NULL);
+                 INSERT INTO t VALUES (E'a\xff', '1', '2024-01-01'), (E'a\xfe', '2', '2024-01-01'), ('b', E'\xff', '2024-01-01')";
+    sqlx::Executor::execute(&mut connection, sqlx::raw_sql(fill)).await.unwrap();
+    place.write_config(&format!(
+        "project: demo\ndataset: {}\nlocation: EU\nbucket: {}\nsources:\n  pg:\n    url: {url}\n    tables:\n      t: {{ cursor: u }}\n",
+        place.name,
+        place.bucket()
+    ));
+    let report = place.sync(&["t"]).await.remove(0);
+    assert_eq!((report.rows, report.rejected), (1, 2), "{report:?}");
+    assert_eq!(place.bq("SELECT id, v FROM {d}.t").await, [vec![some("b"), some("\u{fffd}")]]);
+}
+
+async fn a_cursor_in_a_gap_of_its_zone_is_still_one() {
+    let place = Place::new().await;
+    place.my("CREATE TABLE t (id int PRIMARY KEY, v int, u datetime NOT NULL); INSERT INTO t VALUES (1, 1, '2024-03-31 01:59:00')").await;
+    place.configure(&[], &["t: { cursor: u, naive_timestamps: { as: timestamp, timezone: Europe/Berlin } }"], "");
+    place.sync(&["t"]).await;
+    // a writer who does not know of summer
+    place.my("UPDATE t SET v = 2, u = '2024-03-31 02:30:00'").await;
+    let report = place.sync(&["t"]).await.remove(0);
+    assert_eq!(finding(&report, "u"), (0, 1, 0, "1".into()));
+    assert_eq!(place.bq_one("SELECT CAST(v AS STRING) FROM {d}.t").await, "2");
+}
+
 /// The types of a table's columns, arrays as `ARRAY<…>`.
 async fn types(place: &Place, table: &str) -> Vec<(String, String)> {
     let table = place.table(table).await;
@@ -245,13 +282,13 @@ async fn postgres_types_are_overridden() {
     let place = Place::new().await;
     place
         .pg(r#"CREATE TABLE t (id int PRIMARY KEY, u timestamptz NOT NULL, i bigint, n numeric(10,2), w numeric(60,0), f float8, b bool, d date,
-                z timestamptz, j json, js text, tx text, by bytea, ut bytea, uu uuid, a int[], ta text[], ia inet[], inf date);
+                z timestamptz, j json, js text, tx text, by bytea, ut bytea, uu uuid, a int[], ta text[], ia inet[], inf date, mo money);
               INSERT INTO t VALUES (1, '2024-01-01', 42, 12.50, 7, 0.25, true, '2024-02-29', '2024-06-30 20:00:00+02', '{"a": 1}', '{"b": [2]}',
-                'txt', '\x00ff', '\x6869', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{1,2}', '{x,"y z"}', '{10.0.0.1}', 'infinity')"#)
+                'txt', '\x00ff', '\x6869', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{1,2}', '{x,"y z"}', '{10.0.0.1}', 'infinity', 12.34)"#)
         .await;
     place.configure(
         &["t: { cursor: u, unrepresentable: reject, types: { id: NUMERIC, i: STRING, n: FLOAT64, w: INT64, f: NUMERIC, b: INT64, d: DATETIME,
-            z: DATETIME, j: STRING, js: JSON, tx: BYTES, by: STRING, ut: STRING, uu: BYTES, a: 'ARRAY<INT64>', ta: array<string>, ia: 'ARRAY<STRING>', inf: STRING } }"],
+            z: DATETIME, j: STRING, js: JSON, tx: BYTES, by: STRING, ut: STRING, uu: BYTES, a: 'ARRAY<INT64>', ta: array<string>, ia: 'ARRAY<STRING>', inf: STRING, mo: STRING } }"],
         &[],
         "",
     );
@@ -282,6 +319,7 @@ async fn postgres_types_are_overridden() {
             ("ta", "ARRAY<STRING>", "x|y z"),
             ("ia", "ARRAY<STRING>", "10.0.0.1/32"),
             ("inf", "STRING", "infinity"),
+            ("mo", "STRING", "12.34"),
         ],
     )
     .await;
@@ -338,6 +376,7 @@ async fn overrides_that_can_lose_are_refused() {
         ("types: { id: BOOL }, unrepresentable: clamp", "a column of the key and the cursor must keep every value"),
         ("types: { u: STRING }", "a column of the key and the cursor is compared as it is at the source"),
         ("types: { nn: STRING }", "table public.t has no column \"nn\" (named by `types`); did you mean"),
+        ("types: { n: STRING }, key: [n]", "a column of the key and the cursor is compared as it is at the source"),
         ("hash: [id], hash_salt: s", "its value stands in the state as part of a position"),
         ("exclude_columns: [id]", "is needed for the cursor or the key and cannot be left out"),
         ("exclude_columns: [secrte]", "has no column \"secrte\" (named by `exclude_columns`)"),
@@ -382,12 +421,13 @@ async fn naive_timestamps_numerics_and_arrays() {
 async fn columns_are_left_out_and_hashed() {
     let place = Place::new().await;
     let rows = "VALUES (1, 'a@example.com', 'x', 5, '2024-01-01'), (2, NULL, 'y', 6, '2024-01-01')";
-    place.pg(&format!("CREATE TABLE t (id int PRIMARY KEY, email text, secret text, n int, u timestamptz NOT NULL); INSERT INTO t {rows}; CREATE TABLE few AS SELECT * FROM t; ALTER TABLE few ADD PRIMARY KEY (id)")).await;
+    place.pg(&format!("CREATE TABLE t (id int PRIMARY KEY, email text, secret text, n int, u timestamptz NOT NULL); INSERT INTO t {rows}; CREATE TABLE few AS SELECT * FROM t; CREATE TABLE texts (id int PRIMARY KEY, uu uuid, n numeric(10,2), m money, u timestamptz NOT NULL); INSERT INTO texts VALUES (1, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 1.50, 12.34, '2024-01-01'); ALTER TABLE few ADD PRIMARY KEY (id)")).await;
     place.my(&format!("CREATE TABLE t (id int PRIMARY KEY, email varchar(50), secret text, n int, u datetime NOT NULL); INSERT INTO t {rows}")).await;
     place.configure(
         &[
             "t: { cursor: u, exclude_columns: [secret], hash: [email, n], target: pg_t }",
             "few: { cursor: u, columns: [id, u, n] }",
+            "texts: { cursor: u, hash: [uu, n, m] }",
         ],
         &["t: { cursor: u, exclude_columns: [secret], hash: [email, n], target: my_t }"],
         "defaults: { hash_salt: 'pepper ' }",
@@ -405,6 +445,9 @@ async fn columns_are_left_out_and_hashed() {
     }
     let names: Vec<String> = types(&place, "few").await.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["id", "n", "u"]);
+    let texts = "SELECT uu = TO_HEX(SHA256('pepper a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11')) AND n = TO_HEX(SHA256('pepper 1.50')) \
+                 AND m = TO_HEX(SHA256('pepper 12.34')) FROM {d}.texts";
+    assert_eq!(place.bq_one(texts).await, "true", "the text of a uuid, a numeric and a money");
     // neither value nor salt is anywhere that we write
     for name in place.objects("").await {
         let text = place.text(&name).await.unwrap();

@@ -27,6 +27,11 @@ pub fn tests() -> Vec<Test> {
         a_target_that_is_gone_is_told,
         names_stay_when_columns_come_and_go,
         a_column_that_may_not_be_read_any_more_is_told,
+        a_column_that_mariadb_hides_is_told,
+        a_rebuild_keeps_the_layout_and_can_be_given_up,
+        a_rebuilt_table_that_vanishes_under_a_pending_chunk,
+        a_whole_copy_leaves_no_watermark_behind,
+        columns_that_settings_name_may_be_dropped,
     ]
 }
 
@@ -437,4 +442,113 @@ async fn a_column_that_may_not_be_read_any_more_is_told() {
     let ran = place.run(&["sync", "t"]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(place.bq_one("SELECT CAST(v AS STRING) FROM {d}.t").await, "7", "it is left as it was");
+}
+
+async fn a_column_that_mariadb_hides_is_told() {
+    let place = Place::new().await;
+    let user = format!("u_{}", place.name);
+    let grant = |columns: &str| format!("GRANT SELECT ({columns}) ON {}.t TO '{user}'@'%'", place.name);
+    place
+        .my(&format!(
+            "CREATE TABLE t (id int PRIMARY KEY, v int, u datetime NOT NULL); INSERT INTO t VALUES (1, 7, '2024-01-01');
+             CREATE USER '{user}'@'%' IDENTIFIED BY 'pw'; {}; GRANT PROCESS ON *.* TO '{user}'@'%'",
+            grant("id, v, u")
+        ))
+        .await;
+    let port = place.stack.mysql.port;
+    place.write_config(&format!(
+        "project: demo\ndataset: {}\nlocation: EU\nbucket: {}\nsources:\n  my:\n    url: mysql://{user}:pw@127.0.0.1:{port}/{}\n    tables:\n      t: {{ cursor: u }}\n",
+        place.name,
+        place.bucket(),
+        place.name
+    ));
+    place.sync(&["t"]).await;
+    place.my(&format!("REVOKE SELECT (v) ON {}.t FROM '{user}'@'%'; UPDATE t SET u = '2024-01-02'", place.name)).await;
+    let ran = place.run(&["sync", "t"]).await;
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("column \"v\" was synced and may not be read any more"), "{}", ran.stderr);
+    assert_eq!(place.bq_one("SELECT CAST(v AS STRING) FROM {d}.t").await, "7");
+}
+
+async fn a_rebuild_keeps_the_layout_and_can_be_given_up() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, v int, d date, u timestamptz NOT NULL); INSERT INTO t SELECT i, i, '2024-01-01', '2024-01-01' FROM generate_series(1, 10) i").await;
+    // the target was laid out by other settings than those of now
+    place.configure(&["t: { cursor: u, partition_by: { column: d, unit: month }, cluster_by: [id] }"], &[], "");
+    place.sync(&["t"]).await;
+    let table = "t: { cursor: u, chunk_rows: 4, schema: { incompatible: rebuild } }";
+    place.configure(&[table], &[], "");
+    place.pg("ALTER TABLE t ALTER v TYPE text").await;
+    // half built: the second chunk's load is refused for good
+    let loads = |seen: &crate::support::gate::Seen| {
+        seen.inserts_job().is_some_and(|id| id.starts_with("hw_load"))
+            && seen.body["configuration"]["load"]["schema"]["fields"][1]["type"] == "STRING"
+    };
+    place.gate.fault(1, crate::support::gate::Fault::Delay(std::time::Duration::ZERO), loads);
+    place.gate.fault(1000, crate::support::gate::Fault::Status(400), loads);
+    assert_ne!(place.run(&["sync", "t"]).await.code, 0);
+    place.gate.forgive();
+    let state = place.object("state/pg/t.json").await.unwrap();
+    assert_eq!(
+        (&state["rebuild"]["before"]["key"][0], state["intent"].is_null()),
+        (&Value::from("10"), false),
+        "{state}"
+    );
+    // the operator gives it up: the target is where it was, not where the table was that is gone
+    let ran = place.run(&["reset", "t", "--drop-intent", "--keep-watermark"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let state = place.object("state/pg/t.json").await.unwrap();
+    assert_eq!((&state["watermark"]["key"][0], state.get("rebuild")), (&Value::from("10"), None), "{state}");
+    assert_eq!(place.tables().await, ["t"]);
+    // and builds it after all
+    place.sync(&["t"]).await;
+    let after = place.table("t").await;
+    assert_eq!(
+        (&after["timePartitioning"]["type"], &after["clustering"]["fields"][0]),
+        (&Value::from("MONTH"), &Value::from("id")),
+        "{after}"
+    );
+    assert_eq!(place.bq_one("SELECT STRING_AGG(v, ',' ORDER BY id) FROM {d}.t").await, "1,2,3,4,5,6,7,8,9,10");
+}
+
+async fn a_rebuilt_table_that_vanishes_under_a_pending_chunk() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, v int, u timestamptz NOT NULL); INSERT INTO t SELECT i, i, '2024-01-01' FROM generate_series(1, 10) i").await;
+    place.configure(&["t: { cursor: u, schema: { incompatible: rebuild } }"], &[], "");
+    place.sync(&["t"]).await;
+    place.pg("ALTER TABLE t ALTER v TYPE text").await;
+    leave_pending(&place, "t").await;
+    let built = place.tables().await.into_iter().find(|table| table.starts_with("hw_rebuild_")).unwrap();
+    place.bq(&format!("DROP TABLE {{d}}.{built}")).await;
+    let report = place.sync(&["t"]).await.remove(0);
+    assert!(report.notes.iter().any(|note| note.contains("is gone with its rows")), "{:?}", report.notes);
+    assert_eq!(place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.t WHERE v IS NOT NULL").await, "10");
+    assert_eq!(field(&place, "t", "v").await.0, "STRING");
+    place.assert_clean().await;
+}
+
+async fn a_whole_copy_leaves_no_watermark_behind() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, u timestamptz NOT NULL); INSERT INTO t SELECT i, '2024-01-01' FROM generate_series(1, 10) i").await;
+    for (settings, rows) in [("cursor: u", 10), ("mode: replace, where: id > 5", 5), ("cursor: u", 10)] {
+        place.configure(&[&format!("t: {{ {settings} }}")], &[], "");
+        assert_eq!(place.sync(&["t"]).await[0].rows, rows, "{settings}");
+    }
+    assert_eq!(place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.t").await, "10");
+}
+
+async fn columns_that_settings_name_may_be_dropped() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, email text, ssn text, n int, u timestamptz NOT NULL); INSERT INTO t VALUES (1, 'e', 's', 5, '2024-01-01')").await;
+    place.configure(
+        &["t: { cursor: u, hash: [email], hash_salt: s, exclude_columns: [ssn], types: { n: STRING } }"],
+        &[],
+        "",
+    );
+    place.sync(&["t"]).await;
+    place.pg("ALTER TABLE t DROP COLUMN email, DROP COLUMN ssn, DROP COLUMN n; UPDATE t SET u = '2024-01-02'").await;
+    assert_eq!(place.sync(&["t"]).await[0].rows, 1);
+    place.pg("UPDATE t SET u = '2024-01-03'").await;
+    assert_eq!(place.sync(&["t"]).await[0].rows, 1);
+    assert_eq!(place.bq("SELECT email, n FROM {d}.t").await, [vec![None, None]]);
 }

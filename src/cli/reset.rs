@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::engine::RunError;
 use crate::model::{Class, Position};
 use crate::net::Context;
+use crate::state::transition::ResetTo;
 
 /// The most time for a reset.
 const RESET_MAX: Duration = Duration::from_secs(60);
@@ -46,9 +47,9 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool) -> u8 {
     let cx = Context::new(Instant::now() + RESET_MAX, CancellationToken::new());
     let result = async {
         let to = match arguments.cursor {
-            Some(cursor) => Some(Position { cursor: Some(cursor), key: arguments.key }),
-            None if arguments.keep_watermark => app.state(&cx, &table.id).await?.state.watermark,
-            None => None,
+            Some(cursor) => ResetTo::At(Position { cursor: Some(cursor), key: arguments.key }),
+            None if arguments.keep_watermark => ResetTo::Keep,
+            None => ResetTo::Beginning,
         };
         app.reset(&cx, &table.id, to, arguments.drop_intent).await
     };

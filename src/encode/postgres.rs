@@ -206,7 +206,10 @@ fn repeated(element: PgCodec, out: &mut Vec<u8>, raw: &[u8]) -> Result<Fidelity,
         if index > 0 {
             out.push(b',');
         }
+        let start = out.len();
         match element.write(out, value)? {
+            // an array of JSON may hold JSON's null, which a REPEATED column takes for NULL
+            Fidelity::Exact if &out[start..] == b"null" => return Ok(Fidelity::Unrepresentable),
             Fidelity::Exact => {}
             Fidelity::Unrepresentable => return Ok(Fidelity::Unrepresentable),
             other @ (Fidelity::Adjusted | Fidelity::Replaced) => fidelity = other,

@@ -30,6 +30,8 @@ pub struct Cell<'a, C> {
     pub becomes: &'a str,
     /// Whether rows are ordered by it: NULL then has no place in a position.
     pub ordered: bool,
+    /// Whether a value that is not written as it was does not fit.
+    pub exact: bool,
 }
 
 /// What the loop over a row's values needs of a column.
@@ -179,6 +181,7 @@ impl<'a, C: RowCodec> RowWriter<'a, C> {
         row: &impl Values,
     ) -> Result<Next, RowError> {
         let cell = &self.cells[index];
+        let fidelity = if cell.exact { Fidelity::Unrepresentable } else { fidelity };
         let (finding, next) = match (fidelity, cell.policy) {
             (Fidelity::Exact, _) => return Ok(Next::Value),
             (Fidelity::Adjusted, _) => (Finding::Adjusted, Next::Value),
@@ -304,7 +307,7 @@ mod tests {
     }
 
     fn cell(codec: PgCodec, policy: Policy) -> Cell<'static, PgCodec> {
-        Cell { name: "v", field: "v_", codec, cast: None, policy, becomes: "DATE", ordered: false }
+        Cell { name: "v", field: "v_", codec, cast: None, policy, becomes: "DATE", ordered: false, exact: false }
     }
 
     fn written(cell: Cell<'_, PgCodec>, value: Option<&[u8]>) -> (Result<Written, RowError>, String, Audit) {

@@ -76,6 +76,12 @@ pub enum RunError {
         /// Why.
         failure: Box<JobFailure>,
     },
+    /// The target cannot be replaced by a table that Highwater builds.
+    #[error(
+        "{0} is partitioned by the time of loading, which a table that is built anew is not, so it cannot be replaced in one \
+         job; change its columns by hand, or say `types`"
+    )]
+    Layout(BqTable),
     /// The table that is built beside the target does not take the source's columns either, again and again.
     #[error("{} was built anew and does not take the source's columns: {}", .0.0, .0.1)]
     RebuildFails(Box<(BqTable, Incompatible)>),
@@ -169,6 +175,7 @@ impl RunError {
             | Self::Location { .. }
             | Self::Changed { .. }
             | Self::TargetGone { .. }
+            | Self::Layout(_)
             | Self::TooManyParts { .. } => Class::Usage,
             Self::Widen { failure, .. } if failure.retryable => Class::Transient,
             Self::Finish { error: FinishError::Exhausted { .. }, .. } => Class::Transient,
@@ -208,6 +215,7 @@ impl RunError {
             | Self::TargetGone { .. }
             | Self::Rejects { .. }
             | Self::Widen { .. }
+            | Self::Layout(_)
             | Self::RebuildFails(..)
             | Self::Finish { .. }
             | Self::NullKey { .. }

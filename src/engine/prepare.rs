@@ -7,14 +7,14 @@ use jiff::tz::TimeZone;
 use super::{Engine, RunError, finish};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
-use crate::model::{Activity, Basis, Mode, Schema, TableSettings, TableState, Visibility};
+use crate::model::{Activity, Basis, Mode, Schema, TableSettings, TableSpec, TableState, Visibility};
 use crate::net::Context;
 use crate::plan::ceiling::{self, Ceiling};
 use crate::plan::drift::{self, Drift, Incompatible};
 use crate::plan::table::{self, Catalog, TablePlan};
 use crate::plan::{basis, columns};
 use crate::report::RunReport;
-use crate::source::{Session, SourceError};
+use crate::source::{Description, Session, SourceError};
 use crate::warehouse::{Warehouse, Widening};
 
 /// How often a number cursor's ceiling is looked for again within one run: transactions are mostly short.
@@ -82,14 +82,14 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         plan.target.table = rebuild.table.clone();
     }
     note_unknown_types(&plan, report);
-    refuse_hidden(settings, state, &description.hidden)?;
+    refuse_hidden(settings, state, &description)?;
     let present: Vec<String> =
         description.columns.iter().map(|column| column.name.clone()).chain(description.hidden.clone()).collect();
-    let left_out = columns::left_out(catalog, &settings.columns);
-    let basis = |plan: &TablePlan| {
-        basis::now(plan, settings, &plan.key_names, &present, left_out.clone(), state.basis.as_deref())
+    let mut left_out = columns::left_out(catalog, &settings.columns);
+    let basis = |plan: &TablePlan, left_out: Vec<String>| {
+        basis::now(plan, settings, &plan.key_names, &present, left_out, state.basis.as_deref())
     };
-    check_basis(wanted, state, &basis(&plan))?;
+    check_basis(wanted, state, &basis(&plan, left_out.clone()), report)?;
     if let Some(filter) = &settings.filter {
         session.check_filter(cx, &settings.table, filter).await?;
     }
@@ -111,9 +111,11 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     let missing: Vec<String> = drift::missing(&found, &plan.target.schema).map(|field| field.name.clone()).collect();
     if !missing.is_empty() {
         report.note(format!("columns that are not in BigQuery are left out (`schema: {{add: false}}`): {missing:?}"));
+        let before: Vec<String> = plan.columns.iter().map(|column| column.name.clone()).collect();
         plan = plan.without(&missing);
+        left_out.extend(before.into_iter().filter(|name| plan.columns.iter().all(|column| column.name != *name)));
     }
-    let basis = basis(&plan);
+    let basis = basis(&plan, left_out);
     let cleared = basis.gone.iter().map(|column| column.name.clone()).filter(|name| found.field(name).is_some());
     Ok(Ready::Yes(Box::new(Prepared {
         cleared: cleared.collect(),
@@ -126,9 +128,10 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
 }
 
 /// A column that was synced and may no longer be read is not gone: its values must not become NULL in silence.
-fn refuse_hidden(settings: &TableSettings, state: &TableState, hidden: &[String]) -> Result<(), RunError> {
-    let synced = state.basis.iter().flat_map(|basis| &basis.columns);
-    let lost = synced.map(|column| &column.source).find(|name| hidden.contains(name));
+fn refuse_hidden(settings: &TableSettings, state: &TableState, found: &Description) -> Result<(), RunError> {
+    let synced = state.basis.iter().flat_map(|basis| &basis.columns).map(|column| &column.source);
+    let absent = |name: &&String| found.columns.iter().all(|column| column.name != **name);
+    let lost = synced.filter(absent).find(|name| found.hides_some || found.hidden.contains(name));
     let Some(column) = lost.filter(|name| !settings.columns.exclude.contains(name)) else { return Ok(()) };
     let message = format!("column {column:?} was synced and may not be read any more, see `exclude_columns`");
     Err(SourceError::Denied { table: settings.table.to_string(), message }.into())
@@ -152,8 +155,12 @@ fn backfills(settings: &TableSettings, state: &TableState, basis: &Basis) -> boo
 }
 
 /// Refuses to go on from a watermark that the settings of now make wrong.
-fn check_basis(wanted: Wanted<'_>, state: &TableState, now: &Basis) -> Result<(), RunError> {
+fn check_basis(wanted: Wanted<'_>, state: &TableState, now: &Basis, report: &mut RunReport) -> Result<(), RunError> {
     let settings = wanted.settings;
+    let hidden = basis::newly_left_out(state.basis.as_deref(), now);
+    if !hidden.is_empty() && settings.mode != Mode::Replace {
+        report.note(format!("columns {hidden:?} are left out from now on; what the target has in them stays as it is"));
+    }
     let mut changes = basis::changes(state, now);
     let included = basis::included(state.basis.as_deref(), now);
     if !included.is_empty()
@@ -301,6 +308,23 @@ enum Target {
     RebuildLost,
 }
 
+/// The table to create. One that will replace the target is laid out as that is: BigQuery copies no table over one with
+/// other partitions.
+async fn as_target<B: Bucket, W: Warehouse>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    settings: &TableSettings,
+    plan: &TablePlan,
+) -> Result<TableSpec, RunError> {
+    let mut spec = plan.target.clone();
+    if spec.table != settings.target
+        && let Some(layout) = engine.warehouse.table(cx, &settings.target).await?.and_then(|info| info.layout)
+    {
+        (spec.partitioning, spec.clustering) = (layout.partitioning, layout.clustering);
+    }
+    Ok(spec)
+}
+
 async fn prepare_target<B: Bucket, W: Warehouse>(
     engine: &Engine<B, W>,
     cx: &Context,
@@ -320,7 +344,8 @@ async fn prepare_target<B: Bucket, W: Warehouse>(
             return Err(RunError::TargetGone { table: settings.id.to_string(), target: target.clone() });
         }
         engine.warehouse.ensure_dataset(cx, &target.project, &target.dataset, &settings.location).await?;
-        engine.warehouse.create_table(cx, &plan.target).await?;
+        let spec = as_target(engine, cx, wanted.settings, plan).await?;
+        engine.warehouse.create_table(cx, &spec).await?;
         report.note(format!("created {target} with {} columns", plan.target.schema.0.len()));
         return Ok(Target::Columns(plan.target.schema.clone()));
     };
@@ -341,6 +366,9 @@ async fn prepare_target<B: Bucket, W: Warehouse>(
     }
     let changes = match drift::decide(&info.schema, &columns) {
         Drift::None => return Ok(Target::Columns(info.schema)),
+        Drift::Incompatible(_) if settings.schema.rebuild && info.layout.is_none() => {
+            return Err(RunError::Layout(target.clone()));
+        }
         Drift::Incompatible(cause) => return Ok(Target::Incompatible(cause)),
         Drift::Changes(changes) => changes,
     };

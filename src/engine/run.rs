@@ -11,9 +11,7 @@ use super::finish::{self, Finished};
 use super::prepare::{self, Prepared, Ready, Wanted};
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
-use crate::model::{
-    BqTable, Class, Intent, Lane, Mode, NullCursor, Position, Rebuild, Reread, TableSettings, TableState,
-};
+use crate::model::{BqTable, Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
 use crate::net::Context;
 use crate::plan::ceiling;
 use crate::plan::drift::Incompatible;
@@ -156,6 +154,14 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     async fn recover(&mut self) -> Result<(), RunError> {
         for _ in 0..RECOVERIES_MAX {
             let Some(intent) = self.at.state.intent.clone() else { return Ok(()) };
+            if self.is_lost(&intent).await? {
+                tracing::warn!(intent = %intent.id, target = %intent.target, "the table that was built is gone");
+                self.report
+                    .note(format!("{}, which was built beside the target, is gone with its rows", intent.target));
+                self.write(Event::RebuildLost).await?;
+                finish::clean(self.engine, self.cx, &intent).await;
+                continue;
+            }
             tracing::info!(intent = %intent.id, rows = intent.rows, "an intent is pending: finishing it");
             let begun = Instant::now();
             let finished = finish::finish(self.engine, self.cx, &intent, finish::progress(&intent, false)).await?;
@@ -181,6 +187,12 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             }
         }
         if self.at.state.intent.is_some() { Err(RunError::Superseded) } else { Ok(()) }
+    }
+
+    /// Whether the intent's rows were to go into a table beside the target that is there no longer.
+    async fn is_lost(&self, intent: &Intent) -> Result<bool, RunError> {
+        let built = self.at.state.rebuild.as_ref().is_some_and(|rebuild| rebuild.table == intent.target);
+        Ok(built && self.engine.warehouse.table(self.cx, &intent.target).await?.is_none())
     }
 
     /// One connection's worth of work.
@@ -218,6 +230,8 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
 
     /// A change of the state by itself, and then a new look at everything.
     async fn step(&mut self, event: Event) -> Result<PassEnd, RunError> {
+        // lanes that this run has been through were another table's
+        (self.nulls_done, self.nulls_at, self.lookback_done) = (false, None, false);
         Ok(if self.write(event).await? { PassEnd::Reconnect } else { PassEnd::Superseded })
     }
 
@@ -227,10 +241,6 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         if !self.settings.schema.rebuild {
             return Err(RunError::Drift { target, cause: Box::new(cause) });
         }
-        if let Some(before) = self.at.state.rebuild.take() {
-            // the columns changed again while it was built
-            self.engine.warehouse.delete_table(self.cx, &before.table).await?;
-        }
         self.rebuilds += 1;
         if self.rebuilds > REBUILDS_MAX {
             return Err(RunError::RebuildFails(Box::new((target, cause))));
@@ -238,7 +248,13 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         let table = BqTable { table: format!("hw_rebuild_{}", self.engine.fresh_id()), ..target };
         tracing::warn!(%table, %cause, drift = true, "the target cannot take the source's columns: it is built anew");
         self.report.note(format!("{cause}; it is built anew as {table}"));
-        self.step(Event::Rebuild(Rebuild { table })).await
+        let before = self.at.state.rebuild.clone();
+        let end = self.step(Event::Rebuild(table)).await?;
+        // the columns changed again while one was built; nobody's chunk goes there any more
+        if let (PassEnd::Reconnect, Some(before)) = (end, before) {
+            self.engine.warehouse.delete_table(self.cx, &before.table).await?;
+        }
+        Ok(end)
     }
 
     /// Puts the table that was built beside the target in its place.
@@ -360,6 +376,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         let Some(mut intent) = chunk.intent.take() else { return Ok(PassEnd::Done) };
         if !self.write(Event::Begin(intent.clone())).await? {
             chunk::discard(engine, cx, &intent.parts).await;
+            chunk::discard(engine, cx, &intent.rejects).await;
             return Ok(PassEnd::Superseded);
         }
         loop {
@@ -408,7 +425,8 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             Some(Err(error)) => (None, Some(error)),
         };
         let following = next.as_ref().and_then(|chunk| chunk.intent.clone());
-        let abandoned: Vec<String> = following.as_ref().map(|intent| intent.parts.clone()).unwrap_or_default();
+        let objects = |intent: &Intent| [intent.parts.as_slice(), &intent.rejects].concat();
+        let abandoned: Vec<String> = following.as_deref().map(objects).unwrap_or_default();
         let event = match &applied {
             Ok(Finished::Applied(_)) => Event::Commit { id: intent.id.clone(), next: following.clone() },
             // the parts that we have just written are gone: somebody finished the chunk and cleaned up, or they were

@@ -121,6 +121,7 @@ pub fn column(facts: &CatalogColumn, dialect: Dialect) -> Column {
         cast: None,
         repeated: false,
         known: plan.known,
+        exact: false,
         policy: Policy::default(),
     }
 }
@@ -234,14 +235,16 @@ pub(super) fn reform(column: &Column, read: &Read, form: Form) -> Option<Column>
     let mut read = read.clone();
     let name = Ident(&column.name);
     match (form, read.codec) {
-        (Form::Text, My::Numeric | My::BigNumeric | My::DecimalText) => read.codec = My::DecimalText,
-        (Form::Text, My::Json | My::UncheckedJson | My::Text) => read.codec = My::Text,
-        (Form::Text, My::Bit | My::BitBool | My::BitNumeric) => {
+        (Form::Text | Form::PlainText, My::Numeric | My::BigNumeric | My::DecimalText) => read.codec = My::DecimalText,
+        (Form::Text | Form::PlainText, My::Json | My::UncheckedJson | My::Text) => read.codec = My::Text,
+        (Form::Text | Form::PlainText, My::Bit | My::BitBool | My::BitNumeric) => {
             (read.expr, read.codec) = (format!("CAST({name}+0 AS CHAR)"), My::Text);
         }
         // CAST of a float rounds to six digits
-        (Form::Text, My::Single) => (read.expr, read.codec) = (format!("CAST({name}+0E0 AS CHAR)"), My::Text),
-        (Form::Text, _) => (read.expr, read.codec) = (format!("CAST({name} AS CHAR)"), My::Text),
+        (Form::Text | Form::PlainText, My::Single) => {
+            (read.expr, read.codec) = (format!("CAST({name}+0E0 AS CHAR)"), My::Text)
+        }
+        (Form::Text | Form::PlainText, _) => (read.expr, read.codec) = (format!("CAST({name} AS CHAR)"), My::Text),
         (Form::Digits, My::Bool) => read.codec = My::Signed,
         (Form::Digits, My::BitBool) => read.codec = My::Bit,
         (Form::Digits, My::Numeric | My::BigNumeric | My::DecimalText) => read.codec = My::DecimalText,

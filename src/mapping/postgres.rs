@@ -3,9 +3,12 @@
 //! Types are recognised by the catalog's facts (schema, name, extension, kind), never by what a search path finds:
 //! an extension may live in any schema, and anybody may create a type named `text`.
 
+mod reform;
+
 use std::fmt;
 
-use super::retarget::Form;
+pub(super) use reform::reform;
+
 use super::{Column, CursorKind};
 use crate::encode::postgres::PgCodec;
 use crate::model::{BqType, Policy};
@@ -291,6 +294,7 @@ pub fn column(facts: Facts) -> Column {
         cast: None,
         repeated: false,
         known: mapped.known,
+        exact: false,
         policy: Policy::default(),
     }
 }
@@ -398,81 +402,6 @@ fn elements(facts: &Facts) -> Option<Elements> {
         PgCodec::CheckedJson | PgCodec::Utf8 | PgCodec::Wkt | PgCodec::Repeated(_) => return Some(text()),
     };
     Some(Elements { ty: element.ty, select: Wrap::default(), codec: PgCodec::Repeated(codec) })
-}
-
-/// The column read in another form; `None` if it has none such.
-pub(super) fn reform(column: &Column, read: &Read, form: Form) -> Option<Column> {
-    let mut read = read.clone();
-    let mut repeated = false;
-    let natural = read.codec;
-    let text = |read: &mut Read| {
-        read.position = read.position.take().or_else(|| Some(Wrap::text()));
-    };
-    match form {
-        Form::Text => {
-            // the blanks of a bpchar, and an inet's netmask, are in the text that is selected already
-            if !matches!(natural, PgCodec::Text) {
-                read.select = Wrap::text();
-            }
-            read.codec = if natural == PgCodec::NumericText { natural } else { PgCodec::Text };
-            if matches!(natural, PgCodec::Numeric | PgCodec::BigNumeric) {
-                (read.select, read.codec) = (Wrap::default(), PgCodec::NumericText);
-            }
-            text(&mut read);
-        }
-        Form::Digits => match natural {
-            PgCodec::Numeric | PgCodec::BigNumeric | PgCodec::NumericText => read.codec = PgCodec::NumericText,
-            PgCodec::Bool
-            | PgCodec::Int2
-            | PgCodec::Int4
-            | PgCodec::Int8
-            | PgCodec::Oid
-            | PgCodec::Float4
-            | PgCodec::Float8 => {}
-            PgCodec::Date
-            | PgCodec::Time
-            | PgCodec::TimeTz
-            | PgCodec::Timestamp
-            | PgCodec::TimestampTz
-            | PgCodec::Uuid
-            | PgCodec::Bytea
-            | PgCodec::Text
-            | PgCodec::Json
-            | PgCodec::Jsonb
-            | PgCodec::Utf8
-            | PgCodec::Wkt
-            | PgCodec::CheckedJson
-            | PgCodec::Repeated(_) => return None,
-        },
-        Form::CheckedJson if natural == PgCodec::Text => {
-            read.codec = PgCodec::CheckedJson;
-            text(&mut read);
-        }
-        Form::Bytes if matches!(natural, PgCodec::Text | PgCodec::Uuid) => {
-            read.codec = PgCodec::Bytea;
-            text(&mut read);
-        }
-        Form::Utf8 if natural == PgCodec::Bytea => {
-            read.codec = PgCodec::Utf8;
-            text(&mut read);
-        }
-        Form::Geography => {
-            let schema = read.select.before.strip_suffix(".st_astext(")?.to_owned();
-            read.select = Wrap::around(format!("{schema}.st_asewkt("), ")");
-            read.codec = PgCodec::Wkt;
-        }
-        Form::Elements(ty) => {
-            let elements = read.elements.clone().filter(|elements| elements.ty == ty);
-            let text =
-                || Elements { ty, select: Wrap::around("", "::text[]"), codec: PgCodec::Repeated(&PgCodec::Text) };
-            // any array can be one of texts
-            let elements = elements.or_else(|| (ty == BqType::String && read.elements.is_some()).then(text))?;
-            (read.select, read.codec, repeated) = (elements.select, elements.codec, true);
-        }
-        Form::CheckedJson | Form::Bytes | Form::Utf8 => return None,
-    }
-    let read = super::Read::Postgres(read);
-    Some(Column { read, repeated, ..column.clone() })
 }
 
 fn map_numeric(modifier: i32) -> Mapped {

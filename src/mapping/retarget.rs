@@ -29,6 +29,8 @@ pub enum Retargeted {
 pub(super) enum Form {
     /// The database's own text.
     Text,
+    /// The same, as the very bytes that are read.
+    PlainText,
     /// A number's digits, none lost.
     Digits,
     /// Text that must be JSON.
@@ -41,6 +43,11 @@ pub(super) enum Form {
     Geography,
     /// An array's elements, which must become this.
     Elements(BqType),
+}
+
+/// The column read as the bytes of its text; `None` if it has none.
+pub fn as_plain_text(column: &Column) -> Option<Column> {
+    reform(column, Form::PlainText)
 }
 
 /// The column as `wanted`; `zone` is that of times without one.

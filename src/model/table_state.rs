@@ -104,6 +104,9 @@ pub struct Basis {
     /// The zone of timestamps without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub naive_zone: Option<String>,
+    /// Whether an operator has set the watermark since: then other settings are taken as they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
 }
 
 /// A column that is synced.
@@ -120,6 +123,12 @@ pub struct SyncedColumn {
 pub struct Rebuild {
     /// Where it is built; rows go there instead of into the target until it replaces it.
     pub table: BqTable,
+    /// The target's own watermark: where it is, should this table never replace it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Position>,
+    /// The target's own intervals to be read again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rereads: Vec<Reread>,
 }
 
 /// A look at the source: what had been written by then is complete once every transaction open then has ended.

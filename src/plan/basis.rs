@@ -36,11 +36,31 @@ pub fn now(
         filter: settings.filter.clone(),
         gone: gone.cloned().collect(),
         columns,
-        left_out,
+        left_out: still_left_out(left_out, settings, present, was),
         hashed: sorted(&wanted.hash),
         salt: wanted.salt.as_ref().map(|salt| tag(salt.expose())),
         naive_zone: wanted.naive_zone.clone(),
+        reset: false,
     }
+}
+
+/// What is left out, and what was left out when the source had it: the settings still name it.
+fn still_left_out(
+    mut left_out: Vec<String>,
+    settings: &TableSettings,
+    present: &[String],
+    was: Option<&Basis>,
+) -> Vec<String> {
+    let dropped = was.map(|was| &was.left_out).into_iter().flatten();
+    let named = dropped.filter(|name| settings.columns.exclude.contains(name) && !present.contains(name));
+    left_out.extend(named.cloned());
+    left_out
+}
+
+/// Columns that were synced and that the settings leave out now, though the source has them.
+pub fn newly_left_out(was: Option<&Basis>, now: &Basis) -> Vec<String> {
+    let was = was.map(|was| &was.columns).into_iter().flatten();
+    was.map(|column| column.source.clone()).filter(|name| now.left_out.contains(name)).collect()
 }
 
 fn sorted(names: &[String]) -> Vec<String> {
@@ -64,7 +84,7 @@ pub fn changes(state: &TableState, now: &Basis) -> Vec<String> {
             changes.push(format!("{what} was {was}, is {now}"));
         }
     };
-    if now.mode == Mode::Replace {
+    if now.mode == Mode::Replace || was.reset {
         return Vec::new();
     }
     if was.mode == Mode::Replace && now.mode == Mode::Append {
@@ -120,6 +140,7 @@ mod tests {
             hashed: Vec::new(),
             salt: None,
             naive_zone: None,
+            reset: false,
         }
     }
 

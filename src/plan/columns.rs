@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::table::{BadType, Catalog, PlanError};
 use crate::encode::cast::Cast;
 use crate::mapping::{self, Column, Retargeted};
-use crate::model::{ArraysAs, BqType, ColumnSettings, Mode, NumericAs, Policy, Secret, TableSettings, WantedType};
+use crate::model::{
+    ArraysAs, Basis, BqType, ColumnSettings, Mode, NumericAs, Policy, Secret, TableSettings, WantedType,
+};
 
-/// The columns of `catalog` that are synced, in its order, each as the settings want it. `key` and `cursor` name the
-/// columns that positions are made of.
+/// The columns of `catalog` that are synced, in its order, each as the settings want it. `key` names the key's columns,
+/// `was` is what was synced before.
 ///
 /// # Errors
 /// Settings that name no column, or want of one what cannot be.
@@ -17,10 +19,10 @@ pub(super) fn select(
     catalog: Catalog<'_>,
     settings: &TableSettings,
     key: &[String],
-    cursor: Option<&str>,
+    was: Option<&Basis>,
 ) -> Result<Vec<Column>, PlanError> {
-    let wanted = &settings.columns;
-    check_names(catalog, settings)?;
+    let (wanted, cursor) = (&settings.columns, settings.cursor.as_deref());
+    check_names(catalog, settings, was)?;
     let zone = wanted.naive_zone.as_deref().map(|name| zone(name, settings)).transpose()?;
     let mut columns = Vec::new();
     for column in catalog.columns {
@@ -33,7 +35,9 @@ pub(super) fn select(
         }
         let in_key = key.contains(&column.name);
         let made = one(column, settings, zone.as_ref(), ordered)?;
-        columns.push(Column { policy: policy(column, wanted, in_key && settings.mode == Mode::Merge), ..made });
+        let exact = in_key && settings.mode == Mode::Merge;
+        let is_cursor = Some(column.name.as_str()) == cursor;
+        columns.push(Column { policy: policy(column, wanted, exact, is_cursor), exact, ..made });
     }
     Ok(columns)
 }
@@ -49,7 +53,7 @@ fn is_left_out(column: &Column, wanted: &ColumnSettings) -> bool {
 }
 
 /// A misspelled name in a list of what to hide or to change would show what should not be seen.
-fn check_names(catalog: Catalog<'_>, settings: &TableSettings) -> Result<(), PlanError> {
+fn check_names(catalog: Catalog<'_>, settings: &TableSettings, was: Option<&Basis>) -> Result<(), PlanError> {
     let wanted = &settings.columns;
     let lists: [(&'static str, Vec<&String>); 5] = [
         ("columns", wanted.include.iter().flatten().collect()),
@@ -58,8 +62,14 @@ fn check_names(catalog: Catalog<'_>, settings: &TableSettings) -> Result<(), Pla
         ("unrepresentable", wanted.policies.keys().collect()),
         ("hash", wanted.hash.iter().collect()),
     ];
+    // a column that was there and was dropped at the source does not stop the table
+    let known = |name: &String| {
+        was.is_some_and(|was| {
+            was.left_out.contains(name) || was.columns.iter().chain(&was.gone).any(|column| column.source == *name)
+        })
+    };
     for (setting, names) in lists {
-        for name in names {
+        for name in names.into_iter().filter(|name| !known(name)) {
             super::table::index(catalog.columns, &settings.table, name, setting)?;
         }
     }
@@ -71,10 +81,14 @@ fn zone(name: &str, settings: &TableSettings) -> Result<TimeZone, PlanError> {
 }
 
 /// NULL in a key matches nothing: the row would be inserted again by each merge that brings it. And a clamped key is
-/// another row's.
-fn policy(column: &Column, wanted: &ColumnSettings, in_key: bool) -> Policy {
+/// another row's. A cursor of NULL is older than any: the row would not be written over the one that is there.
+fn policy(column: &Column, wanted: &ColumnSettings, in_key: bool, is_cursor: bool) -> Policy {
     let policy = wanted.policies.get(&column.name).copied().or(wanted.policy).unwrap_or_default();
-    if in_key && matches!(policy, Policy::Null | Policy::Clamp) { Policy::Reject } else { policy }
+    match policy {
+        Policy::Null | Policy::Clamp if in_key => Policy::Reject,
+        Policy::Null if is_cursor => Policy::Clamp,
+        Policy::Null | Policy::Clamp | Policy::Reject | Policy::Fail => policy,
+    }
 }
 
 fn one(column: &Column, settings: &TableSettings, zone: Option<&TimeZone>, ordered: bool) -> Result<Column, PlanError> {
@@ -112,7 +126,9 @@ fn one(column: &Column, settings: &TableSettings, zone: Option<&TimeZone>, order
         }
         Retargeted::Never => return Err(refused(name, "there is no such conversion")),
     };
-    if ordered && !mapping::same_positions(column, &made) {
+    // 1.0 and 1.00 are one key at the source and two texts
+    let becomes_text = made.ty == BqType::String && column.ty != BqType::String;
+    if ordered && (becomes_text || !mapping::same_positions(column, &made)) {
         return Err(refused(name, "a column of the key and the cursor is compared as it is at the source"));
     }
     Ok(made)
@@ -135,14 +151,6 @@ fn implied(column: &Column, wanted: &ColumnSettings, zone: Option<&TimeZone>) ->
 
 /// The column as the hash of its text; of bytes, of the bytes.
 fn hashed(column: &Column, salt: Arc<Secret>) -> Option<Column> {
-    let string = WantedType { ty: BqType::String, repeated: false };
-    let text = if column.ty == BqType::Bytes {
-        column.clone()
-    } else {
-        match mapping::retarget(column, string, None) {
-            Retargeted::Fits(made) | Retargeted::MayLose(made) => made,
-            Retargeted::NeedsZone | Retargeted::Never => return None,
-        }
-    };
+    let text = if column.ty == BqType::Bytes { column.clone() } else { mapping::as_plain_text(column)? };
     Some(Column { ty: BqType::String, fallible: false, cursor: None, cast: Some(Cast::Hash(salt)), ..text })
 }

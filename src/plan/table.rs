@@ -75,6 +75,32 @@ pub enum PlanError {
         /// Its type.
         source_type: String,
     },
+    /// The cursor's numbers are text in BigQuery.
+    #[error(
+        "column {column:?} of {table}, {source_type}, becomes STRING, by which `mode: merge` cannot tell the newer of two \
+         rows; name another cursor, or say `types: {{{column}: BIGNUMERIC}}` where its numbers fit"
+    )]
+    CursorIsText {
+        /// The table.
+        table: SourceTable,
+        /// The column.
+        column: String,
+        /// Its type.
+        source_type: String,
+    },
+    /// A column has a name that Highwater's own columns need.
+    #[error(
+        "column {column:?} of {table} is {name:?} in BigQuery, which `metadata_columns` needs for itself; rename it at the \
+         source and `highwater reset`, or leave it out"
+    )]
+    NameTaken {
+        /// The table.
+        table: SourceTable,
+        /// The column.
+        column: String,
+        /// Its name in BigQuery.
+        name: String,
+    },
     /// `lookback` is a time, and the cursor is a number.
     #[error("`lookback` is a time, and the cursor {column:?} of {table} is a number; remove one of them")]
     LookbackOfNumber {
@@ -186,7 +212,7 @@ fn unique_hint(unique: &[Vec<String>]) -> String {
 pub fn decide(catalog: Catalog<'_>, settings: &TableSettings, was: Option<&Basis>) -> Result<TablePlan, PlanError> {
     let table = &settings.table;
     let key_names = key_names(catalog, settings)?;
-    let columns = columns::select(catalog, settings, key_names, settings.cursor.as_deref())?;
+    let columns = columns::select(catalog, settings, key_names, was)?;
     if columns.is_empty() {
         return Err(PlanError::NoColumns(table.clone()));
     }
@@ -213,6 +239,7 @@ pub fn decide(catalog: Catalog<'_>, settings: &TableSettings, was: Option<&Basis
         });
     }
     let names = decide_names(&columns, settings, was);
+    refuse_taken(&columns, &names, settings)?;
     let mut fields: Vec<Field> = columns.iter().zip(&names).map(|(column, name)| field(column, name)).collect();
     if settings.columns.metadata {
         fields.extend(metadata_fields());
@@ -255,6 +282,17 @@ fn metadata_fields() -> [Field; 2] {
         field(SYNCED_AT, "When Highwater last wrote this row"),
         field(DELETED_AT, "When Highwater found this row deleted at the source"),
     ]
+}
+
+/// A name that a column had before the metadata columns were asked for.
+fn refuse_taken(columns: &[Column], names: &[String], settings: &TableSettings) -> Result<(), PlanError> {
+    let ours = |name: &String| [SYNCED_AT, DELETED_AT].iter().any(|own| own.eq_ignore_ascii_case(name));
+    match columns.iter().zip(names).find(|(_, name)| settings.columns.metadata && ours(name)) {
+        Some((column, name)) => {
+            Err(PlanError::NameTaken { table: settings.table.clone(), column: column.name.clone(), name: name.clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The columns' names in BigQuery: those that they have already, else new ones.
@@ -322,6 +360,10 @@ fn check_cursor(column: &Column, settings: &TableSettings) -> Result<(), PlanErr
             column: column.name.clone(),
             source_type: column.source_type.clone(),
         }),
+        // a merge compares cursors in BigQuery, where text has another order: "10" is before "9"
+        Some(_) if column.ty == BqType::String && settings.mode == Mode::Merge => {
+            Err(PlanError::CursorIsText { table, column: column.name.clone(), source_type: column.source_type.clone() })
+        }
         Some(CursorKind::Number) if !settings.lookback.is_zero() => {
             Err(PlanError::LookbackOfNumber { table, column: column.name.clone() })
         }

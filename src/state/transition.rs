@@ -1,6 +1,6 @@
 //! How a state may change: one pure function. Whatever is not here cannot happen to a state.
 
-use crate::model::{Basis, Hold, Intent, IntentId, Lane, Note, Position, Rebuild, Reread, TableState};
+use crate::model::{Basis, BqTable, Hold, Intent, IntentId, Lane, Note, Position, Rebuild, Reread, TableState};
 
 /// A change of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,9 @@ pub enum Event {
     /// The interval that was read again is done.
     RereadDone,
     /// A table is built anew beside the target: everything is read again, into it.
-    Rebuild(Rebuild),
-    /// The table that was built beside the target is gone, or is wrong too: forget it and its rows.
+    Rebuild(BqTable),
+    /// The table that was built beside the target is gone: forget it, its rows, and a chunk that was to go into it. The
+    /// target is where it was.
     RebuildLost,
     /// What a look at the source left to remember.
     Remember {
@@ -33,13 +34,24 @@ pub enum Event {
         /// What the run syncs with.
         basis: Option<Box<Basis>>,
     },
-    /// An operator's command: the watermark goes to this position, all that was remembered is forgotten.
+    /// An operator's command: the watermark goes there, and what was remembered for another is forgotten.
     Reset {
-        /// Where to; `None` reads everything again.
-        to: Option<Position>,
+        /// Where to.
+        to: ResetTo,
         /// Whether a pending intent may be dropped.
         drop_intent: bool,
     },
+}
+
+/// Where an operator sets a watermark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResetTo {
+    /// Everything is read again.
+    Beginning,
+    /// Rows after this one are read again.
+    At(Position),
+    /// It stays, with all that is remembered; only a pending intent goes, and a table that is built beside the target.
+    Keep,
 }
 
 /// A change that the protocol forbids.
@@ -77,7 +89,7 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
         Event::Drop(id) => {
             // a swap whose table is gone: what was read into it is to be read again
             if take(&mut next, &id)?.lane == Lane::Swap {
-                restart(&mut next);
+                give_up_rebuild(&mut next);
             }
         }
         Event::RereadDone => {
@@ -87,14 +99,20 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
             }
             next.rereads.remove(0);
         }
-        Event::Rebuild(rebuild) => {
+        Event::Rebuild(table) => {
             refuse_pending(&next)?;
-            restart(&mut next);
-            next.rebuild = Some(rebuild);
+            // one that was being built already is not where the target is
+            give_up_rebuild(&mut next);
+            let (before, rereads) = (next.watermark.take(), std::mem::take(&mut next.rereads));
+            next.rebuild = Some(Rebuild { table, before, rereads });
         }
         Event::RebuildLost => {
-            refuse_pending(&next)?;
-            restart(&mut next);
+            let lost = next.rebuild.as_ref().map(|rebuild| rebuild.table.clone());
+            match &next.intent {
+                Some(intent) if Some(&intent.target) == lost.as_ref() => next.intent = None,
+                _ => refuse_pending(&next)?,
+            }
+            give_up_rebuild(&mut next);
         }
         Event::Remember { note, holds, rereads, basis } => {
             refuse_pending(&next)?;
@@ -107,21 +125,32 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
             if !drop_intent {
                 refuse_pending(&next)?;
             }
-            next = TableState {
-                watermark: to,
-                rows_total: state.rows_total,
-                rejected_total: state.rejected_total,
-                ..TableState::new()
-            };
+            reset(&mut next, to);
         }
     }
     Ok(next)
 }
 
-/// Everything is read from the beginning. Transactions that the ceiling went past are still open, and stay known.
-fn restart(state: &mut TableState) {
-    (state.watermark, state.rebuild) = (None, None);
-    state.rereads.clear();
+/// The target is where it was before a table was built beside it. Transactions that the ceiling went past are still
+/// open, and stay known.
+fn give_up_rebuild(state: &mut TableState) {
+    if let Some(rebuild) = state.rebuild.take() {
+        (state.watermark, state.rereads) = (rebuild.before, rebuild.rereads);
+    }
+}
+
+fn reset(state: &mut TableState, to: ResetTo) {
+    state.intent = None;
+    give_up_rebuild(state);
+    let watermark = match to {
+        ResetTo::Keep => return,
+        ResetTo::Beginning => None,
+        ResetTo::At(position) => Some(position),
+    };
+    // columns keep their names; the settings of then are nobody's any more
+    let basis = state.basis.take().map(|basis| Box::new(Basis { reset: true, ..*basis }));
+    let (rows_total, rejected_total) = (state.rows_total, state.rejected_total);
+    *state = TableState { watermark, basis, rows_total, rejected_total, ..TableState::new() };
 }
 
 fn refuse_pending(state: &TableState) -> Result<(), Illegal> {
@@ -162,7 +191,12 @@ fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
             let reread = state.rereads.first_mut().ok_or(Illegal::NoReread)?;
             reread.at.clone_from(&intent.upper);
         }
-        Lane::Nulls | Lane::Whole => {}
+        Lane::Nulls => {}
+        // an older watermark says nothing of what is in the target now
+        Lane::Whole => {
+            state.watermark = None;
+            state.rereads.clear();
+        }
         Lane::Swap => state.rebuild = None,
     }
     Ok(())
@@ -172,7 +206,7 @@ fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
     use super::*;
-    use crate::model::{BqTable, Mode, Schema};
+    use crate::model::{Mode, Schema};
 
     fn at(cursor: &str) -> Option<Position> {
         Some(Position { cursor: Some(cursor.into()), key: vec!["1".into()] })
@@ -244,7 +278,7 @@ mod tests {
                 Event::Remember { note: None, holds: vec![], rereads: vec![], basis: None },
                 Illegal::Pending(id(1)),
             ),
-            (&pending, Event::Reset { to: None, drop_intent: false }, Illegal::Pending(id(1))),
+            (&pending, Event::Reset { to: ResetTo::Beginning, drop_intent: false }, Illegal::Pending(id(1))),
         ];
         for (state, event, illegal) in table {
             assert_eq!(apply(state, event.clone()), Err(illegal), "{event:?}");
@@ -256,7 +290,7 @@ mod tests {
         let idle = TableState { watermark: at("a"), ..TableState::new() };
         let pending = apply(&idle, Event::Begin(intent(1, Lane::Live, at("a"), at("b")))).unwrap();
         assert_eq!(apply(&pending, Event::Drop(id(1))).unwrap(), idle);
-        let reset = apply(&pending, Event::Reset { to: at("0"), drop_intent: true }).unwrap();
+        let reset = apply(&pending, Event::Reset { to: ResetTo::At(at("0").unwrap()), drop_intent: true }).unwrap();
         assert_eq!((reset.watermark, reset.intent), (at("0"), None));
     }
 
@@ -278,14 +312,34 @@ mod tests {
         let idle = TableState { watermark: at("z"), ..TableState::new() };
         let swap = intent(1, Lane::Swap, None, None);
         assert_eq!(apply(&idle, Event::Begin(swap.clone())), Err(Illegal::Misplaced(id(1))));
-        let building = apply(&idle, Event::Rebuild(Rebuild { table })).unwrap();
+        let building = apply(&idle, Event::Rebuild(table.clone())).unwrap();
         assert_eq!((building.watermark.clone(), building.rebuild.is_some()), (None, true));
         let built = TableState { watermark: at("y"), ..building.clone() };
         let pending = apply(&built, Event::Begin(swap)).unwrap();
-        assert_eq!(apply(&pending, Event::RebuildLost), Err(Illegal::Pending(id(1))));
         let done = apply(&pending, Event::Commit { id: id(1), next: None }).unwrap();
         assert_eq!((done.watermark, done.rebuild), (at("y"), None));
+        // given up, it leaves the target where it was
         let lost = apply(&built, Event::RebuildLost).unwrap();
-        assert_eq!((lost.watermark, lost.rebuild), (None, None));
+        assert_eq!((lost.watermark, lost.rebuild), (at("z"), None));
+        let dropped = apply(&pending, Event::Drop(id(1))).unwrap();
+        assert_eq!((dropped.watermark, dropped.rebuild), (at("z"), None));
+        let kept = apply(&pending, Event::Reset { to: ResetTo::Keep, drop_intent: true }).unwrap();
+        assert_eq!((kept.watermark, kept.rebuild, kept.intent), (at("z"), None, None));
+        let again = apply(&built, Event::Rebuild(table.clone())).unwrap();
+        assert_eq!((again.watermark, again.rebuild.unwrap().before), (None, at("z")));
+        // with it goes a chunk that was to go into it, and no other
+        let mut chunk = intent(2, Lane::Live, at("y"), at("yy"));
+        let other = apply(&built, Event::Begin(chunk.clone())).unwrap();
+        assert_eq!(apply(&other, Event::RebuildLost), Err(Illegal::Pending(id(2))));
+        chunk.target = table;
+        let lost = apply(&apply(&built, Event::Begin(chunk)).unwrap(), Event::RebuildLost).unwrap();
+        assert_eq!((lost.watermark, lost.intent), (at("z"), None));
+    }
+
+    #[test]
+    fn a_whole_copy_leaves_no_watermark_behind() {
+        let idle = TableState { watermark: at("z"), ..TableState::new() };
+        let pending = apply(&idle, Event::Begin(intent(1, Lane::Whole, None, None))).unwrap();
+        assert_eq!(apply(&pending, Event::Commit { id: id(1), next: None }).unwrap().watermark, None);
     }
 }

@@ -62,11 +62,12 @@ pub(super) async fn describe(
         .collect();
     let (primary_key, unique_keys) = keys(&lookup(session, cx, &database, table, UNIQUE).await?);
     may_read(session, cx, table, &columns).await?;
+    let hides_some = hides_some(session, cx, table).await?;
     let is_view = text(head, 1).is_some_and(|kind| kind.contains("VIEW"));
     Ok(Description {
         columns,
-        // a user without the right to a column does not see it either, and the probe above would say so
         hidden: Vec::new(),
+        hides_some,
         primary_key,
         unique_keys,
         // the server fills a view's comment with the word VIEW
@@ -161,6 +162,18 @@ async fn may_read(
     let statement = probe(session.qualified(table), columns)?;
     let answer = try_fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, statement).await?;
     answer.map(drop).map_err(|cause| error::reading(WHAT, &table.to_string(), cause))
+}
+
+/// Whether the table has columns that the user has no right to: the catalog shows those that it has alone.
+async fn hides_some(session: &mut MySqlSession, cx: &Context, table: &SourceTable) -> Result<bool, SourceError> {
+    let statement = Statement::plain(format!("SELECT * FROM {} LIMIT 0", session.qualified(table)));
+    match try_fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, statement).await? {
+        Ok(_no_rows) => Ok(false),
+        Err(cause) => match error::server(&cause).map(|said| said.number()) {
+            Some(number) if error::DENIED_COLUMN.contains(&number) => Ok(true),
+            Some(_) | None => Err(error::reading(WHAT, &table.to_string(), cause)),
+        },
+    }
 }
 
 /// Why the catalog does not show the table: it hides what the user has no right to.

@@ -10,6 +10,8 @@ use crate::source::SourceError;
 const DENIED: [u16; 4] = [1142, 1143, 1370, 1044];
 /// A privilege of the server (PROCESS, REPLICATION CLIENT) is missing.
 pub(super) const NEEDS_PRIVILEGE: u16 = 1227;
+/// The right to some of the columns that a query names is missing.
+pub(super) const DENIED_COLUMN: [u16; 2] = [1142, 1143];
 /// The table, or its database, is not there.
 pub(super) const NO_TABLE: [u16; 2] = [1146, 1049];
 

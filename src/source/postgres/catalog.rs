@@ -118,6 +118,7 @@ pub(super) async fn describe(connection: &mut PgConnection, table: &SourceTable)
     Ok(Description {
         columns,
         hidden,
+        hides_some: false,
         primary_key,
         unique_keys,
         comment: relation.comment,

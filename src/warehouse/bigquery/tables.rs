@@ -21,10 +21,12 @@ pub(super) async fn table(api: &BigQuery, cx: &Context, table: &BqTable) -> Resu
         _ => return Err(refused(&what, &answer)),
     }
     let body: TableBody = serde_json::from_slice(&answer.body).map_err(|error| garbled(&what, &error))?;
+    let layout = body.layout();
     // columns of types that are not ours stay as they are: they are neither read nor written
     let fields = body.schema.fields.into_iter().filter_map(|field| serde_json::from_value::<Field>(field).ok());
     let etag = if body.etag.is_empty() { answer.etag.unwrap_or_default() } else { body.etag };
-    Ok(Some(TableInfo { schema: Schema(fields.collect()), etag, rows: body.num_rows.0, location: body.location }))
+    let schema = Schema(fields.collect());
+    Ok(Some(TableInfo { schema, etag, rows: body.num_rows.0, location: body.location, layout }))
 }
 
 pub(super) async fn ensure_dataset(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::super::Layout;
 use crate::model::{BqTable, Field, Partitioning, Schema, TimeUnit};
 use crate::net::Answer;
 
@@ -140,6 +141,60 @@ pub(super) struct TableBody {
     pub(super) num_rows: Count,
     pub(super) location: String,
     pub(super) schema: FieldsRead,
+    time_partitioning: Option<TimePartitioningRead>,
+    range_partitioning: Option<RangePartitioningRead>,
+    clustering: Option<ClusteringRead>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TimePartitioningRead {
+    #[serde(rename = "type")]
+    unit: String,
+    field: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RangePartitioningRead {
+    field: String,
+    range: RangeRead,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RangeRead {
+    start: Value,
+    end: Value,
+    interval: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ClusteringRead {
+    fields: Vec<String>,
+}
+
+impl TableBody {
+    /// Partitions and clustering; `None` if the partitions are of a kind that we do not make (by the time of loading).
+    pub(super) fn layout(&self) -> Option<Layout> {
+        let clustering = self.clustering.as_ref().map(|clustering| clustering.fields.clone()).unwrap_or_default();
+        let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
+        let partitioning = match (&self.time_partitioning, &self.range_partitioning) {
+            (None, None) => None,
+            (Some(time), _) => {
+                let unit = serde_json::from_value(Value::from(time.unit.as_str())).ok()?;
+                Some(Partitioning::Time { field: time.field.clone()?, unit })
+            }
+            (None, Some(ranges)) => Some(Partitioning::Range {
+                field: ranges.field.clone(),
+                start: number(&ranges.range.start)?,
+                end: number(&ranges.range.end)?,
+                interval: number(&ranges.range.interval)?,
+            }),
+        };
+        Some(Layout { partitioning, clustering })
+    }
 }
 
 /// Fields of any type; those that are not ours are left out by the reader.
