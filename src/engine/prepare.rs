@@ -132,7 +132,11 @@ fn refuse_hidden(settings: &TableSettings, state: &TableState, found: &Descripti
     let synced = state.basis.iter().flat_map(|basis| &basis.columns).map(|column| &column.source);
     let absent = |name: &&String| found.columns.iter().all(|column| column.name != **name);
     let lost = synced.filter(absent).find(|name| found.hides_some || found.hidden.contains(name));
-    let Some(column) = lost.filter(|name| !settings.columns.exclude.contains(name)) else { return Ok(()) };
+    let wanted = &settings.columns;
+    let left_out = |name: &&String| {
+        wanted.exclude.contains(*name) || wanted.include.as_ref().is_some_and(|include| !include.contains(*name))
+    };
+    let Some(column) = lost.filter(|name| !left_out(name)) else { return Ok(()) };
     let message = format!("column {column:?} was synced and may not be read any more, see `exclude_columns`");
     Err(SourceError::Denied { table: settings.table.to_string(), message }.into())
 }

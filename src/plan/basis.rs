@@ -109,7 +109,7 @@ pub fn changes(state: &TableState, now: &Basis) -> Vec<String> {
 
 /// Columns that are synced now and were not, though the source had them: left out by the settings until now.
 pub fn included(was: Option<&Basis>, now: &Basis) -> Vec<String> {
-    let Some(was) = was else { return Vec::new() };
+    let Some(was) = was.filter(|was| !was.reset) else { return Vec::new() };
     let new = now.columns.iter().filter(|column| was.left_out.contains(&column.source));
     new.map(|column| column.source.clone()).collect()
 }
@@ -189,6 +189,11 @@ mod tests {
         assert_eq!(included(Some(&basis()), &now), ["secret"]);
         assert_eq!(added(Some(&basis()), &now), ["secret", "new"]);
         assert_eq!(added(None, &now), Vec::<String>::new());
+        // an operator has set the watermark since, knowing what they want
+        let reset = Basis { reset: true, ..basis() };
+        assert_eq!(included(Some(&reset), &now), Vec::<String>::new());
+        let state = TableState { basis: Some(Box::new(reset)), ..state(Mode::Merge, true) };
+        assert_eq!(changes(&state, &Basis { cursor: Some("id".into()), ..basis() }), Vec::<String>::new());
         assert_eq!(tag("salt").len(), 8);
         assert_ne!(tag("salt"), tag("salt2"));
     }
