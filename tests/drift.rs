@@ -100,11 +100,19 @@ async fn a_new_column_can_be_left_out_or_backfilled() {
     assert_eq!(report.rows, 1);
     assert!(report.notes[0].contains("left out (`schema: {add: false}`): [\"v\"]"), "{:?}", report.notes);
     assert_eq!(place.table("kept").await["schema"]["fields"].as_array().unwrap().len(), 2);
+    assert_eq!(place.sync(&["kept"]).await[0].outcome, Outcome::UpToDate);
     let report = place.sync(&["filled"]).await.remove(0);
     assert_eq!((report.rows, report.chunks), (51, 4), "{report:?}");
     let sums = place.bq("SELECT CAST(COUNT(*) AS STRING), CAST(SUM(v) AS STRING) FROM {d}.filled").await;
     assert_eq!(sums, [vec![some("51"), some("358")]]);
     assert_eq!(place.sync(&["filled"]).await[0].outcome, Outcome::UpToDate);
+    // to add it after all leaves the rows of before without it, which is told
+    place.configure(&["kept: { cursor: u }"], &[], "");
+    let ran = place.run(&["sync", "kept"]).await;
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("columns [\"v\"] were left out until now"), "{}", ran.stderr);
+    assert_eq!(place.run(&["sync", "kept", "--accept"]).await.code, 0);
+    assert_eq!(place.table("kept").await["schema"]["fields"].as_array().unwrap().len(), 3);
 }
 
 async fn a_dropped_column_is_null_from_now_on() {

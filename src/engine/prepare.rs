@@ -131,12 +131,12 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
 fn refuse_hidden(settings: &TableSettings, state: &TableState, found: &Description) -> Result<(), RunError> {
     let synced = state.basis.iter().flat_map(|basis| &basis.columns).map(|column| &column.source);
     let absent = |name: &&String| found.columns.iter().all(|column| column.name != **name);
-    let lost = synced.filter(absent).find(|name| found.hides_some || found.hidden.contains(name));
     let wanted = &settings.columns;
-    let left_out = |name: &&String| {
-        wanted.exclude.contains(*name) || wanted.include.as_ref().is_some_and(|include| !include.contains(*name))
+    let stays = |name: &&String| {
+        !wanted.exclude.contains(*name) && wanted.include.as_ref().is_none_or(|include| include.contains(*name))
     };
-    let Some(column) = lost.filter(|name| !left_out(name)) else { return Ok(()) };
+    let mut lost = synced.filter(absent).filter(stays);
+    let Some(column) = lost.find(|name| found.hides_some || found.hidden.contains(name)) else { return Ok(()) };
     let message = format!("column {column:?} was synced and may not be read any more, see `exclude_columns`");
     Err(SourceError::Denied { table: settings.table.to_string(), message }.into())
 }
@@ -166,7 +166,8 @@ fn check_basis(wanted: Wanted<'_>, state: &TableState, now: &Basis, report: &mut
         report.note(format!("columns {hidden:?} are left out from now on; what the target has in them stays as it is"));
     }
     let mut changes = basis::changes(state, now);
-    let included = basis::included(state.basis.as_deref(), now);
+    // what is not added to the target is not included either
+    let included = if settings.schema.add { basis::included(state.basis.as_deref(), now) } else { Vec::new() };
     if !included.is_empty()
         && settings.mode != Mode::Replace
         && state.watermark.is_some()
