@@ -384,6 +384,11 @@ impl SourceError {
     }
 }
 
+/// A filter as one term of a WHERE. The line feed ends a comment that it may end with.
+fn condition(filter: &str) -> String {
+    format!("({filter}\n)")
+}
+
 /// The columns of a query as the row writer sees them; `codec_of` gives each one's reader, `ordered` says which are in
 /// positions.
 fn cells<'a, C>(

@@ -20,7 +20,9 @@ mod drift;
 mod http_door;
 mod keys;
 mod names;
+mod policies;
 mod races;
+mod rebuild;
 mod round_trip;
 mod soak;
 mod sql;
@@ -35,7 +37,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 14] = [
+    let tests: [Vec<support::Test>; 16] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
@@ -44,7 +46,9 @@ fn main() {
         cases::tests(),
         round_trip::tests(),
         columns::tests(),
+        policies::tests(),
         drift::tests(),
+        rebuild::tests(),
         names::tests(),
         coverage::tests(),
         http_door::tests(),

@@ -2,6 +2,8 @@
 //!
 //! While chunk *k* is applied, chunk *k+1* is read; the commit of *k* and the intent of *k+1* are one write.
 
+mod rebuild;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,10 +13,9 @@ use super::finish::{self, Finished};
 use super::prepare::{self, Prepared, Ready, Wanted};
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
-use crate::model::{BqTable, Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
+use crate::model::{Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
 use crate::net::Context;
 use crate::plan::ceiling;
-use crate::plan::drift::Incompatible;
 use crate::report::{Failure, Outcome, RunReport};
 use crate::source::{ReadEnd, Session, Source};
 use crate::state::transition::{self, Event};
@@ -27,9 +28,6 @@ const SOURCE_ATTEMPTS_MAX: u32 = 4;
 const SOURCE_BACKOFF: Duration = Duration::from_millis(500);
 /// How many intents of others a run finishes before it calls itself superseded.
 const RECOVERIES_MAX: u32 = 4;
-
-/// How many tables a run begins to build beside the target before it gives up.
-const REBUILDS_MAX: u32 = 2;
 
 /// How one pass over a source's session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,12 +187,6 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         if self.at.state.intent.is_some() { Err(RunError::Superseded) } else { Ok(()) }
     }
 
-    /// Whether the intent's rows were to go into a table beside the target that is there no longer.
-    async fn is_lost(&self, intent: &Intent) -> Result<bool, RunError> {
-        let built = self.at.state.rebuild.as_ref().is_some_and(|rebuild| rebuild.table == intent.target);
-        Ok(built && self.engine.warehouse.table(self.cx, &intent.target).await?.is_none())
-    }
-
     /// One connection's worth of work.
     async fn pass<S: Source>(&mut self, source: &S) -> Result<PassEnd, RunError> {
         let begun = Instant::now();
@@ -226,60 +218,6 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             }
         }
         Ok(end)
-    }
-
-    /// A change of the state by itself, and then a new look at everything.
-    async fn step(&mut self, event: Event) -> Result<PassEnd, RunError> {
-        // lanes that this run has been through were another table's
-        (self.nulls_done, self.nulls_at, self.lookback_done) = (false, None, false);
-        Ok(if self.write(event).await? { PassEnd::Reconnect } else { PassEnd::Superseded })
-    }
-
-    /// Begins to build the table anew beside the target, if the settings want it so.
-    async fn rebuild(&mut self, cause: Incompatible) -> Result<PassEnd, RunError> {
-        let target = self.settings.target.clone();
-        if !self.settings.schema.rebuild {
-            return Err(RunError::Drift { target, cause: Box::new(cause) });
-        }
-        self.rebuilds += 1;
-        if self.rebuilds > REBUILDS_MAX {
-            return Err(RunError::RebuildFails(Box::new((target, cause))));
-        }
-        let table = BqTable { table: format!("hw_rebuild_{}", self.engine.fresh_id()), ..target };
-        tracing::warn!(%table, %cause, drift = true, "the target cannot take the source's columns: it is built anew");
-        self.report.note(format!("{cause}; it is built anew as {table}"));
-        let before = self.at.state.rebuild.clone();
-        let end = self.step(Event::Rebuild(table)).await?;
-        // the columns changed again while one was built; nobody's chunk goes there any more
-        if let (PassEnd::Reconnect, Some(before)) = (end, before) {
-            self.engine.warehouse.delete_table(self.cx, &before.table).await?;
-        }
-        Ok(end)
-    }
-
-    /// Puts the table that was built beside the target in its place.
-    async fn swap(&mut self, prepared: &Prepared) -> Result<PassEnd, RunError> {
-        let Some(rebuild) = self.at.state.rebuild.clone() else { return Ok(PassEnd::Done) };
-        if !prepared.whole {
-            if self.dirty {
-                self.flush().await?;
-            }
-            self.report.note(format!("{} is not complete yet and does not replace the target", rebuild.table));
-            return Ok(PassEnd::Done);
-        }
-        let (engine, cx) = (self.engine, self.cx);
-        let intent = chunk::swap_intent(engine, self.settings, prepared, &rebuild.table);
-        if !self.write(Event::Begin(intent.clone())).await? {
-            return Ok(PassEnd::Superseded);
-        }
-        let applied = finish::finish(engine, cx, &intent, finish::progress(&intent, true)).await;
-        Ok(match self.commit(&intent, applied, None).await? {
-            Next::Superseded => PassEnd::Superseded,
-            Next::Chunk(..) | Next::Nothing => {
-                self.report.note(format!("{} replaced {} in one job", rebuild.table, intent.target));
-                PassEnd::Done
-            }
-        })
     }
 
     /// A piece of that lane from its beginning, without bounds.

@@ -7,7 +7,7 @@
 use crate::mapping::Column;
 use crate::mapping::mysql::{Compare, Ident, Param, QualifiedTable};
 use crate::model::{Bound, Position};
-use crate::source::{Nulls, ReadQuery, SourceError};
+use crate::source::{Nulls, ReadQuery, SourceError, condition};
 
 use super::read_of;
 
@@ -217,11 +217,6 @@ pub(super) fn count_nulls(table: QualifiedTable<'_>, column: &Column, filter: Op
     let filter = filter.map(|filter| format!(" AND {}", condition(filter))).unwrap_or_default();
     let column = Ident(&column.name);
     Statement::plain(format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table} WHERE {column} IS NULL{filter}"))
-}
-
-/// The filter as one term of a WHERE. The line feed ends a comment that it may end with.
-fn condition(filter: &str) -> String {
-    format!("({filter}\n)")
 }
 
 /// Plans the filter, without running it. Once between parentheses and once between keywords: a text that closes what

@@ -5,7 +5,7 @@ use crate::encode::postgres::PgCodec;
 use crate::mapping::postgres::{Comparison, Ident, Read, Wrap};
 use crate::mapping::{self, Column};
 use crate::model::SourceTable;
-use crate::source::{Nulls, ReadQuery, SourceError};
+use crate::source::{Nulls, ReadQuery, SourceError, condition};
 
 /// A read as SQL.
 #[derive(Debug)]
@@ -59,11 +59,6 @@ pub(super) fn max_cursor(table: &SourceTable, column: &Column) -> Result<(String
 pub(super) fn count_nulls(table: &SourceTable, column: &Column, filter: Option<&str>) -> String {
     let filter = filter.map(|filter| format!(" AND {}", condition(filter))).unwrap_or_default();
     format!("SELECT count(*) FROM {} AS t WHERE {} IS NULL{filter}", table_name(table), field(column))
-}
-
-/// The filter as one term of a WHERE. The line feed ends a comment that it may end with.
-fn condition(filter: &str) -> String {
-    format!("({filter}\n)")
 }
 
 /// Plans the filter, without running it. Once between parentheses and once between keywords: a text that closes what
