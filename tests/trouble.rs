@@ -320,7 +320,7 @@ async fn a_replace_that_does_not_fit_is_told_and_a_chunk_is_cut() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("no chunk of pg/slow_first could be read within the run's time"), "{}", ran.stderr);
     // in merge the chunk is cut where the time is half spent, and is applied
-    place.configure(&["slow: { cursor: u, key: id, target: cut }"], &[], "server: { run_budget: 8s }");
+    place.configure(&["slow: { cursor: u, key: id, target: cut }"], &[], "server: { run_budget: 20s }");
     let ran = place.run(&["sync", "slow", "--json"]).await;
     let report = ran.report();
     assert_eq!((ran.code, report.outcome), (75, Outcome::Partial), "{report:?}");
