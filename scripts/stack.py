@@ -27,7 +27,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Callable
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -45,6 +45,7 @@ PYTHON = "3.13"
 START_SECONDS = 60
 STOP_SECONDS = 10
 PASSWORD = "stack-admin"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Trouble(Exception):
@@ -217,7 +218,9 @@ def start(name: str, command: list[str], log: pathlib.Path, at: object, user: tu
           env: dict[str, str] | None = None, cwd: pathlib.Path | None = None) -> Server:
     uid, gid = user
     output = log.open("wb")
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd, user=uid, group=gid,
+    # should this process be killed outright, the kernel ends what it started
+    tied = ["setpriv", "--pdeathsig", "KILL", "--", *command] if shutil.which("setpriv") else command
+    process = subprocess.Popen(tied, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd, user=uid, group=gid,
                                extra_groups=[] if uid is not None else None, env={**os.environ, **(env or {})}, start_new_session=True)
     output.close()
     server = Server(name, process, log, at)
@@ -362,6 +365,17 @@ def start_bigquery(work: pathlib.Path, run: pathlib.Path, storage: str) -> Serve
     return server
 
 
+def run_folder() -> pathlib.Path:
+    """A fresh folder, its name short because a Unix socket's path has at most 107 bytes. Takes away those whose owner is gone."""
+    for old in pathlib.Path("/tmp").glob("hw-stack-*-*"):
+        owner = old.name.split("-")[2]
+        if owner.isdigit() and not pathlib.Path("/proc", owner).exists() and old.stat().st_uid == os.geteuid():
+            shutil.rmtree(old, ignore_errors=True)
+    fresh = pathlib.Path(tempfile.mkdtemp(prefix=f"hw-stack-{os.getpid()}-", dir="/tmp"))
+    fresh.chmod(0o755)
+    return fresh
+
+
 def stop(servers: list[Server]) -> None:
     for server in servers:
         if server.process.poll() is None:
@@ -380,18 +394,19 @@ class Stack:
 
     def __init__(self, work: pathlib.Path, keep_logs: pathlib.Path | None) -> None:
         self.work, self.keep_logs = work, keep_logs
-        # short, because a Unix socket's path has at most 107 bytes
-        self.run = pathlib.Path(tempfile.mkdtemp(prefix="hw-stack-", dir="/tmp"))
-        self.run.chmod(0o755)
+        self.run = run_folder()
+        # kept until the end: to the kernel a server's parent is the thread that started it
+        self.starters = ThreadPoolExecutor()
+        self.starts: list[Future[Server]] = []
 
     def __enter__(self) -> dict[str, object]:
         try:
             storage = start_storage(self.work, self.run)
             starts = [lambda: start_postgres(self.work, self.run), lambda: start_mariadb(self.work, self.run),
                       lambda: start_bigquery(self.work, self.run, str(storage.at))]
-            with ThreadPoolExecutor() as pool:
-                for future in [pool.submit(one) for one in starts]:
-                    future.result()
+            self.starts = [self.starters.submit(one) for one in starts]
+            for started in self.starts:
+                started.result()
         except BaseException:
             self.__exit__()
             raise
@@ -399,7 +414,13 @@ class Stack:
         return {**at, "run_dir": str(self.run), "pids": {server.name: server.process.pid for server in STARTED}}
 
     def __exit__(self, *_: object) -> None:
+        # being told a second time must not cut this short
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        stop(STARTED)  # what is still starting ends with its server
+        wait(self.starts)
         stop(STARTED)
+        self.starters.shutdown()
         if self.keep_logs is not None:
             self.keep_logs.mkdir(parents=True, exist_ok=True)
             for log in self.run.glob("*.log"):
@@ -429,7 +450,8 @@ def main() -> int:
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="for run: -- CMD ARG...")
     arguments = parser.parse_args()
     work = arguments.dir.resolve()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in SIGNALS:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         if arguments.command == "install":
             install(work)
@@ -443,8 +465,6 @@ def main() -> int:
     except Trouble as trouble:
         say(f"stack: {trouble}")
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 if __name__ == "__main__":
