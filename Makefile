@@ -14,18 +14,19 @@ demo: ## from nothing to synced tables on this machine: installs, starts, fills,
 .PHONY: test
 test: ## every test, on real servers that it installs and starts itself
 	$(PYTHON) scripts/stack.py install
-	$(CARGO) test --locked
+	$(CARGO) test --locked --features testing
 
 .PHONY: check
 check: ## format, lints, documentation
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked -- -D warnings
+	$(CARGO) clippy --locked --features testing --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
 
 .PHONY: soak
 soak: ## a million rows from each database, every value compared, memory measured (about half an hour)
 	$(PYTHON) scripts/stack.py install
-	HIGHWATER_SOAK=1 $(CARGO) test --locked --release --test main -- --test-threads 1
+	HIGHWATER_SOAK=1 $(CARGO) test --locked --features testing --release --test main -- --test-threads 1
 
 .PHONY: bench
 bench: ## how fast rows leave the databases, beside their own clients (BENCH_ROWS, BENCH_RUNS)
