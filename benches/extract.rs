@@ -135,6 +135,10 @@ impl Bucket for NullBucket {
         Ok(Put::Stored(Generation(1)))
     }
 
+    async fn list(&self, _: &Context, _: &str) -> Result<Vec<String>, BucketError> {
+        Ok(Vec::new())
+    }
+
     async fn delete(&self, _: &Context, _: &str) -> Result<(), BucketError> {
         Ok(())
     }

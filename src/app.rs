@@ -59,6 +59,13 @@ impl App {
         Self { engine: Engine::new(bucket, warehouse, Arc::new(System)), sources, config }
     }
 
+    /// The same, with these faults.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_faults(self, faults: crate::engine::faults::Faults) -> Self {
+        Self { engine: self.engine.with_faults(faults), ..self }
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config

@@ -5,7 +5,7 @@
 //! - A write takes effect only if its precondition holds, atomically.
 //! - A write is sent **once**; the backend never repeats it by itself. [`BucketError::Unsettled`] says that it may
 //!   or may not have taken effect; the caller settles it by reading.
-//! - Reads and deletes may be repeated and are retried inside, within the context.
+//! - Reads, lists and deletes may be repeated and are retried inside, within the context.
 
 pub mod gcs;
 pub mod memory;
@@ -16,6 +16,9 @@ use bytes::Bytes;
 
 use crate::model::Class;
 use crate::net::{Context, Interrupted};
+
+/// The most names that a list gives: one page of Cloud Storage's.
+pub const LISTED_MAX: usize = 1_000;
 
 /// The version number of one object's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +84,9 @@ pub trait Bucket: Send + Sync {
         content: ContentType,
         precondition: Precondition,
     ) -> impl Future<Output = Result<Put, BucketError>> + Send;
+
+    /// Names of objects that begin with `prefix`: at most [`LISTED_MAX`] of them.
+    fn list(&self, cx: &Context, prefix: &str) -> impl Future<Output = Result<Vec<String>, BucketError>> + Send;
 
     /// Deletes the object; one that is not there is no error.
     fn delete(&self, cx: &Context, name: &str) -> impl Future<Output = Result<(), BucketError>> + Send;

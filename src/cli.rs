@@ -106,17 +106,27 @@ pub fn main() -> ExitCode {
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    let code = runtime.block_on(run(cli, config));
+    let code = runtime.block_on(run(cli, config, &env));
     // a compressing thread that still waits for its reader must not hold the process
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
-async fn run(cli: Cli, config: Config) -> u8 {
+#[cfg_attr(not(feature = "testing"), expect(unused_variables, reason = "only tests arm faults"))]
+async fn run(cli: Cli, config: Config, env: &Env) -> u8 {
     let stop = CancellationToken::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(stop_on_signal(stop.clone()));
-    let app = Arc::new(App::new(config));
+    let app = App::new(config);
+    #[cfg(feature = "testing")]
+    let app = match crate::engine::faults::Faults::parse(env.get("HIGHWATER_FAULTS").unwrap_or_default()) {
+        Ok(faults) => app.with_faults(faults),
+        Err(error) => {
+            output::fault(&error);
+            return EXIT_USAGE;
+        }
+    };
+    let app = Arc::new(app);
     let json = cli.global.json;
     match cli.command {
         Command::Serve(arguments) => serve::run(app, arguments, stop).await,

@@ -1,22 +1,26 @@
 //! What a run does: the steps of a chunk, and whose intent is finished.
 //!
 //! `run` is the order of things, `prepare` the way to the first row, `chunk` and `stage` bring rows into parts,
-//! `finish` applies an intent, `failure` is what can go wrong.
+//! `finish` applies an intent, `sweep` deletes what crashes have left, `failure` is what can go wrong, `faults` are
+//! places where tests let it.
 //!
 //! Architecture Invariant: the engine knows the traits, never a backend; time and randomness come from [`Ambient`].
 
 mod chunk;
 mod failure;
+pub mod faults;
 mod finish;
 mod prepare;
 mod run;
 mod stage;
+mod sweep;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use failure::RunError;
 
+use self::faults::Faults;
 use crate::bucket::Bucket;
 use crate::model::{IntentId, TableId, TableSettings};
 use crate::net::Context;
@@ -41,12 +45,20 @@ pub struct Engine<B, W> {
     bucket: B,
     warehouse: W,
     ambient: Arc<dyn Ambient>,
+    faults: Faults,
 }
 
 impl<B, W> Engine<B, W> {
     /// An engine over these.
     pub fn new(bucket: B, warehouse: W, ambient: Arc<dyn Ambient>) -> Self {
-        Self { bucket, warehouse, ambient }
+        Self { bucket, warehouse, ambient, faults: Faults::default() }
+    }
+
+    /// The same engine with these faults.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
     }
 
     /// An id that nothing has.

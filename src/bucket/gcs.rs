@@ -10,12 +10,13 @@ use bytes::{Bytes, BytesMut};
 use google_cloud_gax::error::Error as GaxError;
 use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_storage::client::Storage;
+use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use url::Url;
 
 use self::bridge::credentials;
-use super::{Bucket, BucketError, ContentType, Generation, Object, Precondition, Put};
+use super::{Bucket, BucketError, ContentType, Generation, LISTED_MAX, Object, Precondition, Put};
 use crate::net::{Answer, Backoff, CallError, Context, Http, Interrupted, Method, Request, Tokens};
 
 /// Above any part: a write is one request, never a resumable upload, so that its precondition holds for all of it.
@@ -140,13 +141,16 @@ impl GcsBucket {
 
     /// The JSON API's address of an object.
     fn object_url(&self, name: &str) -> Result<Url, BucketError> {
+        self.base(&["storage", "v1", "b", &self.bucket, "o", &self.full(name)], name)
+    }
+
+    /// The address of these segments; `name` is for the error.
+    fn base(&self, path: &[&str], name: &str) -> Result<Url, BucketError> {
         let fault = || self.refused("addressing", name, 400, "not an address".to_owned());
         let mut url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => Url::parse(GOOGLE).map_err(|_invalid| fault())?,
         };
-        let full = self.full(name);
-        let path = ["storage", "v1", "b", &self.bucket, "o", &full];
         url.path_segments_mut().map_err(|()| fault())?.pop_if_empty().extend(path);
         Ok(url)
     }
@@ -171,6 +175,18 @@ impl GcsBucket {
         }
         Err(self.refused(what, name, answer.status, answer.shown()))
     }
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    name: String,
 }
 
 enum Failed {
@@ -258,6 +274,25 @@ impl Bucket for GcsBucket {
             Err(interrupted @ Interrupted::TimedOut(_)) => Err(self.unsettled(name, interrupted.to_string())),
             Err(cause) => Err(BucketError::Interrupted { what: "writing", cause }),
         }
+    }
+
+    async fn list(&self, cx: &Context, prefix: &str) -> Result<Vec<String>, BucketError> {
+        let what = "listing";
+        let mut url = self.base(&["storage", "v1", "b", &self.bucket, "o"], prefix)?;
+        url.query_pairs_mut()
+            .append_pair("prefix", &self.full(prefix))
+            .append_pair("maxResults", &LISTED_MAX.to_string())
+            .append_pair("fields", "items(name)");
+        let request = Request { method: Method::GET, url, body: None, if_match: None };
+        let answer = self.call(cx, what, prefix, &request).await?;
+        if answer.status == 404 {
+            return Err(self.refused(what, prefix, answer.status, answer.shown()));
+        }
+        let page: Page = serde_json::from_slice(&answer.body).map_err(|error| {
+            self.refused(what, prefix, answer.status, format!("the answer cannot be read: {error}"))
+        })?;
+        let names = page.items.into_iter().filter_map(|item| item.name.strip_prefix(&self.prefix).map(str::to_owned));
+        Ok(names.take(LISTED_MAX).collect())
     }
 
     async fn delete(&self, cx: &Context, name: &str) -> Result<(), BucketError> {

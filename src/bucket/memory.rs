@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::{Bucket, BucketError, ContentType, Generation, Object, Precondition, Put};
+use super::{Bucket, BucketError, ContentType, Generation, LISTED_MAX, Object, Precondition, Put};
 use crate::net::Context;
 
 /// Objects by name.
@@ -57,6 +57,12 @@ impl Bucket for MemoryBucket {
             let generation = Generation(*last);
             objects.insert(name.to_owned(), Object { bytes, generation });
             Put::Stored(generation)
+        }))
+    }
+
+    async fn list(&self, _: &Context, prefix: &str) -> Result<Vec<String>, BucketError> {
+        Ok(self.with(|_, objects| {
+            objects.keys().filter(|name| name.starts_with(prefix)).take(LISTED_MAX).cloned().collect()
         }))
     }
 

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::faults::Point;
 use super::prepare::Prepared;
 use super::{Engine, RunError, finish, stage};
 use crate::audit::ColumnAudit;
@@ -58,10 +59,11 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
 ) -> Result<Chunk, RunError> {
     let begun = Instant::now();
     let id = engine.fresh_id();
-    let (prefix, rejects) = (folder("staging", settings, &id) + "/", folder("rejects", settings, &id));
+    let prefix = format!("{}{id}/", staging_folder(settings));
+    let rejects = format!("{}{id}", folder("rejects", settings));
     // half of the time that is left is for reading, so that what was read can still be applied
     let cut_at = (piece.lane != Lane::Whole).then(|| begun + cx.remaining() / 2);
-    let (sink, pipeline) = stage::open(cx, settings.limits, cut_at);
+    let (sink, pipeline) = stage::open(cx, settings.limits, cut_at, engine.faults.clone());
     let query = query(settings, prepared, piece);
     let read = async move {
         let mut sink = sink;
@@ -72,7 +74,7 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
         }
         done
     };
-    let (done, (staged, uploaded)) = tokio::join!(read, pipeline.upload(cx, &engine.bucket, &prefix, &rejects));
+    let (done, (staged, uploaded)) = tokio::join!(read, pipeline.upload(cx, engine, &prefix, &rejects));
     let stage::Staged { parts, rejects } = staged;
     let addresses = |names: &[String]| names.iter().map(|name| engine.bucket.address(name)).collect::<Vec<_>>();
     // if the stage failed, the read only says that its sink was closed
@@ -84,6 +86,10 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
             Err(RunError::TooManyParts { parts: parts.len(), max: PARTS_MAX })
         }
         (Ok(done), Ok(())) => Ok(done),
+    };
+    let done = match done {
+        Ok(done) => engine.faults.at(Point::Staged).await.map(|()| done).map_err(RunError::from),
+        Err(error) => Err(error),
     };
     let done = match done {
         Ok(done) => done,
@@ -150,7 +156,7 @@ fn intent(
     let name_of = |index: usize| plan.names[index].clone();
     let target = plan.target.table.clone();
     Intent {
-        staging: BqTable { table: format!("hw_staging_{id}"), ..target.clone() },
+        staging: BqTable { table: staging_table(id.as_str()), ..target.clone() },
         id,
         parts: staged.parts,
         rows: done.rows,
@@ -173,11 +179,21 @@ fn intent(
     }
 }
 
-/// `kind/source/table/id`.
-fn folder(kind: &str, settings: &TableSettings, id: &IntentId) -> String {
+/// `kind/source/table/`.
+fn folder(kind: &str, settings: &TableSettings) -> String {
     let mut folder = format!("{kind}/{}/", settings.id.source);
     state::escape(&mut folder, settings.id.table.as_str());
-    format!("{folder}/{id}")
+    format!("{folder}/")
+}
+
+/// Where the parts of the table's chunks lie, each chunk's below its intent's id.
+pub(super) fn staging_folder(settings: &TableSettings) -> String {
+    folder("staging", settings)
+}
+
+/// The name of the staging table of that intent.
+pub(super) fn staging_table(id: &str) -> String {
+    format!("hw_staging_{id}")
 }
 
 /// The intent that puts the table that was built beside the target in its place.

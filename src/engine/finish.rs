@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::faults::Point;
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
 use crate::model::{Attempt, Intent, JobId, JobKind, JobStatus, Lane, TableSpec};
@@ -19,7 +20,7 @@ const ATTEMPT_WAIT: Duration = Duration::from_secs(1);
 /// How long a staging table lives: long enough for any retry, short enough to cost nothing.
 const STAGING_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// The most time that clean-up may take; what it leaves behind expires by itself.
-const CLEAN_MAX: Duration = Duration::from_secs(20);
+pub(super) const CLEAN_MAX: Duration = Duration::from_secs(20);
 
 /// What is known of an intent: nothing if it was found, that it has no jobs if it is our own and fresh.
 pub(super) fn progress(intent: &Intent, fresh: bool) -> Progress {
@@ -88,33 +89,42 @@ pub(super) async fn finish<B: Bucket, W: Warehouse>(
                 let id = JobId::new(kind, &intent.id, attempt);
                 let status = warehouse.job(cx, &id, &intent.job_project, &intent.location).await?;
                 remember(&mut jobs, &id, status.as_ref());
+                engine.faults.at(polled(kind)).await?;
                 Fact::Job(kind, attempt, status)
             }
             Step::AskStaging => Fact::Staging(warehouse.table(cx, &intent.staging).await?.map(|info| info.rows)),
             Step::CreateStaging => {
                 warehouse.create_table(cx, &staging_spec(engine, intent)).await?;
+                engine.faults.at(Point::StagingCreated).await?;
                 Fact::Staging(Some(0))
             }
             Step::SubmitLoad(attempt) => {
                 settle(cx, attempt).await?;
                 warehouse.create_table(cx, &staging_spec(engine, intent)).await?;
+                engine.faults.at(Point::StagingCreated).await?;
                 poll = POLL_FIRST;
                 let kind = JobKind::Load;
                 warehouse.submit(cx, &JobId::new(kind, &intent.id, attempt), Job::Load(intent)).await?;
+                engine.faults.at(Point::LoadSubmitted).await?;
                 Fact::Submitted(kind, attempt)
             }
             Step::SubmitMerge(attempt) => {
                 settle(cx, attempt).await?;
+                engine.faults.at(Point::Loaded).await?;
                 poll = POLL_FIRST;
                 let kind = JobKind::Merge;
                 warehouse.submit(cx, &JobId::new(kind, &intent.id, attempt), Job::Merge(intent)).await?;
+                engine.faults.at(Point::MergeSubmitted).await?;
                 Fact::Submitted(kind, attempt)
             }
             Step::DeleteStaging => {
                 warehouse.delete_table(cx, &intent.staging).await?;
                 Fact::StagingDeleted
             }
-            Step::Commit(_) => return Ok(Finished::Applied(jobs)),
+            Step::Commit(_) => {
+                engine.faults.at(Point::Merged).await?;
+                return Ok(Finished::Applied(jobs));
+            }
             Step::Drop => return Ok(Finished::Unappliable),
             Step::Fail(error) => return Err(RunError::Finish { intent: intent.id.clone(), error }),
         };
@@ -129,6 +139,13 @@ async fn settle(cx: &Context, attempt: Attempt) -> Result<(), RunError> {
     }
     let doublings = (attempt.get() - 2).min(5);
     Ok(cx.sleep((ATTEMPT_WAIT * 2u32.pow(doublings)).mul_f64(0.5 + fastrand::f64() / 2.0)).await?)
+}
+
+fn polled(kind: JobKind) -> Point {
+    match kind {
+        JobKind::Load => Point::LoadPolled,
+        JobKind::Merge => Point::MergePolled,
+    }
 }
 
 fn remember(jobs: &mut Vec<JobReport>, id: &JobId, status: Option<&JobStatus>) {
@@ -156,7 +173,9 @@ fn staging_spec<B, W>(engine: &Engine<B, W>, intent: &Intent) -> TableSpec {
 pub(super) async fn clean<B: Bucket, W: Warehouse>(engine: &Engine<B, W>, cx: &Context, intent: &Intent) {
     let clean = async {
         engine.warehouse.delete_table(cx, &intent.staging).await?;
-        delete_parts(engine, cx, &intent.parts).await
+        engine.faults.at(Point::StagingDeleted).await?;
+        delete_parts(engine, cx, &intent.parts).await?;
+        Ok::<(), RunError>(engine.faults.at(Point::Cleaned).await?)
     };
     match cx.limit(CLEAN_MAX, clean).await {
         Ok(Ok(())) => {}
@@ -174,6 +193,7 @@ pub(super) async fn delete_parts<B: Bucket, W>(
     let root = engine.bucket.address("");
     for part in parts {
         engine.bucket.delete(cx, part.strip_prefix(&root).unwrap_or(part)).await?;
+        engine.faults.at(Point::PartDeleted).await?;
     }
     Ok(())
 }

@@ -101,6 +101,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         }
         None => (None, true),
     };
+    engine.faults.at(super::faults::Point::Described).await?;
     session.begin(cx).await?;
     check_nulls(cx, settings, session, &plan, report).await?;
     let found = match prepare_target(engine, cx, wanted, state, &plan, report).await? {

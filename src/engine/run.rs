@@ -2,6 +2,7 @@
 //!
 //! While chunk *k* is applied, chunk *k+1* is read; the commit of *k* and the intent of *k+1* are one write.
 
+mod leftovers;
 mod rebuild;
 
 use std::time::Duration;
@@ -9,8 +10,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::chunk::{self, Chunk, Piece};
+use super::faults::Point;
 use super::finish::{self, Finished};
 use super::prepare::{self, Prepared, Ready, Wanted};
+use super::sweep::Leftovers;
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
 use crate::model::{Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
@@ -50,6 +53,10 @@ struct Run<'a, B, W> {
     at: Versioned,
     /// Whether `at` holds something that is not written yet.
     dirty: bool,
+    /// What was staged when the run began, if that was looked at.
+    leftovers: Option<Leftovers>,
+    /// Whether the state was written by us since then.
+    fenced: bool,
     /// Lanes that this run has been through already.
     nulls_done: bool,
     nulls_at: Option<Position>,
@@ -80,6 +87,8 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
         store: Store::new(&engine.bucket, &settings.id),
         at: Versioned { state: TableState::new(), generation: None },
         dirty: false,
+        leftovers: None,
+        fenced: false,
         nulls_done: false,
         nulls_at: None,
         lookback_done: false,
@@ -96,6 +105,9 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
         }
         result => result,
     };
+    if let Ok(outcome) = result {
+        run.sweep(outcome).await;
+    }
     let mut report = run.report;
     report.durations_ms.total = millis(begun.elapsed());
     match result {
@@ -124,6 +136,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         self.report.durations_ms.state += millis(begun.elapsed());
         self.report.watermark_before.clone_from(&self.at.state.watermark);
         self.report.watermark_after.clone_from(&self.at.state.watermark);
+        self.engine.faults.at(Point::StateRead).await?;
         self.recover().await?;
         let mut failures = 0;
         loop {
@@ -152,6 +165,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     async fn recover(&mut self) -> Result<(), RunError> {
         for _ in 0..RECOVERIES_MAX {
             let Some(intent) = self.at.state.intent.clone() else { return Ok(()) };
+            self.engine.faults.at(Point::IntentFound).await?;
             if self.is_lost(&intent).await? {
                 tracing::warn!(intent = %intent.id, target = %intent.target, "the table that was built is gone");
                 self.report
@@ -190,7 +204,9 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     /// One connection's worth of work.
     async fn pass<S: Source>(&mut self, source: &S) -> Result<PassEnd, RunError> {
         let begun = Instant::now();
-        let mut session = source.connect(self.cx).await?;
+        let (session, ()) = tokio::join!(source.connect(self.cx), self.look_for_leftovers());
+        let mut session = session?;
+        self.engine.faults.at(Point::Connected).await?;
         let (state, wanted) = (&self.at.state, Wanted { settings: self.settings, accept: self.accept });
         let ready = prepare::prepare(self.engine, self.cx, wanted, &mut session, state, &mut self.report).await?;
         self.report.durations_ms.plan += millis(begun.elapsed());
@@ -202,6 +218,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
                 return self.step(Event::RebuildLost).await;
             }
         };
+        self.engine.faults.at(Point::Prepared).await?;
         self.remember(&prepared)?;
         let end = if self.settings.mode == Mode::Replace {
             self.drive(&mut session, &prepared, self.piece(Lane::Whole)).await?
@@ -317,6 +334,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             chunk::discard(engine, cx, &intent.rejects).await;
             return Ok(PassEnd::Superseded);
         }
+        engine.faults.at(Point::IntentWritten).await?;
         loop {
             let begun = Instant::now();
             let more = chunk.end == ReadEnd::CutByRows && self.has_time();
@@ -376,6 +394,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             }
         };
         let written = self.write(event).await?;
+        self.engine.faults.at(Point::Committed).await?;
         finish::clean(self.engine, self.cx, intent).await;
         let jobs = match applied {
             Ok(Finished::Applied(jobs)) if written => jobs,
@@ -418,6 +437,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         }
         self.at = now;
         self.dirty = false;
+        self.fenced |= done;
         self.report.watermark_after.clone_from(&self.at.state.watermark);
         Ok(done)
     }

@@ -1,4 +1,5 @@
-//! From blocks of NDJSON to parts on the bucket: compressing on a thread of its own, uploading beside it.
+//! From blocks of NDJSON to parts on the bucket: compressing on a thread of its own, uploading beside it. Plain parts
+//! need no thread.
 //!
 //! Memory: [`BLOCKS_QUEUED`] blocks, the part that fills, one waiting and [`UPLOADS_MAX`] on their way.
 //! The last block counts only after [`StageSink::finish`]: a read that fails leaves no half part behind it.
@@ -13,7 +14,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::RunError;
+use super::faults::{Faults, Point};
+use super::{Engine, RunError};
 use crate::bucket::{Bucket, BucketError, ContentType, Precondition, Put};
 use crate::model::Limits;
 use crate::net::{Backoff, Context};
@@ -51,39 +53,64 @@ pub(super) struct Staged {
 /// The reader's end.
 #[derive(Debug)]
 pub(super) struct StageSink {
-    pieces: mpsc::Sender<Piece>,
-    used: mpsc::Receiver<Block>,
+    packer: Packer,
     cut_at: Option<Instant>,
     cx: Context,
     parts: mpsc::Sender<Part>,
     rejects: Vec<u8>,
+    faults: Faults,
+}
+
+/// Who makes parts of blocks.
+#[derive(Debug)]
+enum Packer {
+    /// A thread that compresses.
+    Thread { pieces: mpsc::Sender<Piece>, used: mpsc::Receiver<Block> },
+    /// The reader itself: there is nothing to compress.
+    Inline(Filling),
 }
 
 /// The bucket's end.
 #[derive(Debug)]
 pub(super) struct Stage {
     parts: mpsc::Receiver<Part>,
-    compressing: tokio::task::JoinHandle<Result<(), std::io::Error>>,
+    compressing: Option<tokio::task::JoinHandle<Result<(), std::io::Error>>>,
     gzip: bool,
 }
 
 /// Opens a stage. Reads into the sink that last beyond `cut_at` are asked to end; `None` lets them go on.
-pub(super) fn open(cx: &Context, limits: Limits, cut_at: Option<Instant>) -> (StageSink, Stage) {
-    let (pieces, pieces_in) = mpsc::channel(BLOCKS_QUEUED);
-    let (used_out, used) = mpsc::channel(BLOCKS_QUEUED + 2);
+pub(super) fn open(cx: &Context, limits: Limits, cut_at: Option<Instant>, faults: Faults) -> (StageSink, Stage) {
     let (parts_out, parts) = mpsc::channel(1);
-    // owned by the returned stage; ends by itself as soon as either end is dropped
-    let rejects_out = parts_out.clone();
-    let compressing = tokio::task::spawn_blocking(move || compress(pieces_in, &used_out, &parts_out, limits));
-    let sink = StageSink { pieces, used, cut_at, cx: cx.clone(), parts: rejects_out, rejects: Vec::new() };
-    (sink, Stage { parts, compressing, gzip: limits.gzip_level.get() > 0 })
+    let gzip = limits.gzip_level.get() > 0;
+    let (packer, compressing) = if gzip {
+        let (pieces, pieces_in) = mpsc::channel(BLOCKS_QUEUED);
+        let (used_out, used) = mpsc::channel(BLOCKS_QUEUED + 2);
+        let parts_out = parts_out.clone();
+        // owned by the returned stage; ends by itself as soon as either end is dropped
+        let thread = tokio::task::spawn_blocking(move || compress(pieces_in, &used_out, &parts_out, limits));
+        (Packer::Thread { pieces, used }, Some(thread))
+    } else {
+        (Packer::Inline(Filling::new(limits)), None)
+    };
+    let sink = StageSink { packer, cut_at, cx: cx.clone(), parts: parts_out, rejects: Vec::new(), faults };
+    (sink, Stage { parts, compressing, gzip })
 }
 
 impl BlockSink for StageSink {
     async fn send(&mut self, block: Block) -> Result<Block, SinkClosed> {
-        let sent = self.pieces.send(Piece::Block(block)).await;
-        sent.map_err(|_closed| SinkClosed)?;
-        Ok(self.used.try_recv().unwrap_or_else(|_none_yet| empty_block()))
+        self.faults.at(Point::Extract).await.map_err(|_fault| SinkClosed)?;
+        match &mut self.packer {
+            Packer::Thread { pieces, used } => {
+                pieces.send(Piece::Block(block)).await.map_err(|_closed| SinkClosed)?;
+                Ok(used.try_recv().unwrap_or_else(|_none_yet| empty_block()))
+            }
+            Packer::Inline(part) => {
+                if let Some(bytes) = part.add(&block.bytes).map_err(|_full| SinkClosed)? {
+                    send_part(&self.parts, bytes).await?;
+                }
+                Ok(emptied(block).unwrap_or_else(empty_block))
+            }
+        }
     }
 
     async fn reject(&mut self, mut line: Vec<u8>) -> Result<(), SinkClosed> {
@@ -98,6 +125,17 @@ impl BlockSink for StageSink {
     fn enough(&self) -> bool {
         self.cut_at.is_some_and(|at| Instant::now() >= at || self.cx.is_stopping())
     }
+}
+
+async fn send_part(parts: &mpsc::Sender<Part>, bytes: Bytes) -> Result<(), SinkClosed> {
+    parts.send(Part { bytes, rejects: false }).await.map_err(|_closed| SinkClosed)
+}
+
+/// A used block for new lines; `None` if one huge row has made it too large to keep.
+fn emptied(mut block: Block) -> Option<Block> {
+    block.bytes.clear();
+    block.rows = 0;
+    (block.bytes.capacity() <= 2 * BLOCK_BYTES).then_some(block)
 }
 
 fn empty_block() -> Block {
@@ -116,7 +154,13 @@ impl StageSink {
     /// All rows were handed on: what is compressed so far is the last part.
     pub(super) async fn finish(mut self) -> Result<(), SinkClosed> {
         self.send_rejects().await?;
-        self.pieces.send(Piece::End).await.map_err(|_closed| SinkClosed)
+        match &mut self.packer {
+            Packer::Thread { pieces, .. } => pieces.send(Piece::End).await.map_err(|_closed| SinkClosed),
+            Packer::Inline(part) => match part.take().map_err(|_full| SinkClosed)? {
+                Some(bytes) => send_part(&self.parts, bytes).await,
+                None => Ok(()),
+            },
+        }
     }
 }
 
@@ -126,10 +170,9 @@ fn compress(
     parts: &mpsc::Sender<Part>,
     limits: Limits,
 ) -> Result<(), std::io::Error> {
-    let part_max = limits.part_bytes.get() as usize;
     let mut part = Filling::new(limits);
     while let Some(piece) = pieces.blocking_recv() {
-        let mut block = match piece {
+        let block = match piece {
             Piece::Block(block) => block,
             Piece::End => {
                 if let Some(bytes) = part.take()? {
@@ -139,17 +182,12 @@ fn compress(
                 return Ok(());
             }
         };
-        // the block may not shrink at all, so the part is cut before it could grow too large
-        if part.len() + block.bytes.len() > part_max
-            && let Some(bytes) = part.take()?
+        if let Some(bytes) = part.add(&block.bytes)?
             && parts.blocking_send(Part { bytes, rejects: false }).is_err()
         {
             return Ok(());
         }
-        part.write(&block.bytes)?;
-        block.bytes.clear();
-        block.rows = 0;
-        if block.bytes.capacity() <= 2 * BLOCK_BYTES {
+        if let Some(block) = emptied(block) {
             // a full queue of used blocks only means that this one is freed
             used.try_send(block).unwrap_or_default();
         }
@@ -158,12 +196,14 @@ fn compress(
 }
 
 /// The part that fills.
+#[derive(Debug)]
 struct Filling {
     limits: Limits,
     encoder: Encoder,
     empty: bool,
 }
 
+#[derive(Debug)]
 enum Encoder {
     Gzip(Box<GzEncoder<Vec<u8>>>),
     Plain(Vec<u8>),
@@ -191,12 +231,17 @@ impl Filling {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), std::io::Error> {
-        self.empty = self.empty && bytes.is_empty();
+    /// Takes whole lines in; gives the part that was full before them.
+    fn add(&mut self, lines: &[u8]) -> Result<Option<Bytes>, std::io::Error> {
+        // the lines may not shrink at all, so the part is cut before it could grow too large
+        let full = self.len() + lines.len() > self.limits.part_bytes.get() as usize;
+        let part = if full { self.take()? } else { None };
+        self.empty = self.empty && lines.is_empty();
         match &mut self.encoder {
-            Encoder::Gzip(gzip) => gzip.write_all(bytes),
-            Encoder::Plain(buffer) => buffer.write_all(bytes),
+            Encoder::Gzip(gzip) => gzip.write_all(lines)?,
+            Encoder::Plain(buffer) => buffer.write_all(lines)?,
         }
+        Ok(part)
     }
 
     /// The part's bytes, and a new part begins; `None` if nothing was written.
@@ -215,28 +260,31 @@ impl Filling {
 
 impl Stage {
     /// Uploads the parts below `prefix` as they come, and rejected rows as objects whose names begin with `rejects`.
-    pub(super) async fn upload<B: Bucket>(
+    pub(super) async fn upload<B: Bucket, W>(
         mut self,
         cx: &Context,
-        bucket: &B,
+        engine: &Engine<B, W>,
         prefix: &str,
         rejects: &str,
     ) -> (Staged, Result<(), RunError>) {
         let mut staged = Staged::default();
-        let result = self.upload_all(cx, bucket, prefix, rejects, &mut staged).await;
+        let result = self.upload_all(cx, engine, prefix, rejects, &mut staged).await;
         // the compressing thread ends when nobody takes its parts any more
         drop(self.parts);
-        let compressed = match self.compressing.await {
-            Ok(done) => done.map_err(|error| RunError::Compress(error.to_string())),
-            Err(error) => Err(RunError::Compress(error.to_string())),
+        let compressed = match self.compressing {
+            None => Ok(()),
+            Some(thread) => match thread.await {
+                Ok(done) => done.map_err(|error| RunError::Compress(error.to_string())),
+                Err(error) => Err(RunError::Compress(error.to_string())),
+            },
         };
         (staged, result.and(compressed))
     }
 
-    async fn upload_all<B: Bucket>(
+    async fn upload_all<B: Bucket, W>(
         &mut self,
         cx: &Context,
-        bucket: &B,
+        engine: &Engine<B, W>,
         prefix: &str,
         rejects: &str,
         staged: &mut Staged,
@@ -246,20 +294,21 @@ impl Stage {
         let mut uploads = FuturesUnordered::new();
         loop {
             tokio::select! {
+                biased;
+                Some(done) = uploads.next() => done?,
                 part = self.parts.recv(), if uploads.len() < UPLOADS_MAX => match part {
                     Some(part) if part.rejects => {
                         let name = format!("{rejects}-{:05}.ndjson", staged.rejects.len());
                         staged.rejects.push(name.clone());
-                        uploads.push(upload_part(cx, bucket, name, part.bytes, ContentType::Ndjson));
+                        uploads.push(upload_part(cx, engine, name, part.bytes, ContentType::Ndjson));
                     }
                     Some(part) => {
                         let name = format!("{prefix}part-{:05}.{suffix}", staged.parts.len());
                         staged.parts.push(name.clone());
-                        uploads.push(upload_part(cx, bucket, name, part.bytes, content));
+                        uploads.push(upload_part(cx, engine, name, part.bytes, content));
                     }
                     None => break,
                 },
-                Some(done) = uploads.next() => done?,
             }
         }
         while let Some(done) = uploads.next().await {
@@ -269,18 +318,20 @@ impl Stage {
     }
 }
 
-async fn upload_part<B: Bucket>(
+async fn upload_part<B: Bucket, W>(
     cx: &Context,
-    bucket: &B,
+    engine: &Engine<B, W>,
     name: String,
     bytes: Bytes,
     content: ContentType,
 ) -> Result<(), RunError> {
+    let bucket = &engine.bucket;
     let mut backoff = Backoff::default();
     let mut maybe_there = false;
+    engine.faults.at(Point::Upload).await?;
     for attempt in 1.. {
         let failed = match bucket.put(cx, &name, bytes.clone(), content, Precondition::Absent).await {
-            Ok(Put::Stored(_)) => return Ok(()),
+            Ok(Put::Stored(_)) => return Ok(engine.faults.at(Point::Uploaded).await?),
             // the name holds a fresh id: only an earlier attempt of ours can have written it
             Ok(Put::Mismatch) if maybe_there => return Ok(()),
             Ok(Put::Mismatch) => return Err(RunError::PartTaken(bucket.address(&name))),

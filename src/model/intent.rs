@@ -62,6 +62,12 @@ impl IntentId {
         Self(ulid::Ulid::from_parts(now_ms, random).to_string())
     }
 
+    /// An id from its text; `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = ulid::Ulid::from_string(text).ok()?.to_string();
+        (id == text).then_some(Self(id))
+    }
+
     /// The id's text: digits and capital letters only.
     pub fn as_str(&self) -> &str {
         &self.0

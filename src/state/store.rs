@@ -217,6 +217,10 @@ mod tests {
             if answered { put } else { Err(unsettled()) }
         }
 
+        async fn list(&self, cx: &Context, prefix: &str) -> Result<Vec<String>, BucketError> {
+            self.inner.list(cx, prefix).await
+        }
+
         async fn delete(&self, cx: &Context, name: &str) -> Result<(), BucketError> {
             self.inner.delete(cx, name).await
         }
