@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use highwater::report::RunReport;
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 
 const COMMAND_MAX: Duration = Duration::from_secs(1800);
 
@@ -54,6 +54,13 @@ pub async fn run(folder: &Path, env: &[(String, String)], args: &[&str]) -> Ran 
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Starts `highwater ARGS` in `folder` and gives its log.
+pub fn start(folder: &Path, env: &[(String, String)], args: &[&str]) -> (Child, ChildStderr) {
+    let mut child = command(folder, env).args(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    (child, stderr)
 }
 
 /// As [`run`], looking at the process's highest resident size (KiB, the kernel's VmHWM) until it ends.
