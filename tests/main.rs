@@ -20,6 +20,7 @@ mod crash;
 mod drift;
 mod http_door;
 mod keys;
+mod kills;
 mod names;
 mod policies;
 mod races;
@@ -58,7 +59,11 @@ fn main() {
         crash::tests(),
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
-    let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() { vec![soak::tests()] } else { tests.into() };
+    let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() {
+        vec![soak::tests(), kills::tests(), crash::tests()]
+    } else {
+        tests.into()
+    };
     let trial = |test: support::Test| {
         let run = test.run;
         Trial::test(test.name.trim_start_matches("main::"), move || {

@@ -2,15 +2,28 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use highwater::engine::faults::Point;
 use highwater::report::{Outcome, RunReport};
+use serde_json::json;
 
 use crate::served_tests;
 use crate::support::Test;
 use crate::support::place::Place;
+use crate::support::process::{self, Ran};
 
 pub fn tests() -> Vec<Test> {
-    served_tests![two_processes_at_one_table, two_pushes_at_one_table, killed_at_any_moment_the_next_run_completes]
+    served_tests![
+        two_four_and_eight_processes_at_one_table,
+        eight_processes_of_which_some_die,
+        two_pushes_at_one_table,
+        deliveries_that_come_twice_and_out_of_order,
+        killed_at_any_moment_the_next_run_completes,
+    ]
 }
+
+/// The most times that a table is synced until nothing is left.
+const RUNS_MAX: u32 = 6;
 
 async fn append_table(place: &Place, rows: u32) {
     place.pg(&format!("CREATE TABLE t (id bigserial PRIMARY KEY, v text); INSERT INTO t (v) SELECT md5(i::text) FROM generate_series(1, {rows}) i")).await;
@@ -23,18 +36,73 @@ async fn assert_exact(place: &Place, rows: u32) {
     place.assert_clean().await;
 }
 
-async fn two_processes_at_one_table() {
-    let place = Place::new().await;
-    append_table(&place, 1000).await;
-    let (a, b) = tokio::join!(place.run(&["sync", "t", "--json"]), place.run(&["sync", "t", "--json"]));
-    assert_eq!((a.code, b.code), (0, 0), "{a:?} {b:?}");
-    // whoever is overtaken says so, and there is no third outcome
-    for report in [a.report(), b.report()] {
-        assert!(matches!(report.outcome, Outcome::Synced | Outcome::UpToDate | Outcome::Superseded), "{report:?}");
+/// Runs until nothing is left.
+async fn catch_up(place: &Place) {
+    for _ in 0..RUNS_MAX {
+        if place.sync(&["t"]).await[0].outcome == Outcome::UpToDate {
+            return;
+        }
     }
-    let last = place.sync(&["t"]).await.remove(0);
-    assert_ne!(last.outcome, Outcome::Failed);
-    assert_exact(&place, 1000).await;
+    panic!("not caught up after {RUNS_MAX} runs");
+}
+
+/// Runs `highwater sync t` after so many milliseconds.
+async fn run_after(place: &Place, ms: u64, faults: &str) -> Ran {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    let mut env = place.env();
+    env.push(("HIGHWATER_FAULTS".into(), faults.into()));
+    process::run(place.folder.path(), &env, &["sync", "t", "--json"]).await
+}
+
+async fn two_four_and_eight_processes_at_one_table() {
+    let place = Place::new().await;
+    append_table(&place, 0).await;
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut rows = 0;
+    for processes in [2, 4, 8] {
+        // all at once, and each at a moment of its own
+        for spread_ms in [1, 1500] {
+            place.pg("INSERT INTO t (v) SELECT md5(i::text) FROM generate_series(1, 500) i").await;
+            rows += 500;
+            let starts: Vec<u64> = (0..processes).map(|_| random.u64(0..spread_ms)).collect();
+            let runs = join_all(starts.iter().map(|ms| run_after(&place, *ms, ""))).await;
+            for ran in &runs {
+                assert_eq!(ran.code, 0, "{ran:?}");
+                // whoever is overtaken says so, and there is no third outcome
+                let outcome = ran.report().outcome;
+                assert!(matches!(outcome, Outcome::Synced | Outcome::UpToDate | Outcome::Superseded), "{ran:?}");
+            }
+            catch_up(&place).await;
+            assert_exact(&place, rows).await;
+        }
+    }
+}
+
+async fn eight_processes_of_which_some_die() {
+    let place = Place::new().await;
+    append_table(&place, 0).await;
+    let mut random = fastrand::Rng::with_seed(2);
+    let (mut rows, mut died) = (0, 0);
+    for _ in 0..4 {
+        place.pg("INSERT INTO t (v) SELECT md5(i::text) FROM generate_series(1, 500) i").await;
+        rows += 500;
+        let plans: Vec<(u64, String)> = (0..8)
+            .map(|at| {
+                let point = Point::ALL[random.usize(..Point::ALL.len())].name();
+                let dies = if at % 2 == 0 { format!("{point}:crash@{}", random.u8(1..3)) } else { String::new() };
+                (random.u64(0..1000), dies)
+            })
+            .collect();
+        let runs = join_all(plans.iter().map(|(ms, faults)| run_after(&place, *ms, faults))).await;
+        for ran in &runs {
+            let crashed = ran.stderr.contains("a test's fault: crash");
+            assert_eq!(ran.code, if crashed { -1 } else { 0 }, "{ran:?}");
+            died += u32::from(crashed);
+        }
+        catch_up(&place).await;
+        assert_exact(&place, rows).await;
+    }
+    assert!(died >= 4, "only {died} processes died");
 }
 
 async fn two_pushes_at_one_table() {
@@ -49,6 +117,53 @@ async fn two_pushes_at_one_table() {
     assert_exact(&place, 1000).await;
 }
 
+/// Each message is delivered one to three times, in any order, to two instances; rows are added meanwhile.
+async fn deliveries_that_come_twice_and_out_of_order() {
+    let place = Place::new().await;
+    append_table(&place, 300).await;
+    place.my("CREATE TABLE m (id int PRIMARY KEY, u datetime NOT NULL); INSERT INTO m SELECT seq, '2024-01-01' FROM seq_1_to_300").await;
+    place.configure(
+        &["t: { mode: append, cursor: id, chunk_rows: 100 }"],
+        &["m: { cursor: u, chunk_rows: 100 }"],
+        "server: { max_concurrent_runs: 40 }",
+    );
+    let services = [place.serve().await, place.serve().await];
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut deliveries = Vec::new();
+    for message in 0..8 {
+        let (source, table) = if message % 2 == 0 { ("pg", "t") } else { ("my", "m") };
+        for _ in 0..random.u8(1..=3) {
+            let envelope = json!({"message": {"attributes": {"source": source, "table": table}, "messageId": message.to_string()}});
+            deliveries.push((envelope.to_string(), random.u64(0..3000), random.usize(0..2)));
+        }
+    }
+    random.shuffle(&mut deliveries);
+    let answers = join_all(deliveries.into_iter().map(|(envelope, ms, to)| {
+        let service = &services[to];
+        async move {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            service.post("/pubsub", envelope).await
+        }
+    }));
+    let more = async {
+        tokio::time::sleep(Duration::from_millis(1000)).await;
+        place.pg("INSERT INTO t (v) SELECT md5(i::text) FROM generate_series(1, 300) i").await;
+    };
+    let (answers, ()) = tokio::join!(answers, more);
+    for (status, _, body) in answers {
+        assert_eq!(status, 200, "{body}");
+    }
+    catch_up(&place).await;
+    assert_exact(&place, 600).await;
+    place.sync(&["m"]).await;
+    assert_eq!(
+        place
+            .bq_one("SELECT CONCAT(CAST(COUNT(*) AS STRING), ' ', CAST(COUNT(DISTINCT id) AS STRING)) FROM {d}.m")
+            .await,
+        "300 300"
+    );
+}
+
 async fn killed_at_any_moment_the_next_run_completes() {
     let place = Place::new().await;
     append_table(&place, 1000).await;
@@ -59,7 +174,6 @@ async fn killed_at_any_moment_the_next_run_completes() {
         killed += u32::from(cut.await.is_err());
     }
     assert!(killed >= 3, "only {killed} runs were killed");
-    place.sync(&["t"]).await;
-    let counts = place.bq("SELECT CAST(COUNT(*) AS STRING), CAST(COUNT(DISTINCT id) AS STRING) FROM {d}.t").await;
-    assert_eq!(counts, vec![vec![Some("1000".to_owned()), Some("1000".to_owned())]], "after {killed} kills");
+    catch_up(&place).await;
+    assert_exact(&place, 1000).await;
 }

@@ -229,13 +229,11 @@ impl Inner {
             ("POST", [project, "jobs"]) => self.insert_job(project, seen, body).await,
             ("GET", [project, "jobs", id]) => self.get_job(project, id, seen).await,
             ("POST", [project, "datasets"]) => {
-                let reply = self.forward(seen, body, if_match).await;
-                if reply.0 == 200 {
-                    let id = seen.body["datasetReference"]["datasetId"].as_str().unwrap_or_default();
-                    let location = seen.body["location"].as_str().unwrap_or("US").to_owned();
-                    self.memory.lock().unwrap().datasets.insert(format!("{project}/{id}"), location);
-                }
-                reply
+                // known before it is made: somebody may look at it as soon as it is there
+                let id = seen.body["datasetReference"]["datasetId"].as_str().unwrap_or_default();
+                let location = seen.body["location"].as_str().unwrap_or("US").to_owned();
+                self.memory.lock().unwrap().datasets.entry(format!("{project}/{id}")).or_insert(location);
+                self.forward(seen, body, if_match).await
             }
             ("POST", [project, "datasets", dataset, "tables"]) => {
                 let reply = self.forward(seen, body, if_match).await;
