@@ -131,8 +131,8 @@ async fn run(cli: Cli, config: Config, env: &Env) -> u8 {
     match cli.command {
         Command::Serve(arguments) => serve::run(app, arguments, stop).await,
         Command::Sync(arguments) => sync::run(app, arguments, json, stop).await,
-        Command::Status(arguments) => status::run(&app, arguments, json).await,
-        Command::Reset(arguments) => reset::run(&app, arguments, json).await,
+        Command::Status(arguments) => status::run(&app, arguments, json, stop).await,
+        Command::Reset(arguments) => reset::run(&app, arguments, json, stop).await,
     }
 }
 

@@ -21,9 +21,11 @@ use std::sync::Arc;
 pub use failure::RunError;
 
 use self::faults::Faults;
+use self::finish::Finished;
 use crate::bucket::Bucket;
-use crate::model::{IntentId, TableId, TableSettings};
+use crate::model::{IntentId, TableId, TableSettings, TableState};
 use crate::net::Context;
+use crate::plan::finish::Progress;
 use crate::report::RunReport;
 use crate::source::Source;
 use crate::state::transition::{self, Event, ResetTo};
@@ -61,6 +63,12 @@ impl<B, W> Engine<B, W> {
         Self { faults, ..self }
     }
 
+    /// Says when a state is written, and marks it as nobody else's.
+    fn stamp(&self, state: &mut TableState) {
+        state.written_at = self.ambient.now().to_string();
+        state.written_by = self.fresh_id().to_string();
+    }
+
     /// An id that nothing has.
     fn fresh_id(&self) -> IntentId {
         let now_ms = u64::try_from(self.ambient.now().as_millisecond()).unwrap_or(0);
@@ -88,7 +96,7 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
     /// Sets the watermark by an operator's command, conditionally on the state that is read here.
     ///
     /// # Errors
-    /// An intent is pending and `drop_intent` is false; the state cannot be read or written, or somebody else
+    /// An intent is pending and `drop_intent` is false, or its rows are in the target already; the state cannot be read or written, or somebody else
     /// wrote it in between.
     pub async fn reset(
         &self,
@@ -99,8 +107,15 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
     ) -> Result<Versioned, RunError> {
         let store = Store::new(&self.bucket, id);
         let before = store.read(cx).await?;
+        if let (Some(intent), true) = (&before.state.intent, drop_intent) {
+            // before the state forgets it: a merge that somebody is about to submit must find nothing to merge
+            match finish::finish(self, cx, intent, Progress::given_up(intent.rows)).await? {
+                Finished::Applied(_) => return Err(RunError::Applied(intent.id.clone())),
+                Finished::Unappliable => {}
+            }
+        }
         let mut state = transition::apply(&before.state, Event::Reset { to, drop_intent })?;
-        state.written_at = self.ambient.now().to_string();
+        self.stamp(&mut state);
         let dropped = before.state.intent.clone();
         match store.write(cx, &before, state).await? {
             Write::Done(after) => {

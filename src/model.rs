@@ -20,7 +20,7 @@ pub use activity::{Activity, OpenTransaction, Visibility};
 pub use class::Class;
 pub use column_settings::{ArraysAs, ColumnSettings, DELETED_AT, NumericAs, SYNCED_AT, WantedType};
 pub use connection::{Address, Connection, Secret, Tls, TlsMode};
-pub use intent::{Attempt, Intent, IntentId, JobId, JobKind, Lane, Mode};
+pub use intent::{Attempt, Intent, IntentId, JobId, JobKind, Lane, Mode, NOT_WHOLE};
 pub use job::{JobFailure, JobStats, JobStatus};
 pub use names::{BqTable, InvalidName, SourceName, SourceTable, TableId, TableName};
 pub use policy::Policy;

@@ -30,13 +30,13 @@ pub(super) struct Arguments {
     /// Keep the watermark where it is; only with --drop-intent.
     #[arg(long, conflicts_with = "cursor", requires = "drop_intent")]
     keep_watermark: bool,
-    /// Drop a pending intent: its rows are read again. Rows of it that are applied already are applied again, which
-    /// in `append` doubles them.
+    /// Drop a pending intent: its rows are read again. Refused where its rows are in the target already: then `sync`
+    /// is what ends it.
     #[arg(long)]
     drop_intent: bool,
 }
 
-pub(super) async fn run(app: &App, arguments: Arguments, json: bool) -> u8 {
+pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
     let table = match app.find(&arguments.table) {
         Ok(table) => table,
         Err(unknown) => {
@@ -44,7 +44,7 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool) -> u8 {
             return EXIT_USAGE;
         }
     };
-    let cx = Context::new(Instant::now() + RESET_MAX, CancellationToken::new());
+    let cx = Context::new(Instant::now() + RESET_MAX, stop);
     let result = async {
         let to = match arguments.cursor {
             Some(cursor) => ResetTo::At(Position { cursor: Some(cursor), key: arguments.key }),

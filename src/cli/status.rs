@@ -40,7 +40,7 @@ struct Line {
     error: Option<String>,
 }
 
-pub(super) async fn run(app: &App, arguments: Arguments, json: bool) -> u8 {
+pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
     let tables: Result<Vec<&TableSettings>, _> = match arguments.tables.is_empty() {
         true => Ok(app.tables().collect()),
         false => arguments.tables.iter().map(|name| app.find(name)).collect(),
@@ -54,7 +54,7 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool) -> u8 {
     };
     let mut lines = Vec::with_capacity(tables.len());
     for table in tables {
-        let line = read(app, table).await;
+        let line = read(app, table, &stop).await;
         if json {
             output::json(&line);
         }
@@ -66,8 +66,8 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool) -> u8 {
     if lines.iter().any(|line| line.error.is_some()) { EXIT_RETRY } else { EXIT_DONE }
 }
 
-async fn read(app: &App, table: &TableSettings) -> Line {
-    let cx = Context::new(Instant::now() + READ_MAX, CancellationToken::new());
+async fn read(app: &App, table: &TableSettings, stop: &CancellationToken) -> Line {
+    let cx = Context::new(Instant::now() + READ_MAX, stop.clone());
     let mut line = Line {
         source: table.id.source.to_string(),
         table: table.id.table.to_string(),

@@ -66,11 +66,17 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: C
         let (app, slots, stop, cancel) = (app.clone(), slots.clone(), stop.clone(), cancel.clone());
         runs.spawn(async move {
             let _slot = slots.acquire_owned().await;
+            // the next start takes up what has not begun
+            if stop.is_cancelled() {
+                return None;
+            }
             sync_one(&app, &id, how, &stop, &cancel).await
         });
     }
     let mut reports = Vec::new();
-    while let Some(ended) = join_or_cut(&mut runs, &stop, &cancel).await {
+    let mut cut = JoinSet::new();
+    cut.spawn(cut_after_grace(stop, cancel));
+    while let Some(ended) = runs.join_next().await {
         match ended {
             Ok(Some(report)) => {
                 if json {
@@ -89,23 +95,11 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: C
     exit_code(&reports)
 }
 
-/// The next run that ends; after a signal and the grace, what still runs is cut off.
-async fn join_or_cut(
-    runs: &mut JoinSet<Option<RunReport>>,
-    stop: &CancellationToken,
-    cancel: &CancellationToken,
-) -> Option<Result<Option<RunReport>, tokio::task::JoinError>> {
-    let cut = async {
-        stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        ended = runs.join_next() => ended,
-        () = cut, if !cancel.is_cancelled() => {
-            cancel.cancel();
-            runs.join_next().await
-        }
-    }
+/// Cuts off what still runs when the grace after a signal is over.
+async fn cut_after_grace(stop: CancellationToken, cancel: CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+    cancel.cancel();
 }
 
 /// How tables are run.

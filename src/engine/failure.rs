@@ -96,6 +96,12 @@ pub enum RunError {
         /// Why.
         error: FinishError,
     },
+    /// An intent that is to be dropped has been applied.
+    #[error(
+        "the rows of intent {0} are in the target already: run `highwater sync`, which only moves the watermark past them, and \
+         then reset"
+    )]
+    Applied(IntentId),
     /// The key holds NULLs.
     #[error(
         "{rows} rows of {table} have NULL in key column {column:?}: such rows cannot be told apart; name another `key`"
@@ -172,6 +178,7 @@ impl RunError {
             Self::Store(error) => error.class(),
             Self::Plan(_)
             | Self::NullKey { .. }
+            | Self::Applied(_)
             | Self::Location { .. }
             | Self::Changed { .. }
             | Self::TargetGone { .. }
@@ -218,6 +225,7 @@ impl RunError {
             | Self::Layout(_)
             | Self::RebuildFails(..)
             | Self::Finish { .. }
+            | Self::Applied(_)
             | Self::NullKey { .. }
             | Self::Location { .. }
             | Self::TargetMoved(_)

@@ -27,9 +27,9 @@ macro_rules! points {
 }
 
 points! {
-    /// The state is read.
+    /// The state is read, leftovers are listed.
     StateRead = "state-read",
-    /// A source connection is open, leftovers are listed.
+    /// A source connection is open.
     Connected = "connected",
     /// The catalog is read and the ceiling fixed; the target is not looked at yet.
     Described = "described",

@@ -17,6 +17,8 @@ use crate::report::RunReport;
 use crate::source::{Description, Session, SourceError};
 use crate::warehouse::{Warehouse, Widening};
 
+/// How often the target is looked at again when its columns were changed in between.
+const TARGET_LOOKS_MAX: u32 = 3;
 /// How often a number cursor's ceiling is looked for again within one run: transactions are mostly short.
 const RIPEN_LOOKS_MAX: u32 = 6;
 /// The wait between two such looks.
@@ -104,7 +106,15 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     engine.faults.at(super::faults::Point::Described).await?;
     session.begin(cx).await?;
     check_nulls(cx, settings, session, &plan, report).await?;
-    let found = match prepare_target(engine, cx, wanted, state, &plan, report).await? {
+    let mut target = Target::Moved;
+    for _ in 0..TARGET_LOOKS_MAX {
+        target = prepare_target(engine, cx, wanted, state, &plan, report).await?;
+        if !matches!(target, Target::Moved) {
+            break;
+        }
+    }
+    let found = match target {
+        Target::Moved => return Err(RunError::TargetMoved(plan.target.table.clone())),
         Target::Columns(found) => found,
         Target::Incompatible(cause) => return Ok(Ready::Incompatible(cause)),
         Target::RebuildLost => return Ok(Ready::RebuildLost),
@@ -312,6 +322,8 @@ enum Target {
     Incompatible(Incompatible),
     /// It was being built, and is gone.
     RebuildLost,
+    /// It was changed in between, by another run or by ourselves, if the answer was lost.
+    Moved,
 }
 
 /// The table to create. One that will replace the target is laid out as that is: BigQuery copies no table over one with
@@ -382,7 +394,7 @@ async fn prepare_target<B: Bucket, W: Warehouse>(
     if let Some(schema) = &changes.patch
         && !engine.warehouse.patch_schema(cx, target, schema, &info.etag).await?
     {
-        return Err(RunError::TargetMoved(target.clone()));
+        return Ok(Target::Moved);
     }
     for (column, ty) in changes.widened {
         let (location, job_project) = (settings.location.clone(), settings.job_project.clone());

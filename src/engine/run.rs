@@ -2,9 +2,10 @@
 //!
 //! While chunk *k* is applied, chunk *k+1* is read; the commit of *k* and the intent of *k+1* are one write.
 
-mod leftovers;
 mod rebuild;
+mod tally;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,7 +14,7 @@ use super::chunk::{self, Chunk, Piece};
 use super::faults::Point;
 use super::finish::{self, Finished};
 use super::prepare::{self, Prepared, Ready, Wanted};
-use super::sweep::Leftovers;
+use super::sweep::{self, Leftovers};
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
 use crate::model::{Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
@@ -29,6 +30,11 @@ use crate::warehouse::Warehouse;
 const SOURCE_ATTEMPTS_MAX: u32 = 4;
 /// Wait before the second attempt; doubles.
 const SOURCE_BACKOFF: Duration = Duration::from_millis(500);
+/// The part of a run's remaining time after which a chunk that is applied does not wait for the next to be read. A
+/// read is asked to end at half of it; one whose first row does not come cannot be asked.
+const LATE_AT: f64 = 0.75;
+/// How long an applied chunk waits for the next when the run is told to stop.
+const AHEAD_GRACE: Duration = Duration::from_secs(1);
 /// How many intents of others a run finishes before it calls itself superseded.
 const RECOVERIES_MAX: u32 = 4;
 
@@ -53,8 +59,8 @@ struct Run<'a, B, W> {
     at: Versioned,
     /// Whether `at` holds something that is not written yet.
     dirty: bool,
-    /// What was staged when the run began, if that was looked at.
-    leftovers: Option<Leftovers>,
+    /// What was staged when the run began.
+    leftovers: Leftovers,
     /// Whether the state was written by us since then.
     fenced: bool,
     /// Lanes that this run has been through already.
@@ -87,7 +93,7 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
         store: Store::new(&engine.bucket, &settings.id),
         at: Versioned { state: TableState::new(), generation: None },
         dirty: false,
-        leftovers: None,
+        leftovers: Leftovers::default(),
         fenced: false,
         nulls_done: false,
         nulls_at: None,
@@ -105,8 +111,8 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
         }
         result => result,
     };
-    if let Ok(outcome) = result {
-        run.sweep(outcome).await;
+    if result.is_ok() {
+        run.sweep().await;
     }
     let mut report = run.report;
     report.durations_ms.total = millis(begun.elapsed());
@@ -132,7 +138,9 @@ fn millis(duration: Duration) -> u64 {
 impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     async fn go<S: Source>(&mut self, source: &S) -> Result<Outcome, RunError> {
         let begun = Instant::now();
-        self.at = self.store.read(self.cx).await?;
+        let leftovers = sweep::find(self.engine, self.cx, self.settings);
+        let (at, leftovers) = tokio::join!(self.store.read(self.cx), leftovers);
+        (self.at, self.leftovers) = (at?, leftovers);
         self.report.durations_ms.state += millis(begun.elapsed());
         self.report.watermark_before.clone_from(&self.at.state.watermark);
         self.report.watermark_after.clone_from(&self.at.state.watermark);
@@ -204,8 +212,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     /// One connection's worth of work.
     async fn pass<S: Source>(&mut self, source: &S) -> Result<PassEnd, RunError> {
         let begun = Instant::now();
-        let (session, ()) = tokio::join!(source.connect(self.cx), self.look_for_leftovers());
-        let mut session = session?;
+        let mut session = source.connect(self.cx).await?;
         self.engine.faults.at(Point::Connected).await?;
         let (state, wanted) = (&self.at.state, Wanted { settings: self.settings, accept: self.accept });
         let ready = prepare::prepare(self.engine, self.cx, wanted, &mut session, state, &mut self.report).await?;
@@ -230,8 +237,8 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             if self.at.state.rebuild.is_some() {
                 return self.swap(&prepared).await;
             }
-            if self.dirty {
-                self.flush().await?;
+            if self.dirty && !self.flush().await? {
+                return Ok(PassEnd::Superseded);
             }
         }
         Ok(end)
@@ -330,8 +337,9 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         self.extracted(&chunk);
         let Some(mut intent) = chunk.intent.take() else { return Ok(PassEnd::Done) };
         if !self.write(Event::Begin(intent.clone())).await? {
+            // an answer of ours may have been lost: then the intent was written and finished by another, and the rejected
+            // rows are in these objects alone
             chunk::discard(engine, cx, &intent.parts).await;
-            chunk::discard(engine, cx, &intent.rejects).await;
             return Ok(PassEnd::Superseded);
         }
         engine.faults.at(Point::IntentWritten).await?;
@@ -344,17 +352,18 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             let apply = finish::finish(engine, cx, &intent, finish::progress(&intent, true));
             let (applied, next) = if more {
                 let ahead = chunk::extract(engine, cx, settings, prepared, session, &piece);
-                let (applied, next) = tokio::join!(apply, ahead);
-                (applied, Some(next))
+                unless_late(cx, begun + cx.remaining().mul_f64(LATE_AT), apply, ahead).await
             } else {
                 (apply.await, None)
             };
+            let late = more && next.is_none();
             self.last_chunk = begun.elapsed();
             self.report.durations_ms.apply += millis(begun.elapsed());
             let next = self.commit(&intent, applied, next).await?;
             match next {
                 Next::Superseded => return Ok(PassEnd::Superseded),
                 Next::Chunk(following, follower) => (chunk, intent) = (following, follower),
+                Next::Nothing if late => return Ok(PassEnd::OutOfTime),
                 Next::Nothing if more => return Ok(PassEnd::Done),
                 Next::Nothing => {
                     return Ok(match chunk.end {
@@ -381,25 +390,29 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             Some(Err(error)) => (None, Some(error)),
         };
         let following = next.as_ref().and_then(|chunk| chunk.intent.clone());
-        let objects = |intent: &Intent| [intent.parts.as_slice(), &intent.rejects].concat();
-        let abandoned: Vec<String> = following.as_deref().map(objects).unwrap_or_default();
+        let (parts, rejects) =
+            following.as_deref().map(|next| (next.parts.clone(), next.rejects.clone())).unwrap_or_default();
         let event = match &applied {
             Ok(Finished::Applied(_)) => Event::Commit { id: intent.id.clone(), next: following.clone() },
             // the parts that we have just written are gone: somebody finished the chunk and cleaned up, or they were
             // deleted by hand. Then what was read after it has no place either.
             Ok(Finished::Unappliable) => Event::Drop(intent.id.clone()),
             Err(_) => {
-                chunk::discard(self.engine, self.cx, &abandoned).await;
+                chunk::discard(self.engine, self.cx, &[parts, rejects].concat()).await;
                 return applied.map(|_| Next::Nothing);
             }
         };
         let written = self.write(event).await?;
         self.engine.faults.at(Point::Committed).await?;
-        finish::clean(self.engine, self.cx, intent).await;
+        // also if somebody else was faster: what it left is nobody's
+        if self.at.state.intent.as_ref().is_none_or(|now| now.id != intent.id) {
+            finish::clean(self.engine, self.cx, intent).await;
+        }
         let jobs = match applied {
             Ok(Finished::Applied(jobs)) if written => jobs,
             _ => {
-                chunk::discard(self.engine, self.cx, &abandoned).await;
+                // its rejected rows stay, as where an intent is begun
+                chunk::discard(self.engine, self.cx, &parts).await;
                 return Ok(Next::Superseded);
             }
         };
@@ -416,16 +429,13 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
 
     /// Applies `event` and writes the state; `false` if somebody else wrote first, whose state is then ours.
     async fn write(&mut self, event: Event) -> Result<bool, RunError> {
-        self.at.state = {
-            let mut next = transition::apply(&self.at.state, event)?;
-            next.written_at = self.engine.ambient.now().to_string();
-            next
-        };
+        self.at.state = transition::apply(&self.at.state, event)?;
         self.flush().await
     }
 
     async fn flush(&mut self) -> Result<bool, RunError> {
         let begun = Instant::now();
+        self.engine.stamp(&mut self.at.state);
         let written = self.store.write(self.cx, &self.at, self.at.state.clone()).await;
         self.report.durations_ms.state += millis(begun.elapsed());
         let (now, done) = match written? {
@@ -441,51 +451,31 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         self.report.watermark_after.clone_from(&self.at.state.watermark);
         Ok(done)
     }
+}
 
-    fn rejects_left(&self) -> u64 {
-        self.settings.max_rejects.get().saturating_sub(self.rejected)
-    }
-
-    fn has_time(&self) -> bool {
-        !self.cx.is_stopping() && self.cx.remaining() > self.last_chunk + self.last_chunk / 5
-    }
-
-    fn extracted(&mut self, chunk: &Chunk) {
-        self.report.durations_ms.extract += millis(chunk.took);
-        self.last_chunk = self.last_chunk.max(chunk.took);
-        self.rejected += chunk.rejected;
-        for finding in &chunk.findings {
-            // once per column and run; the report counts them all
-            if self.report.findings.iter().all(|known| known.column != finding.column) {
-                tracing::warn!(
-                    column = finding.column,
-                    unrepresentable = finding.unrepresentable,
-                    adjusted = finding.adjusted,
-                    replaced = finding.replaced,
-                    rejected = finding.rejected,
-                    first_key = ?finding.first_key,
-                    "values that did not arrive as they were"
-                );
-            }
-        }
-        self.report.add_findings(chunk.findings.clone());
-    }
-
-    fn committed(&mut self, intent: &Intent, jobs: Vec<crate::report::JobReport>, recovered: bool) {
-        self.report.rows += intent.rows;
-        self.report.bytes += intent.bytes;
-        self.report.parts += intent.parts.len() as u64;
-        self.report.chunks += 1;
-        self.report.recovered += u64::from(recovered);
-        self.report.add_rejects(intent.rejected, &intent.rejects);
-        tracing::info!(chunk = self.report.chunks, intent = %intent.id, rows = intent.rows, "chunk committed");
-        self.report.add_jobs(jobs);
-        if !intent.rejects.is_empty() {
-            tracing::warn!(rejected = intent.rejected, objects = ?intent.rejects, "rows were rejected and are kept");
-        }
-        if intent.lane == Lane::Nulls && !recovered {
-            self.nulls_at.clone_from(&intent.upper);
-        }
+/// Applies a chunk while the next is read. When the one is applied and it is time to end (the run is told to stop, or
+/// `late_at` has come), it does not wait for the other: that is given up, and its parts are swept by a later run.
+async fn unless_late<A, N>(
+    cx: &Context,
+    late_at: Instant,
+    apply: impl Future<Output = A>,
+    ahead: impl Future<Output = N>,
+) -> (A, Option<N>) {
+    let (mut apply, mut ahead) = (pin!(apply), pin!(ahead));
+    let applied = tokio::select! {
+        biased;
+        applied = &mut apply => applied,
+        next = &mut ahead => return (apply.await, Some(next)),
+    };
+    let stopped = async {
+        cx.stopping().await;
+        tokio::time::sleep(AHEAD_GRACE).await;
+    };
+    tokio::select! {
+        biased;
+        next = &mut ahead => (applied, Some(next)),
+        () = stopped => (applied, None),
+        () = tokio::time::sleep_until(late_at) => (applied, None),
     }
 }
 

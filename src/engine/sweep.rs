@@ -3,7 +3,7 @@
 //! Whether an intent can still be written is told by the state's generation, not by a clock: leftovers are listed
 //! *before* a write of the state of ours and deleted *after* it. Every other run that had staged them by then had
 //! read an older generation, so its intent can never be written any more, and an intent that had been written is in
-//! the state that we hold.
+//! the state that we hold. A run that wrote nothing deletes only what is left of the intent that was committed last.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +19,14 @@ use crate::warehouse::Warehouse;
 pub(super) struct Leftovers(BTreeMap<String, Vec<String>>);
 
 impl Leftovers {
-    /// Whether there is anything that `state` does not need.
-    pub(super) fn any(&self, state: &TableState) -> bool {
-        self.0.keys().any(|id| !needs(state, id))
+    /// The intents whose parts nobody can use any more, if `state` is as it is now. `fenced` says that we have written
+    /// it since these were listed.
+    pub(super) fn dead(&self, state: &TableState, fenced: bool) -> Vec<String> {
+        let pending = state.intent.as_ref().map(|intent| intent.id.as_str());
+        let applied = state.applied.as_ref().map(IntentId::as_str);
+        let is_dead = |id: &&String| Some(id.as_str()) != pending && (fenced || Some(id.as_str()) == applied);
+        self.0.keys().filter(is_dead).cloned().collect()
     }
-}
-
-fn needs(state: &TableState, id: &str) -> bool {
-    state.intent.as_ref().is_some_and(|intent| intent.id.as_str() == id)
 }
 
 /// Lists what is staged for the table. A bucket that may not be listed only means that leftovers expire.
@@ -50,23 +50,42 @@ pub(super) async fn find<B: Bucket, W>(engine: &Engine<B, W>, cx: &Context, sett
     Leftovers(found)
 }
 
-/// Deletes leftovers that were listed before `state` was written.
+/// Deletes the parts and staging tables of these intents.
 pub(super) async fn delete<B: Bucket, W: Warehouse>(
     engine: &Engine<B, W>,
     cx: &Context,
     settings: &TableSettings,
-    leftovers: Leftovers,
-    state: &TableState,
+    leftovers: &Leftovers,
+    ids: &[String],
 ) -> Result<(), RunError> {
     engine.faults.at(Point::Fenced).await?;
-    for (id, parts) in leftovers.0.into_iter().filter(|(id, _)| !needs(state, id)) {
+    for id in ids {
+        let parts = leftovers.0.get(id).map(Vec::as_slice).unwrap_or_default();
         tracing::info!(intent = id, parts = parts.len(), "deleting what a run has left that did not come to its end");
-        let staging = BqTable { table: chunk::staging_table(&id), ..settings.target.clone() };
+        let staging = BqTable { table: chunk::staging_table(id), ..settings.target.clone() };
         // first the table: as long as a part is there, the table is found again
         engine.warehouse.delete_table(cx, &staging).await?;
         for part in parts {
-            engine.bucket.delete(cx, &part).await?;
+            engine.bucket.delete(cx, part).await?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_deleted() {
+        let id = |number| IntentId::new(0, number);
+        let leftovers = Leftovers((1..=3).map(|number| (id(number).to_string(), Vec::new())).collect());
+        let mut state = TableState { applied: Some(id(2)), ..TableState::new() };
+        let dead = |state: &TableState, fenced| leftovers.dead(state, fenced);
+        // without a write of ours another run may still write the intents of 1 and 3
+        assert_eq!(dead(&state, false), [id(2).to_string()]);
+        assert_eq!(dead(&state, true).len(), 3);
+        state.applied = None;
+        assert_eq!(dead(&state, false), Vec::<String>::new());
+    }
 }

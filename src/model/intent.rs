@@ -51,6 +51,9 @@ pub enum Lane {
     Swap,
 }
 
+/// What a merge says if its staging table does not hold the intent's rows: it changes nothing then.
+pub const NOT_WHOLE: &str = "highwater: the staging table is not whole";
+
 /// A fresh id of a chunk: 26 characters, sorted by time, never used twice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BqTable, Intent, Mode, Position};
+use super::{BqTable, Intent, IntentId, Mode, Position};
 
 /// The version of the state object that this binary reads and writes.
 pub const STATE_VERSION: u32 = 1;
@@ -17,6 +17,9 @@ pub struct TableState {
     pub watermark: Option<Position>,
     /// The chunk that is staged and about to be applied. Set by the run that staged it, durable before any job of it.
     pub intent: Option<Intent>,
+    /// The intent that was committed last: what is still staged for it is nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<IntentId>,
     /// An earlier look at the source, from which a ceiling ripens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
@@ -35,6 +38,9 @@ pub struct TableState {
     /// When this content was written, RFC 3339, by the container's clock; for people only.
     #[serde(default)]
     pub written_at: String,
+    /// A word that no other write has: a writer whose answer was lost knows its own content by it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub written_by: String,
     /// Rows committed since the state began.
     #[serde(default)]
     pub rows_total: u64,
@@ -55,12 +61,14 @@ impl TableState {
             version: STATE_VERSION,
             watermark: None,
             intent: None,
+            applied: None,
             note: None,
             rereads: Vec::new(),
             holds: Vec::new(),
             basis: None,
             rebuild: None,
             written_at: String::new(),
+            written_by: String::new(),
             rows_total: 0,
             rejected_total: 0,
         }
@@ -129,6 +137,9 @@ pub struct Rebuild {
     /// The target's own intervals to be read again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rereads: Vec<Reread>,
+    /// What the target's own watermark rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Box<Basis>>,
 }
 
 /// A look at the source: what had been written by then is complete once every transaction open then has ended.

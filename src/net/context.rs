@@ -45,6 +45,14 @@ impl Context {
         self.stop.is_cancelled() || self.cancel.is_cancelled()
     }
 
+    /// Waits until the run is asked to end.
+    pub async fn stopping(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.cancel.cancelled() => {}
+        }
+    }
+
     /// The time that is left, zero if none.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())

@@ -3,14 +3,17 @@
 //! The engine asks [`Progress::next`], does it, tells what it saw by [`Progress::learn`], and asks again.
 //! Architecture Invariant: no job of a new attempt is asked for before the jobs of all earlier attempts were seen.
 
-use crate::model::{Attempt, JobFailure, JobKind, JobStats, JobStatus};
+use crate::model::{Attempt, JobFailure, JobKind, JobStats, JobStatus, NOT_WHOLE};
 
 /// The most attempts at one job of an intent that one run submits; the next run may try again.
 pub const JOB_ATTEMPTS_PER_RUN: u32 = 5;
-/// The most attempts at one job of an intent in all; beyond it somebody must look.
+/// The most attempts at one job of an intent in all; beyond it the chunk is given up and read again.
 pub const JOB_ATTEMPTS_MAX: u32 = 50;
 /// BigQuery's reason for a quota that is refilled in minutes or hours: another attempt is for the next run.
 const QUOTA: &str = "quotaExceeded";
+
+/// BigQuery's reason for a table that is not there.
+const NOT_FOUND: &str = "notFound";
 
 /// What is to be done next for an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +110,9 @@ enum Staging {
     NotReady,
     /// It was not loaded from parts: as long as it is there, it is what is to be applied.
     Standing,
-    /// Deleted by us because the parts are gone, or gone by itself: nothing can bring it back.
+    /// To be deleted before anything else: the intent is to be given up.
+    Doomed,
+    /// Deleted by us because the intent is given up, or gone by itself: nothing can bring it back.
     Condemned,
 }
 
@@ -147,13 +152,26 @@ impl Progress {
         Self { staging: Staging::Standing, ..Self::fresh(0) }
     }
 
+    /// Of an intent that is to be given up: its staging table goes first, so that no merge can begin to succeed, and it
+    /// is dropped unless one has succeeded already.
+    pub fn given_up(rows: u64) -> Self {
+        Self { staging: Staging::Doomed, ..Self::found(rows) }
+    }
+
     /// What is to be done next.
     pub fn next(&self) -> Step {
+        if self.staging == Staging::Doomed {
+            return Step::DeleteStaging;
+        }
         let (attempt, seen) = &self.merge;
         match seen {
             Seen::Unasked => Step::Ask(JobKind::Merge, *attempt),
             Seen::Running => Step::Wait(JobKind::Merge, *attempt),
             Seen::Succeeded(stats) => Step::Commit(*stats),
+            Seen::Failed(_) if attempt.get() >= JOB_ATTEMPTS_MAX && self.staging == Staging::Condemned => Step::Drop,
+            Seen::Failed(_) if attempt.get() >= JOB_ATTEMPTS_MAX && self.staging != Staging::Standing => {
+                Step::DeleteStaging
+            }
             Seen::Failed(failure) => Step::Fail(final_failure(JobKind::Merge, *attempt, failure)),
             Seen::Absent => match self.staging {
                 Staging::Unknown => Step::AskStaging,
@@ -162,6 +180,7 @@ impl Progress {
                 }
                 Staging::NotReady => self.next_of_load(),
                 Staging::Condemned => Step::Drop,
+                Staging::Doomed => Step::DeleteStaging,
             },
         }
     }
@@ -176,6 +195,7 @@ impl Progress {
             Seen::Absent => self.unless_exhausted(JobKind::Load, *attempt, Step::SubmitLoad(*attempt)),
             Seen::Running => Step::Wait(JobKind::Load, *attempt),
             Seen::Failed(failure) if failure.parts_missing => Step::DeleteStaging,
+            Seen::Failed(_) if attempt.get() >= JOB_ATTEMPTS_MAX => Step::DeleteStaging,
             Seen::Failed(failure) => Step::Fail(final_failure(JobKind::Load, *attempt, failure)),
             // `learn` moves a success on: it is either ready, or another number of rows
             Seen::Succeeded(stats) if stats.rows != self.rows => {
@@ -218,12 +238,22 @@ impl Progress {
 
     fn learn_merge(&mut self, attempt: Attempt, seen: Seen) {
         // a staging table that expired under the merge is loaded again: the failed job has changed nothing
-        let vanished = matches!(&seen, Seen::Failed(failure) if failure.reason == "notFound");
-        if (vanished || self.may_try_again(&self.merge, &seen)) && attempt.get() < JOB_ATTEMPTS_MAX {
+        let vanished = matches!(
+            &seen,
+            Seen::Failed(failure) if failure.reason == NOT_FOUND || failure.message.contains(NOT_WHOLE)
+        );
+        // of an intent that is given up it only matters whether a merge succeeded
+        let given_up = self.staging == Staging::Condemned && matches!(seen, Seen::Failed(_));
+        let again = vanished || given_up || self.may_try_again(&self.merge, &seen);
+        if again && attempt.get() < JOB_ATTEMPTS_MAX {
             self.remember(&seen);
             self.merge = (attempt.next(), Seen::Unasked);
+            if vanished && matches!(self.load.1, Seen::Succeeded(_)) {
+                self.load.1 = Seen::Unasked;
+            }
             self.staging = match self.staging {
                 Staging::Condemned => Staging::Condemned,
+                Staging::Doomed => Staging::Doomed,
                 Staging::Standing if vanished => Staging::Condemned,
                 Staging::Standing => Staging::Standing,
                 Staging::Unknown | Staging::Ready | Staging::NotReady => Staging::Unknown,
@@ -264,9 +294,12 @@ impl Progress {
     /// Whether a job that was seen so may be submitted again, under the next attempt's id.
     fn may_try_again(&self, before: &(Attempt, Seen), now: &Seen) -> bool {
         match now {
+            Seen::Failed(failure) if failure.parts_missing => false,
             // a quota that we have just run into ourselves is not there a moment later
             Seen::Failed(failure) if failure.reason == QUOTA => before.1 != Seen::Running,
-            Seen::Failed(failure) => failure.retryable,
+            // what an earlier run failed with may have been mended since: a right that was missing, a job that somebody
+            // cancelled; and a staging table that expired under the load is made again
+            Seen::Failed(failure) => failure.retryable || failure.reason == NOT_FOUND || before.1 != Seen::Running,
             Seen::Unasked | Seen::Absent | Seen::Running | Seen::Succeeded(_) => false,
         }
     }

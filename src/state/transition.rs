@@ -104,7 +104,7 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
             // one that was being built already is not where the target is
             give_up_rebuild(&mut next);
             let (before, rereads) = (next.watermark.take(), std::mem::take(&mut next.rereads));
-            next.rebuild = Some(Rebuild { table, before, rereads });
+            next.rebuild = Some(Rebuild { table, before, rereads, basis: next.basis.clone() });
         }
         Event::RebuildLost => {
             let lost = next.rebuild.as_ref().map(|rebuild| rebuild.table.clone());
@@ -116,6 +116,7 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
         }
         Event::Remember { note, holds, rereads, basis } => {
             refuse_pending(&next)?;
+            keep_for_target(&mut next, &holds);
             next.note = note;
             next.holds = holds;
             next.rereads.extend(rereads);
@@ -131,11 +132,21 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
     Ok(next)
 }
 
+/// A transaction that ended while a table is built beside the target has rows for the target too, should it stay.
+fn keep_for_target(state: &mut TableState, holds: &[Hold]) {
+    let Some(rebuild) = &mut state.rebuild else { return };
+    let Some(to) = rebuild.before.as_ref().and_then(|before| before.cursor.clone()) else { return };
+    let ended = state.holds.iter().filter(|hold| !holds.contains(hold));
+    rebuild.rereads.extend(ended.map(|hold| Reread { from: hold.from.clone(), to: to.clone(), at: None }));
+}
+
 /// The target is where it was before a table was built beside it. Transactions that the ceiling went past are still
 /// open, and stay known.
 fn give_up_rebuild(state: &mut TableState) {
     if let Some(rebuild) = state.rebuild.take() {
         (state.watermark, state.rereads) = (rebuild.before, rebuild.rereads);
+        // one that was begun by an older version has none
+        state.basis = rebuild.basis.or_else(|| state.basis.take());
     }
 }
 
@@ -149,8 +160,8 @@ fn reset(state: &mut TableState, to: ResetTo) {
     };
     // columns keep their names; the settings of then are nobody's any more
     let basis = state.basis.take().map(|basis| Box::new(Basis { reset: true, ..*basis }));
-    let (rows_total, rejected_total) = (state.rows_total, state.rejected_total);
-    *state = TableState { watermark, basis, rows_total, rejected_total, ..TableState::new() };
+    let (rows_total, rejected_total, applied) = (state.rows_total, state.rejected_total, state.applied.take());
+    *state = TableState { watermark, basis, applied, rows_total, rejected_total, ..TableState::new() };
 }
 
 fn refuse_pending(state: &TableState) -> Result<(), Illegal> {
@@ -183,6 +194,7 @@ fn take(state: &mut TableState, id: &IntentId) -> Result<Intent, Illegal> {
 }
 
 fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
+    state.applied = Some(intent.id.clone());
     state.rows_total = state.rows_total.saturating_add(intent.rows);
     state.rejected_total = state.rejected_total.saturating_add(intent.rejected);
     match intent.lane {

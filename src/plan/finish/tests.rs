@@ -184,7 +184,77 @@ fn attempts_go_on_only_for_passing_reasons_and_end() {
     for attempt in 1..=JOB_ATTEMPTS_MAX {
         progress.learn(failed(Merge, attempt, "backendError", true));
     }
-    assert!(matches!(progress.next(), Step::Fail(FinishError::Exhausted { attempts: JOB_ATTEMPTS_MAX, .. })));
+    // the chunk is given up and read again, unless a merge took effect after all
+    assert_eq!(progress.next(), Step::DeleteStaging);
+    progress.learn(Fact::StagingDeleted);
+    assert_eq!(progress.next(), Step::Ask(Merge, at(JOB_ATTEMPTS_MAX)));
+    let mut applied = progress.clone();
+    applied.learn(job(Merge, JOB_ATTEMPTS_MAX, OK));
+    assert_eq!(applied.next(), Step::Commit(DONE));
+    progress.learn(failed(Merge, JOB_ATTEMPTS_MAX, "backendError", true));
+    assert_eq!(progress.next(), Step::Drop);
+    let mut progress = Progress::found(ROWS);
+    progress.learn(job(Merge, 1, None));
+    progress.learn(Fact::Staging(None));
+    for attempt in 1..=JOB_ATTEMPTS_MAX {
+        progress.learn(failed(Load, attempt, "accessDenied", false));
+    }
+    assert_eq!(progress.next(), Step::DeleteStaging);
+}
+
+#[test]
+fn what_an_earlier_run_failed_with_may_have_been_mended() {
+    walk(
+        Progress::found(ROWS),
+        vec![
+            (Step::Ask(Merge, at(1)), job(Merge, 1, None)),
+            (Step::AskStaging, Fact::Staging(Some(0))),
+            (Step::Ask(Load, at(1)), failed(Load, 1, "accessDenied", false)),
+            (Step::Ask(Load, at(2)), job(Load, 2, None)),
+            (Step::SubmitLoad(at(2)), Fact::Submitted(Load, at(2))),
+            (Step::Wait(Load, at(2)), failed(Load, 2, "accessDenied", false)),
+        ],
+        Step::Fail(FinishError::Job { kind: Load, failure: Box::new(failure("accessDenied", false, false)) }),
+    );
+}
+
+#[test]
+fn a_staging_table_that_expires_under_its_jobs_is_made_again() {
+    walk(
+        Progress::fresh(ROWS),
+        vec![
+            (Step::SubmitLoad(at(1)), Fact::Submitted(Load, at(1))),
+            (Step::Wait(Load, at(1)), failed(Load, 1, "notFound", false)),
+            (Step::Ask(Load, at(2)), job(Load, 2, None)),
+            (Step::SubmitLoad(at(2)), Fact::Submitted(Load, at(2))),
+            (Step::Wait(Load, at(2)), job(Load, 2, OK)),
+            (Step::SubmitMerge(at(1)), Fact::Submitted(Merge, at(1))),
+            (Step::Wait(Merge, at(1)), failed(Merge, 1, "notFound", false)),
+            (Step::Ask(Merge, at(2)), job(Merge, 2, None)),
+            (Step::AskStaging, Fact::Staging(None)),
+            (Step::Ask(Load, at(2)), job(Load, 2, OK)),
+            (Step::Ask(Load, at(3)), job(Load, 3, None)),
+        ],
+        Step::SubmitLoad(at(3)),
+    );
+}
+
+#[test]
+fn what_is_given_up_is_dropped_only_if_no_merge_took_effect() {
+    let given_up = || Progress::given_up(ROWS);
+    let deleted = || (Step::DeleteStaging, Fact::StagingDeleted);
+    walk(given_up(), vec![deleted(), (Step::Ask(Merge, at(1)), job(Merge, 1, None))], Step::Drop);
+    walk(given_up(), vec![deleted(), (Step::Ask(Merge, at(1)), job(Merge, 1, OK))], Step::Commit(DONE));
+    walk(
+        given_up(),
+        vec![
+            deleted(),
+            (Step::Ask(Merge, at(1)), job(Merge, 1, RUNNING)),
+            (Step::Wait(Merge, at(1)), failed(Merge, 1, "invalidQuery", false)),
+            (Step::Ask(Merge, at(2)), job(Merge, 2, None)),
+        ],
+        Step::Drop,
+    );
 }
 
 #[test]

@@ -7,6 +7,13 @@
 //!    either committed, and so in the snapshot that is opened afterwards, or has left a transaction that is …
 //! 3. in the open transactions.
 //!
+//! InnoDB shows its transactions from a buffer that it fills anew only if nobody has read it for a tenth of a second (MySQL
+//! manual, "InnoDB INFORMATION_SCHEMA Tables": "refreshed only if more than 0.1 seconds has elapsed since the last time the
+//! buffer was read"), so a look can be older than the statement that asks for it, and the order above would be none. A
+//! look counts only if it shows our own transaction with the very statement that asks.
+//!
+//! On a node of a Galera cluster the writers of the other nodes are not seen: there `lag` is kept.
+//!
 //! Read-only transactions are left out, with their statements: another session of ours that reads for hours holds
 //! nothing back. InnoDB calls so what was started READ ONLY, and a SELECT without locks under autocommit.
 //!
@@ -14,9 +21,12 @@
 //! and left the transaction open; it began when the lock was granted, but `NOW()` was earlier. `lookback` covers it.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use sqlx::mysql::MySqlRow;
 
 use super::query::Statement;
-use super::stream::{fetch, text, try_fetch};
+use super::stream::{execute, fetch, text, try_fetch};
 use super::{MySqlSession, error};
 use crate::mapping::mysql::Dialect;
 use crate::model::{Activity, OpenTransaction, SECOND_MICROS, Visibility};
@@ -33,6 +43,13 @@ const OPEN_MAX: usize = 100;
 /// What a transaction's start is put back by: for the moment between a statement's start and its transaction's.
 const UNSEEN_MAX: i64 = SECOND_MICROS;
 
+/// How long InnoDB's buffer must be left alone before it is filled anew.
+const BUFFER_LIFE: Duration = Duration::from_millis(110);
+/// The most looks at a buffer that is old.
+const LOOKS_MAX: u32 = 12;
+/// The longest wait between two of them, beside the buffer's life.
+const LOOK_WAIT_MAX: Duration = Duration::from_secs(2);
+
 const CLOCK: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))";
 
 /// Who is busy. MySQL tells a statement's age in whole seconds, MariaDB also in milliseconds.
@@ -41,12 +58,13 @@ const STATEMENTS: &str = "FROM information_schema.processlist WHERE ID <> CONNEC
 /// InnoDB shows the start in the server's system zone, whatever the session's. An hour that the clock shows twice is
 /// taken for the earlier one.
 const TRANSACTIONS: &str = "\
-SELECT CAST(trx_id AS CHAR), CAST(trx_mysql_thread_id AS CHAR), CAST(trx_is_read_only AS CHAR), \
+CAST(trx_id AS CHAR), CAST(trx_mysql_thread_id AS CHAR), CAST(trx_is_read_only AS CHAR), \
     CAST(TIMESTAMPDIFF(SECOND, '1970-01-01', CASE \
         WHEN CONVERT_TZ(utc - INTERVAL 3600 SECOND, '+00:00', 'SYSTEM') = trx_started THEN utc - INTERVAL 3600 SECOND \
         WHEN CONVERT_TZ(utc - INTERVAL 1800 SECOND, '+00:00', 'SYSTEM') = trx_started THEN utc - INTERVAL 1800 SECOND \
-        ELSE utc END) AS CHAR) \
+        ELSE utc END) AS CHAR), mine \
 FROM (SELECT trx_id, trx_mysql_thread_id, trx_is_read_only, trx_started, \
+          IF(trx_mysql_thread_id = CONNECTION_ID(), CAST(trx_query AS CHAR), NULL) AS mine, \
           CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') AS utc \
       FROM information_schema.innodb_trx) AS open";
 
@@ -93,6 +111,7 @@ pub(super) async fn read(session: &mut MySqlSession, cx: &Context) -> Result<Act
         let replayed_us = facts.replayed_us(now_us).map(|us| oldest_us.map_or(us, |oldest| us.min(oldest)));
         return Ok(Activity { now_us, open: Vec::new(), visibility: Visibility::Replica { replayed_us } });
     }
+    let open = if is_clustered(session, cx).await? { None } else { open };
     Ok(match open {
         Some(open) => Activity { now_us, open, visibility: Visibility::Full },
         None => Activity { now_us, open: Vec::new(), visibility: Visibility::Hidden { snapshot: None } },
@@ -122,17 +141,55 @@ async fn running(session: &mut MySqlSession, cx: &Context) -> Result<Vec<Running
     rows.iter().map(|row| read(row).ok_or_else(|| unreadable("the process list"))).collect()
 }
 
-/// `None` if the right to see them is missing. The process list then shows our own sessions alone, without an error.
+/// `None` if they cannot be seen: the right is missing (the process list then shows our own sessions alone, without an
+/// error), or InnoDB's buffer is read by others so often that it never gets new.
 async fn transactions(session: &mut MySqlSession, cx: &Context) -> Result<Option<Vec<Transaction>>, SourceError> {
-    let answer = try_fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, Statement::plain(TRANSACTIONS)).await?;
-    let rows = match answer {
-        Ok(rows) => rows,
-        Err(cause) if error::server(&cause).is_some_and(|said| said.number() == error::NEEDS_PRIVILEGE) => {
-            return Ok(None);
+    // so that we are among those that InnoDB shows
+    let begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+    execute(&mut session.conn, cx, CATALOG_MAX, WHAT, begin.to_owned()).await?;
+    let seen = fresh_transactions(session, cx).await?;
+    execute(&mut session.conn, cx, CATALOG_MAX, WHAT, "COMMIT".to_owned()).await?;
+    Ok(seen)
+}
+
+/// Whether the server is a node of a Galera cluster: what runs on the other nodes is not seen here.
+async fn is_clustered(session: &mut MySqlSession, cx: &Context) -> Result<bool, SourceError> {
+    let sql = "SHOW GLOBAL VARIABLES LIKE 'wsrep_on'";
+    let rows = fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, Statement::plain(sql)).await?;
+    Ok(rows.first().and_then(|row| text(row, 1)).is_some_and(|switch| is_on(&switch)))
+}
+
+async fn fresh_transactions(session: &mut MySqlSession, cx: &Context) -> Result<Option<Vec<Transaction>>, SourceError> {
+    let mut longest = BUFFER_LIFE;
+    for _ in 0..LOOKS_MAX {
+        let mark = format!("/* look {:016x} */", fastrand::u64(..));
+        let sql = format!("SELECT {mark} {TRANSACTIONS}");
+        let Some(rows) = shown(session, cx, sql).await? else { return Ok(None) };
+        if rows.iter().any(|row| text(row, 4).is_some_and(|mine| mine.contains(&mark))) {
+            return transactions_of(&rows).map(Some);
         }
-        Err(cause) => return Err(error::query(WHAT, cause)),
-    };
-    let read = |row| {
+        // longer and longer: what looks at the same time must leave one another the time that the buffer needs
+        let wait = BUFFER_LIFE + longest.mul_f64(fastrand::f64());
+        longest = (longest * 2).min(LOOK_WAIT_MAX);
+        cx.sleep(wait).await.map_err(|cause| SourceError::Interrupted { what: WHAT, cause })?;
+    }
+    tracing::warn!(
+        "InnoDB's list of transactions is read by others so often that it never gets new: `lag` is kept instead"
+    );
+    Ok(None)
+}
+
+async fn shown(session: &mut MySqlSession, cx: &Context, sql: String) -> Result<Option<Vec<MySqlRow>>, SourceError> {
+    let answer = try_fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, Statement::plain(sql)).await?;
+    match answer {
+        Ok(rows) => Ok(Some(rows)),
+        Err(cause) if error::server(&cause).is_some_and(|said| said.number() == error::NEEDS_PRIVILEGE) => Ok(None),
+        Err(cause) => Err(error::query(WHAT, cause)),
+    }
+}
+
+fn transactions_of(rows: &[MySqlRow]) -> Result<Vec<Transaction>, SourceError> {
+    let read = |row: &MySqlRow| {
         let started_s: i64 = text(row, 3)?.parse().ok()?;
         Some(Transaction {
             id: text(row, 0)?,
@@ -142,7 +199,7 @@ async fn transactions(session: &mut MySqlSession, cx: &Context) -> Result<Option
         })
     };
     let all: Option<Vec<Transaction>> = rows.iter().map(read).collect();
-    all.map(Some).ok_or_else(|| unreadable("the open transactions"))
+    all.ok_or_else(|| unreadable("the open transactions"))
 }
 
 fn unreadable(what: &'static str) -> SourceError {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{BqTable, BqType, DELETED_AT, Intent, Mode, SYNCED_AT};
+use crate::model::{BqTable, BqType, DELETED_AT, Intent, Mode, NOT_WHOLE, SYNCED_AT};
 
 /// A quoted identifier: a column, or one part of a path.
 #[derive(Clone, Copy, Debug)]
@@ -39,27 +39,43 @@ impl fmt::Display for Path<'_> {
 /// - `replace`: all rows of the target go and all of the staging table come, in one atomic statement. The table
 ///   itself stays, with its policies, descriptions and REQUIRED columns.
 ///
+/// The staging table is read only if it holds the intent's number of rows: it may have expired and been made again, empty,
+/// since somebody looked. The test stands on a row of its own, which is there also where the table has none.
+///
 /// Columns of the target that the intent does not have are left alone in rows that exist and NULL in new ones; those
 /// that the source has dropped become NULL in rows that are written again.
 pub fn merge_statement(intent: &Intent) -> String {
-    let (target, staging) = (Path(&intent.target), Path(&intent.staging));
+    let target = Path(&intent.target);
     let columns = list(intent.schema.0.iter().map(|field| Ident(&field.name).to_string()));
     match intent.mode {
         Mode::Merge => merge(intent, &columns),
         Mode::Append => {
             let (also, now) = metadata_insert(intent);
-            format!("INSERT INTO {target} ({columns}{also}) SELECT {columns}{now} FROM {staging}")
+            let source = whole(intent, &columns, "");
+            format!("INSERT INTO {target} ({columns}{also}) SELECT {columns}{now} FROM ({source})")
         }
         Mode::Replace => {
             let values = list(intent.schema.0.iter().map(|field| format!("S.{}", Ident(&field.name))));
             let (also, now) = metadata_insert(intent);
+            let source = whole(intent, &columns, "");
             format!(
-                "MERGE INTO {target} T USING {staging} S ON FALSE \
+                "MERGE INTO {target} T USING ({source}) S ON FALSE \
                  WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}{also}) VALUES ({values}{now}) \
                  WHEN NOT MATCHED BY SOURCE THEN DELETE"
             )
         }
     }
+}
+
+/// The staging table's rows that meet `condition`, or an error if it does not hold all of the intent's.
+fn whole(intent: &Intent, columns: &str, condition: &str) -> String {
+    let staging = Path(&intent.staging);
+    let nulls = list(intent.schema.0.iter().map(|_| "NULL".to_owned()));
+    format!(
+        "(SELECT {columns} FROM {staging}{condition}) UNION ALL (SELECT {nulls} FROM UNNEST([0]) WHERE \
+         IF((SELECT COUNT(*) FROM {staging}) = {}, FALSE, ERROR('{NOT_WHOLE}')))",
+        intent.rows
+    )
 }
 
 /// What an INSERT names and gives besides, if the target has the metadata columns.
@@ -71,20 +87,19 @@ fn metadata_insert(intent: &Intent) -> (String, &'static str) {
 }
 
 fn merge(intent: &Intent, columns: &str) -> String {
-    let (target, staging) = (Path(&intent.target), Path(&intent.staging));
+    let target = Path(&intent.target);
     let is_key = |name: &str| intent.key.iter().any(|key| key == name);
     let quoted_key = || intent.key.iter().map(|key| Ident(key).to_string());
-    let mut source = format!("SELECT {columns} FROM {staging}");
+    let mut newest = String::new();
     if !intent.key_enforced {
         let order = match &intent.cursor {
             Some(cursor) => format!("{} DESC NULLS LAST", Ident(cursor)),
             None => list(quoted_key()),
         };
         let partition = list(quoted_key());
-        source.push_str(&format!(
-            " WHERE TRUE QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {order}) = 1"
-        ));
+        newest = format!(" WHERE TRUE QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {order}) = 1");
     }
+    let source = whole(intent, columns, &newest);
     let matched: Vec<String> = intent.key.iter().map(|key| format!("T.{0} = S.{0}", Ident(key))).collect();
     let newer = match &intent.cursor {
         Some(cursor) => format!(" AND (T.{0} IS NULL OR S.{0} >= T.{0})", Ident(cursor)),
@@ -161,7 +176,9 @@ mod tests {
     fn merge_by_an_enforced_key() {
         assert_eq!(
             merge_statement(&intent(Mode::Merge, &["id", "c", "v"], &["id"], Some("c"), true)),
-            "MERGE INTO `p-1`.`d`.`t` T USING (SELECT `id`, `c`, `v` FROM `p-1`.`d`.`s`) S ON T.`id` = S.`id` \
+            "MERGE INTO `p-1`.`d`.`t` T USING ((SELECT `id`, `c`, `v` FROM `p-1`.`d`.`s`) UNION ALL \
+             (SELECT NULL, NULL, NULL FROM UNNEST([0]) WHERE IF((SELECT COUNT(*) FROM `p-1`.`d`.`s`) = 0, FALSE, \
+             ERROR('highwater: the staging table is not whole')))) S ON T.`id` = S.`id` \
              WHEN MATCHED AND (T.`c` IS NULL OR S.`c` >= T.`c`) THEN UPDATE SET `c` = S.`c`, `v` = S.`v` \
              WHEN NOT MATCHED THEN INSERT (`id`, `c`, `v`) VALUES (S.`id`, S.`c`, S.`v`)"
         );
@@ -171,8 +188,10 @@ mod tests {
     fn merge_by_a_key_that_is_not_enforced_keeps_the_newest() {
         assert_eq!(
             merge_statement(&intent(Mode::Merge, &["a", "b", "c"], &["a", "b"], Some("c"), false)),
-            "MERGE INTO `p-1`.`d`.`t` T USING (SELECT `a`, `b`, `c` FROM `p-1`.`d`.`s` WHERE TRUE QUALIFY ROW_NUMBER() \
-             OVER (PARTITION BY `a`, `b` ORDER BY `c` DESC NULLS LAST) = 1) S ON T.`a` = S.`a` AND T.`b` = S.`b` \
+            "MERGE INTO `p-1`.`d`.`t` T USING ((SELECT `a`, `b`, `c` FROM `p-1`.`d`.`s` WHERE TRUE QUALIFY ROW_NUMBER() \
+             OVER (PARTITION BY `a`, `b` ORDER BY `c` DESC NULLS LAST) = 1) UNION ALL \
+             (SELECT NULL, NULL, NULL FROM UNNEST([0]) WHERE IF((SELECT COUNT(*) FROM `p-1`.`d`.`s`) = 0, FALSE, \
+             ERROR('highwater: the staging table is not whole')))) S ON T.`a` = S.`a` AND T.`b` = S.`b` \
              WHEN MATCHED AND (T.`c` IS NULL OR S.`c` >= T.`c`) THEN UPDATE SET `c` = S.`c` \
              WHEN NOT MATCHED THEN INSERT (`a`, `b`, `c`) VALUES (S.`a`, S.`b`, S.`c`)"
         );
@@ -212,11 +231,15 @@ mod tests {
     fn append_and_replace() {
         assert_eq!(
             merge_statement(&intent(Mode::Append, &["a", "b"], &[], Some("a"), true)),
-            "INSERT INTO `p-1`.`d`.`t` (`a`, `b`) SELECT `a`, `b` FROM `p-1`.`d`.`s`"
+            "INSERT INTO `p-1`.`d`.`t` (`a`, `b`) SELECT `a`, `b` FROM ((SELECT `a`, `b` FROM `p-1`.`d`.`s`) UNION ALL \
+             (SELECT NULL, NULL FROM UNNEST([0]) WHERE IF((SELECT COUNT(*) FROM `p-1`.`d`.`s`) = 0, FALSE, \
+             ERROR('highwater: the staging table is not whole'))))"
         );
         assert_eq!(
             merge_statement(&intent(Mode::Replace, &["a", "b"], &[], None, false)),
-            "MERGE INTO `p-1`.`d`.`t` T USING `p-1`.`d`.`s` S ON FALSE WHEN NOT MATCHED BY TARGET THEN INSERT (`a`, `b`) \
+            "MERGE INTO `p-1`.`d`.`t` T USING ((SELECT `a`, `b` FROM `p-1`.`d`.`s`) UNION ALL (SELECT NULL, NULL \
+             FROM UNNEST([0]) WHERE IF((SELECT COUNT(*) FROM `p-1`.`d`.`s`) = 0, FALSE, \
+             ERROR('highwater: the staging table is not whole')))) S ON FALSE WHEN NOT MATCHED BY TARGET THEN INSERT (`a`, `b`) \
              VALUES (S.`a`, S.`b`) WHEN NOT MATCHED BY SOURCE THEN DELETE"
         );
     }

@@ -1,0 +1,71 @@
+//! What a run counts and reports of its chunks, and what it sweeps at its end.
+
+use super::super::chunk::Chunk;
+use super::super::{finish, sweep};
+use super::{Run, millis};
+use crate::bucket::Bucket;
+use crate::model::{Intent, Lane};
+use crate::report::JobReport;
+use crate::warehouse::Warehouse;
+
+impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
+    pub(super) fn rejects_left(&self) -> u64 {
+        self.settings.max_rejects.get().saturating_sub(self.rejected)
+    }
+
+    pub(super) fn has_time(&self) -> bool {
+        !self.cx.is_stopping() && self.cx.remaining() > self.last_chunk + self.last_chunk / 5
+    }
+
+    pub(super) fn extracted(&mut self, chunk: &Chunk) {
+        self.report.durations_ms.extract += millis(chunk.took);
+        self.last_chunk = self.last_chunk.max(chunk.took);
+        self.rejected += chunk.rejected;
+        for finding in &chunk.findings {
+            // once per column and run; the report counts them all
+            if self.report.findings.iter().all(|known| known.column != finding.column) {
+                tracing::warn!(
+                    column = finding.column,
+                    unrepresentable = finding.unrepresentable,
+                    adjusted = finding.adjusted,
+                    replaced = finding.replaced,
+                    rejected = finding.rejected,
+                    first_key = ?finding.first_key,
+                    "values that did not arrive as they were"
+                );
+            }
+        }
+        self.report.add_findings(chunk.findings.clone());
+    }
+
+    pub(super) fn committed(&mut self, intent: &Intent, jobs: Vec<JobReport>, recovered: bool) {
+        self.report.rows += intent.rows;
+        self.report.bytes += intent.bytes;
+        self.report.parts += intent.parts.len() as u64;
+        self.report.chunks += 1;
+        self.report.recovered += u64::from(recovered);
+        self.report.add_rejects(intent.rejected, &intent.rejects);
+        tracing::info!(chunk = self.report.chunks, intent = %intent.id, rows = intent.rows, "chunk committed");
+        self.report.add_jobs(jobs);
+        if !intent.rejects.is_empty() {
+            tracing::warn!(rejected = intent.rejected, objects = ?intent.rejects, "rows were rejected and are kept");
+        }
+        if intent.lane == Lane::Nulls && !recovered {
+            self.nulls_at.clone_from(&intent.upper);
+        }
+    }
+    /// Deletes leftovers that nobody can use any more. What cannot be deleted now is found again or expires, so an
+    /// error is only logged.
+    pub(super) async fn sweep(&mut self) {
+        let ids = self.leftovers.dead(&self.at.state, self.fenced);
+        if ids.is_empty() {
+            return;
+        }
+        let delete = sweep::delete(self.engine, self.cx, self.settings, &self.leftovers, &ids);
+        match self.cx.limit(finish::CLEAN_MAX, delete).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = error.one_line(), "leftovers are left to the next run"),
+            Err(interrupted) => tracing::info!(%interrupted, "leftovers are left to the next run"),
+        }
+    }
+}
