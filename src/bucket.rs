@@ -11,11 +11,12 @@ pub mod gcs;
 pub mod memory;
 
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::model::Class;
-use crate::net::{Context, Interrupted};
+use crate::net::{Context, Interrupted, Tried};
 
 /// The most names that a list gives: one page of Cloud Storage's.
 pub const LISTED_MAX: usize = 1_000;
@@ -111,7 +112,7 @@ pub enum BucketError {
     },
     /// A read, delete or list did not succeed in time; or a write was answered with 429 or another status that
     /// says it had no effect. Nothing was changed.
-    #[error("{what} gs://{bucket}/{name} failed after {attempts} attempts in {elapsed:.1?}: {message}")]
+    #[error("{what} gs://{bucket}/{name} failed after {}: {message}", Tried { attempts: *attempts, elapsed: *elapsed })]
     Unavailable {
         /// `reading`, `writing` …
         what: &'static str,
@@ -122,19 +123,27 @@ pub enum BucketError {
         /// How often it was tried.
         attempts: u32,
         /// How long.
-        elapsed: std::time::Duration,
+        elapsed: Duration,
         /// The last answer.
         message: String,
+        /// How many seconds the service asks to wait.
+        after_seconds: Option<u32>,
     },
     /// A write whose answer never came or was a 5xx: it may have taken effect.
-    #[error("writing gs://{bucket}/{name} was not answered: {message}")]
+    #[error("writing gs://{bucket}/{name} was not answered after {}: {message}", Tried { attempts: *attempts, elapsed: *elapsed })]
     Unsettled {
         /// The bucket.
         bucket: String,
         /// The object.
         name: String,
+        /// How often it was tried; of one write once, see [`BucketError::tried`].
+        attempts: u32,
+        /// How long.
+        elapsed: Duration,
         /// What came instead.
         message: String,
+        /// How many seconds the service asks to wait.
+        after_seconds: Option<u32>,
     },
     /// The object is larger than it may be.
     #[error("gs://{bucket}/{name} has more than {bytes_max} bytes")]
@@ -160,6 +169,28 @@ pub enum BucketError {
 }
 
 impl BucketError {
+    /// How long the service asks to wait before another attempt.
+    pub fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { after_seconds, .. } | Self::Unsettled { after_seconds, .. } => {
+                after_seconds.map(|seconds| Duration::from_secs(seconds.into()))
+            }
+            Self::Refused { .. } | Self::TooLarge { .. } | Self::Credentials(_) | Self::Interrupted { .. } => None,
+        }
+    }
+
+    /// The error of the last of so many attempts: what a caller says that has sent a write again and again.
+    #[must_use]
+    pub fn tried(mut self, tried: Tried) -> Self {
+        match &mut self {
+            Self::Unavailable { attempts, elapsed, .. } | Self::Unsettled { attempts, elapsed, .. } => {
+                (*attempts, *elapsed) = (tried.attempts, tried.elapsed);
+            }
+            Self::Refused { .. } | Self::TooLarge { .. } | Self::Credentials(_) | Self::Interrupted { .. } => {}
+        }
+        self
+    }
+
     /// What may be done about it.
     pub fn class(&self) -> Class {
         match self {

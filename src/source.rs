@@ -8,7 +8,8 @@
 //!   [`Session::activity`] and [`Session::max_cursor`] are called before it.
 //! - **Whole or nothing.** [`Session::read`] gives every row of its query, in order, or an error. After an error,
 //!   or after [`ReadEnd::CutByBytes`], the session must not be used again: drop it.
-//! - **Bounded.** Memory is that of one row and one block; a database that is silent for [`STALL_MAX`] is an error.
+//! - **Bounded.** Memory is that of one row and one block. A database that is silent for [`STALL_MAX`], or for half of
+//!   the time that the run has left, is an error; if rows came before and the sink has had its time, the read ends there.
 
 pub mod mysql;
 pub mod postgres;
@@ -22,7 +23,7 @@ use crate::mapping::Column;
 use crate::model::{Activity, Bound, Class, Position, SourceTable};
 use crate::net::{Context, Interrupted};
 
-/// A source that sends nothing for this long is taken for dead.
+/// A source that sends nothing for this long is taken for dead; or for half of the run's remaining time, if that is less.
 pub const STALL_MAX: Duration = Duration::from_secs(120);
 /// The most time for connecting, authentication included.
 pub const CONNECT_MAX: Duration = Duration::from_secs(30);
@@ -342,13 +343,23 @@ pub enum SourceError {
         #[source]
         cause: sqlx::Error,
     },
-    /// No row for [`STALL_MAX`], or the run's time is up.
+    /// No answer in time, or the run's time is up.
     #[error("{what}: {cause}")]
     Interrupted {
         /// What was being done.
         what: &'static str,
         /// Why.
         cause: Interrupted,
+    },
+    /// Rows were asked for and did not come, and none came before that could be kept.
+    #[error("{what}: no row came for {waited:.1?}, after {rows} rows")]
+    Silent {
+        /// What was being done.
+        what: &'static str,
+        /// How long it was waited for.
+        waited: Duration,
+        /// Rows that came before.
+        rows: u64,
     },
     /// The stage behind has failed and says why itself.
     #[error(transparent)]
@@ -360,10 +371,22 @@ fn hint(similar: &[String]) -> String {
 }
 
 impl SourceError {
+    /// A query that scans a table, whose answer did not come or was cut off.
+    fn scanning(what: &'static str, cause: Interrupted) -> Self {
+        match cause {
+            Interrupted::TimedOut(waited) => Self::Silent { what, waited, rows: 0 },
+            Interrupted::Budget | Interrupted::Cancelled => Self::Interrupted { what, cause },
+        }
+    }
+
     /// What may be done about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::Connect { .. } | Self::Lost { .. } | Self::Interrupted { .. } | Self::Sink(_) => Class::Transient,
+            Self::Connect { .. }
+            | Self::Lost { .. }
+            | Self::Interrupted { .. }
+            | Self::Silent { .. }
+            | Self::Sink(_) => Class::Transient,
             Self::Query { transient, .. } => {
                 if *transient {
                     Class::Transient

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::model::{BqTable, BqType, Class, Intent, JobId, Partitioning, Schema, TableSpec};
 pub use crate::model::{JobFailure, JobStats, JobStatus};
-use crate::net::{Context, Interrupted};
+use crate::net::{Context, Interrupted, Tried};
 
 /// Datasets, tables and jobs.
 pub trait Warehouse: Send + Sync {
@@ -130,7 +130,7 @@ pub enum WarehouseError {
         message: String,
     },
     /// It did not succeed in time.
-    #[error("{what} failed after {attempts} attempts in {elapsed:.1?}: {message}")]
+    #[error("{what} failed after {}: {message}", Tried { attempts: *attempts, elapsed: *elapsed })]
     Unavailable {
         /// What was being done.
         what: String,

@@ -22,6 +22,7 @@ mod http_door;
 mod keys;
 mod kills;
 mod names;
+mod network;
 mod policies;
 mod races;
 mod rebuild;
@@ -39,7 +40,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 17] = [
+    let tests: Vec<Vec<support::Test>> = vec![
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
@@ -57,12 +58,13 @@ fn main() {
         trouble::tests(),
         races::tests(),
         crash::tests(),
+        network::tests(),
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
     let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() {
         vec![soak::tests(), kills::tests(), crash::tests()]
     } else {
-        tests.into()
+        tests
     };
     let trial = |test: support::Test| {
         let run = test.run;

@@ -1,11 +1,13 @@
 //! What the tests share: the local stack, the gate, a place of one's own for each test, the real binary.
 
+pub mod calls;
 pub mod gate;
 pub mod place;
 pub mod process;
 pub mod stack;
 pub mod strict;
 pub mod valve;
+pub mod wire;
 
 use std::borrow::Cow;
 use std::future::Future;

@@ -128,7 +128,9 @@ async fn answers_that_are_lost_or_garbled_change_nothing() {
     assert_eq!(place.sync(&["t"]).await[0].rows, 100);
     assert_eq!(count(&place).await, "100 100");
     place.pg("INSERT INTO t (v) SELECT 'y' FROM generate_series(1, 10)").await;
-    place.gate.fault(1, Fault::Garbage, |seen| seen.method == "GET" && seen.path.contains("/jobs/hw_merge"));
+    // what is not BigQuery's is asked for again; what is and makes no sense ends the run
+    place.gate.fault(2, Fault::Garbage, |seen| seen.method == "GET" && seen.path.contains("/jobs/hw_load"));
+    place.gate.fault(1, Fault::Nonsense, |seen| seen.method == "GET" && seen.path.contains("/jobs/hw_merge"));
     let ran = place.run(&["sync", "t"]).await;
     assert_eq!(ran.code, 75, "{ran:?}");
     assert!(ran.stderr.contains("the answer cannot be read"), "{}", ran.stderr);

@@ -10,19 +10,25 @@ use bytes::{Bytes, BytesMut};
 use google_cloud_gax::error::Error as GaxError;
 use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_storage::client::Storage;
+use google_cloud_storage::read_resume_policy::NeverResume;
 use serde::Deserialize;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
 use self::bridge::credentials;
 use super::{Bucket, BucketError, ContentType, Generation, LISTED_MAX, Object, Precondition, Put};
-use crate::net::{Answer, Backoff, CallError, Context, Http, Interrupted, Method, Request, Tokens};
+use crate::net::{
+    Answer, Attempts, CallError, Context, Http, Interrupted, Method, Request, Tokens, Tried, retry_after,
+};
 
 /// Above any part: a write is one request, never a resumable upload, so that its precondition holds for all of it.
 const RESUMABLE_THRESHOLD_BYTES: usize = 128 << 20;
-/// The most time for one attempt at a read or write.
-const ATTEMPT_MAX: Duration = Duration::from_secs(60);
+/// The most time for the first attempt at a read, and for a write of no bytes. Cloud Storage answers a small request
+/// within a second; an object of ours that is read is small.
+const ATTEMPT_MAX: Duration = Duration::from_secs(10);
+/// A write may take as long besides as this many bytes per second need.
+const WRITE_BYTES_PER_SECOND_MIN: u64 = 256 << 10;
 /// The most attempts at a read.
 const READ_ATTEMPTS_MAX: u32 = 8;
 const GOOGLE: &str = "https://storage.googleapis.com";
@@ -34,7 +40,9 @@ pub struct GcsBucket {
     endpoint: Option<Url>,
     tokens: Tokens,
     http: Http,
-    storage: OnceCell<Storage>,
+    /// Forgotten after a silence, and its connections with it: many requests share one connection of HTTP/2, and one that
+    /// is dead would be taken again for the next attempt.
+    storage: Mutex<Option<Storage>>,
 }
 
 impl fmt::Debug for GcsBucket {
@@ -49,21 +57,26 @@ impl GcsBucket {
     pub fn new(bucket: &str, prefix: &str, endpoint: Option<Url>, tokens: Tokens) -> Self {
         let http = Http::new(tokens.clone());
         let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
-        Self { bucket, prefix, endpoint, tokens, http, storage: OnceCell::new() }
+        Self { bucket, prefix, endpoint, tokens, http, storage: Mutex::default() }
     }
 
-    async fn storage(&self) -> Result<&Storage, BucketError> {
-        let open = || async {
-            let mut builder = Storage::builder()
-                .with_credentials(credentials(&self.tokens))
-                .with_retry_policy(NeverRetry)
-                .with_resumable_upload_threshold(RESUMABLE_THRESHOLD_BYTES);
-            if let Some(endpoint) = &self.endpoint {
-                builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
-            }
-            builder.build().await.map_err(|error| BucketError::Credentials(error.to_string()))
-        };
-        self.storage.get_or_try_init(open).await
+    async fn storage(&self) -> Result<Storage, BucketError> {
+        let mut slot = self.storage.lock().await;
+        if let Some(storage) = &*slot {
+            return Ok(storage.clone());
+        }
+        let mut builder = Storage::builder()
+            .with_credentials(credentials(&self.tokens))
+            // every attempt is counted here
+            .with_retry_policy(NeverRetry)
+            .with_read_resume_policy(NeverResume)
+            .with_resumable_upload_threshold(RESUMABLE_THRESHOLD_BYTES);
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
+        }
+        let storage = builder.build().await.map_err(|error| BucketError::Credentials(error.to_string()))?;
+        *slot = Some(storage.clone());
+        Ok(storage)
     }
 
     fn path(&self) -> String {
@@ -108,19 +121,20 @@ impl GcsBucket {
                 Failed::Final(self.refused("reading", name, status, one_line(error)))
             }
             _ if error.is_authentication() => Failed::Final(BucketError::Credentials(one_line(error))),
-            _ => Failed::Again(one_line(error)),
+            _ => Failed::Again(one_line(error), asked(error)),
         }
     }
 
-    fn write_failed(&self, name: &str, error: &GaxError) -> Result<Put, BucketError> {
+    fn write_failed(&self, name: &str, begun: Instant, error: &GaxError) -> Result<Put, BucketError> {
         let message = one_line(error);
         let unavailable = |message| BucketError::Unavailable {
             what: "writing",
             bucket: self.bucket.clone(),
             name: self.full(name),
             attempts: 1,
-            elapsed: Duration::ZERO,
+            elapsed: begun.elapsed(),
             message,
+            after_seconds: asked(error),
         };
         match error.http_status_code() {
             Some(412) => Ok(Put::Mismatch),
@@ -131,12 +145,13 @@ impl GcsBucket {
             }
             None if error.is_authentication() => Err(BucketError::Credentials(message)),
             None if error.is_connect() => Err(unavailable(message)),
-            _ => Err(self.unsettled(name, message)),
+            _ => Err(self.unsettled(name, begun, message, asked(error))),
         }
     }
 
-    fn unsettled(&self, name: &str, message: String) -> BucketError {
-        BucketError::Unsettled { bucket: self.bucket.clone(), name: self.full(name), message }
+    fn unsettled(&self, name: &str, begun: Instant, message: String, after_seconds: Option<u32>) -> BucketError {
+        let (bucket, name) = (self.bucket.clone(), self.full(name));
+        BucketError::Unsettled { bucket, name, attempts: 1, elapsed: begun.elapsed(), message, after_seconds }
     }
 
     /// The JSON API's address of an object.
@@ -162,10 +177,13 @@ impl GcsBucket {
         name: &str,
         request: &Request,
     ) -> Result<Answer, BucketError> {
-        let answer = self.http.send(cx, request, |_| false).await.map_err(|error| match error {
-            CallError::Unavailable { attempts, elapsed, message } => {
-                let (bucket, name) = (self.bucket.clone(), self.full(name));
-                BucketError::Unavailable { what, bucket, name, attempts, elapsed, message }
+        // what is deleted is answered with nothing, or a null: a page that comes with a 200 is somebody else's
+        let again = |answer: &Answer| answer.status < 300 && !matches!(answer.body.trim_ascii(), b"" | b"null");
+        let answer = self.http.send(cx, request, again).await.map_err(|error| match error {
+            CallError::Unavailable { tried, message } => {
+                let (bucket, name, attempts, elapsed) =
+                    (self.bucket.clone(), self.full(name), tried.attempts, tried.elapsed);
+                BucketError::Unavailable { what, bucket, name, attempts, elapsed, message, after_seconds: None }
             }
             CallError::Credentials(message) => BucketError::Credentials(message),
             CallError::Interrupted(cause) => BucketError::Interrupted { what, cause },
@@ -191,14 +209,23 @@ struct Item {
 
 enum Failed {
     Final(BucketError),
-    Again(String),
+    Again(String, Option<u32>),
+}
+
+/// How many seconds the service asks to wait.
+fn asked(error: &GaxError) -> Option<u32> {
+    let asked = error.http_headers().and_then(retry_after)?;
+    Some(u32::try_from(asked.as_secs()).unwrap_or(u32::MAX))
 }
 
 fn one_line(error: &GaxError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
         cause = error.source();
     }
     text.replace(['\n', '\r'], " ")
@@ -211,33 +238,27 @@ impl Bucket for GcsBucket {
 
     async fn get(&self, cx: &Context, name: &str, bytes_max: u64) -> Result<Option<Object>, BucketError> {
         let what = "reading";
-        let begun = Instant::now();
-        let mut backoff = Backoff::default();
-        for attempts in 1.. {
-            let message = match cx.limit(ATTEMPT_MAX, Box::pin(self.read_once(name, bytes_max))).await {
+        let mut attempts = Attempts::new(READ_ATTEMPTS_MAX, ATTEMPT_MAX);
+        let interrupted = |cause| BucketError::Interrupted { what, cause };
+        loop {
+            let (message, after_seconds) = match attempts.make(cx, Box::pin(self.read_once(name, bytes_max))).await {
                 Ok(Ok(object)) => return Ok(object),
                 Ok(Err(Failed::Final(error))) => return Err(error),
-                Ok(Err(Failed::Again(message))) => message,
-                Err(timeout @ Interrupted::TimedOut(_)) => timeout.to_string(),
-                Err(cause) => return Err(BucketError::Interrupted { what, cause }),
-            };
-            let slept = if attempts < READ_ATTEMPTS_MAX {
-                cx.sleep(backoff.wait(None)).await
-            } else {
-                Err(Interrupted::Budget)
-            };
-            match slept {
-                Ok(()) => {}
-                Err(Interrupted::Cancelled) => {
-                    return Err(BucketError::Interrupted { what, cause: Interrupted::Cancelled });
+                Ok(Err(Failed::Again(message, after_seconds))) => (message, after_seconds),
+                Err(silence @ Interrupted::TimedOut(_)) => {
+                    self.storage.lock().await.take();
+                    (silence.to_string(), None)
                 }
-                Err(Interrupted::Budget | Interrupted::TimedOut(_)) => {
-                    let (bucket, name, elapsed) = (self.bucket.clone(), self.full(name), begun.elapsed());
-                    return Err(BucketError::Unavailable { what, bucket, name, attempts, elapsed, message });
-                }
+                Err(cause) => return Err(interrupted(cause)),
+            };
+            let (bucket, name) = (self.bucket.clone(), self.full(name));
+            let Tried { attempts: made, elapsed } = attempts.tried();
+            let error =
+                BucketError::Unavailable { what, bucket, name, attempts: made, elapsed, message, after_seconds };
+            if !attempts.again(cx, error.after()).await.map_err(interrupted)? {
+                return Err(error);
             }
         }
-        Ok(None)
     }
 
     async fn put(
@@ -248,6 +269,8 @@ impl Bucket for GcsBucket {
         content: ContentType,
         precondition: Precondition,
     ) -> Result<Put, BucketError> {
+        let begun = Instant::now();
+        let limit = ATTEMPT_MAX + Duration::from_millis(bytes.len() as u64 * 1000 / WRITE_BYTES_PER_SECOND_MIN);
         let storage = self.storage().await?;
         let expected = match precondition {
             Precondition::Absent => 0,
@@ -268,10 +291,15 @@ impl Bucket for GcsBucket {
             .set_if_generation_match(expected)
             .set_content_type(content)
             .send_unbuffered();
-        match cx.limit(ATTEMPT_MAX, Box::pin(write)).await {
-            Ok(Ok(object)) => Ok(Put::Stored(Generation(object.generation))),
-            Ok(Err(error)) => self.write_failed(name, &error),
-            Err(interrupted @ Interrupted::TimedOut(_)) => Err(self.unsettled(name, interrupted.to_string())),
+        match cx.attempt(limit, Box::pin(write)).await {
+            // every object has a version: what has none is no answer of Cloud Storage's
+            Ok(Ok(object)) if object.generation > 0 => Ok(Put::Stored(Generation(object.generation))),
+            Ok(Ok(_)) => Err(self.unsettled(name, begun, "an answer that names no generation".to_owned(), None)),
+            Ok(Err(error)) => self.write_failed(name, begun, &error),
+            Err(silence @ Interrupted::TimedOut(_)) => {
+                self.storage.lock().await.take();
+                Err(self.unsettled(name, begun, silence.to_string(), None))
+            }
             Err(cause) => Err(BucketError::Interrupted { what: "writing", cause }),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::bucket::BucketError;
 use crate::model::{BqTable, Class, IntentId, JobFailure};
-use crate::net::Interrupted;
+use crate::net::{Interrupted, Tried};
 use crate::plan::drift::Incompatible;
 use crate::plan::finish::FinishError;
 use crate::plan::table::PlanError;
@@ -17,6 +17,15 @@ pub enum RunError {
     /// The source database.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The source database, again and again.
+    #[error("{last}; given up after {tried}")]
+    SourceGone {
+        /// How often the run connected, and for how long.
+        tried: Tried,
+        /// The last failure.
+        #[source]
+        last: SourceError,
+    },
     /// The bucket.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -172,7 +181,7 @@ impl RunError {
     /// What may be done about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::Source(error) => error.class(),
+            Self::Source(error) | Self::SourceGone { last: error, .. } => error.class(),
             Self::Bucket(error) => error.class(),
             Self::Warehouse(error) => error.class(),
             Self::Store(error) => error.class(),
@@ -213,6 +222,7 @@ impl RunError {
             | Self::Store(StoreError::Interrupted(cause))
             | Self::Interrupted(cause) => Some(*cause),
             Self::Source(_)
+            | Self::SourceGone { .. }
             | Self::Bucket(_)
             | Self::Store(_)
             | Self::Warehouse(_)

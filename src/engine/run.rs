@@ -4,12 +4,14 @@
 
 mod rebuild;
 mod tally;
+mod trouble;
 
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::trouble::Trouble;
 use super::chunk::{self, Chunk, Piece};
 use super::faults::Point;
 use super::finish::{self, Finished};
@@ -26,10 +28,6 @@ use crate::state::transition::{self, Event};
 use crate::state::{Store, Versioned, Write};
 use crate::warehouse::Warehouse;
 
-/// How often a run connects anew after its source failed for a passing reason without any progress in between.
-const SOURCE_ATTEMPTS_MAX: u32 = 4;
-/// Wait before the second attempt; doubles.
-const SOURCE_BACKOFF: Duration = Duration::from_millis(500);
 /// The part of a run's remaining time after which a chunk that is applied does not wait for the next to be read. A
 /// read is asked to end at half of it; one whose first row does not come cannot be asked.
 const LATE_AT: f64 = 0.75;
@@ -104,13 +102,7 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
         report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
         last_chunk: Duration::ZERO,
     };
-    let result = match run.go(source).await {
-        // the next run would begin where this one did
-        Err(error @ RunError::Source(_)) if error.is_budget() && run.report.chunks == 0 => {
-            Err(RunError::NothingRead { table: settings.id.to_string() })
-        }
-        result => result,
-    };
+    let result = run.go(source).await;
     if result.is_ok() {
         run.sweep().await;
     }
@@ -146,23 +138,20 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         self.report.watermark_after.clone_from(&self.at.state.watermark);
         self.engine.faults.at(Point::StateRead).await?;
         self.recover().await?;
-        let mut failures = 0;
+        let mut trouble = Trouble::none(Instant::now());
         loop {
-            let chunks = self.report.chunks;
+            let (begun, chunks) = (Instant::now(), self.report.chunks);
             match self.pass(source).await {
                 Ok(PassEnd::Done) if self.report.chunks + self.report.recovered > 0 => return Ok(Outcome::Synced),
                 Ok(PassEnd::Done) => return Ok(Outcome::UpToDate),
-                Ok(PassEnd::Reconnect) => failures = 0,
+                Ok(PassEnd::Reconnect) => trouble = Trouble::none(Instant::now()),
                 Ok(PassEnd::OutOfTime) => return Ok(Outcome::Partial),
                 Ok(PassEnd::Superseded) => return Ok(Outcome::Superseded),
                 Err(RunError::Source(error)) if error.class() == Class::Transient => {
-                    failures = if self.report.chunks > chunks { 1 } else { failures + 1 };
-                    let error = RunError::Source(error);
-                    if failures >= SOURCE_ATTEMPTS_MAX || self.cx.check().is_err() {
-                        return Err(error);
+                    if self.report.chunks > chunks {
+                        trouble = Trouble::none(begun);
                     }
-                    tracing::warn!(error = error.one_line(), attempt = failures, "the source failed, connecting again");
-                    self.cx.pause(SOURCE_BACKOFF * 2u32.pow(failures), error).await?;
+                    trouble.again(self.cx, error, self.report.chunks, &self.settings.id).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -233,7 +222,8 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             self.lanes(&mut session, &prepared).await?
         };
         if end == PassEnd::Done {
-            session.close().await;
+            // it has a limit of its own; a goodbye that is not heard does not outlive the run either
+            self.cx.limit(self.cx.remaining(), session.close()).await.unwrap_or_default();
             if self.at.state.rebuild.is_some() {
                 return self.swap(&prepared).await;
             }

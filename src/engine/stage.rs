@@ -18,7 +18,7 @@ use super::faults::{Faults, Point};
 use super::{Engine, RunError};
 use crate::bucket::{Bucket, BucketError, ContentType, Precondition, Put};
 use crate::model::Limits;
-use crate::net::{Backoff, Context};
+use crate::net::{Attempts, Context};
 use crate::source::{BLOCK_BYTES, Block, BlockSink, SinkClosed};
 
 /// Blocks between the reader and the compressing thread.
@@ -326,27 +326,26 @@ async fn upload_part<B: Bucket, W>(
     content: ContentType,
 ) -> Result<(), RunError> {
     let bucket = &engine.bucket;
-    let mut backoff = Backoff::default();
+    let mut attempts = Attempts::counted(UPLOAD_ATTEMPTS_MAX);
     let mut maybe_there = false;
     engine.faults.at(Point::Upload).await?;
-    for attempt in 1.. {
+    loop {
+        attempts.count();
         let failed = match bucket.put(cx, &name, bytes.clone(), content, Precondition::Absent).await {
             Ok(Put::Stored(_)) => return Ok(engine.faults.at(Point::Uploaded).await?),
             // the name holds a fresh id: only an earlier attempt of ours can have written it
             Ok(Put::Mismatch) if maybe_there => return Ok(()),
             Ok(Put::Mismatch) => return Err(RunError::PartTaken(bucket.address(&name))),
-            Err(error @ BucketError::Unsettled { .. }) if attempt < UPLOAD_ATTEMPTS_MAX => {
-                tracing::debug!(part = name, attempt, %error, "part not answered, sending it again");
+            Err(error @ BucketError::Unsettled { .. }) => {
                 maybe_there = true;
                 error
             }
-            Err(error @ BucketError::Unavailable { .. }) if attempt < UPLOAD_ATTEMPTS_MAX => {
-                tracing::debug!(part = name, attempt, %error, "part refused for now, sending it again");
-                error
-            }
+            Err(error @ BucketError::Unavailable { .. }) => error,
             Err(error) => return Err(error.into()),
         };
-        cx.pause(backoff.wait(None), RunError::from(failed)).await?;
+        tracing::debug!(part = name, %failed, "part not stored");
+        if !attempts.again(cx, failed.after()).await? {
+            return Err(failed.tried(attempts.tried()).into());
+        }
     }
-    Ok(())
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// The least time that an attempt gets, unless the run has less.
+pub(super) const ATTEMPT_MIN: Duration = Duration::from_secs(1);
+
 /// Why a call was given up by us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Interrupted {
@@ -85,6 +88,12 @@ impl Context {
         }
     }
 
+    /// Runs `call` for at most `limit`, and for at most half of the time that is left, so that a peer that falls silent
+    /// leaves time for another attempt.
+    pub async fn attempt<T>(&self, limit: Duration, call: impl Future<Output = T>) -> Result<T, Interrupted> {
+        self.limit(limit.min((self.remaining() / 2).max(ATTEMPT_MIN)), call).await
+    }
+
     /// Sleeps, unless the run ends first.
     pub async fn sleep(&self, time: Duration) -> Result<(), Interrupted> {
         if time >= self.remaining() {
@@ -94,16 +103,6 @@ impl Context {
             biased;
             () = self.cancel.cancelled() => Err(Interrupted::Cancelled),
             () = tokio::time::sleep(time) => Ok(()),
-        }
-    }
-
-    /// Waits before another attempt. If there is no time for one, what failed says more than that: `failed` is the
-    /// error then.
-    pub async fn pause<E: From<Interrupted>>(&self, time: Duration, failed: E) -> Result<(), E> {
-        match self.sleep(time).await {
-            Ok(()) => Ok(()),
-            Err(Interrupted::Budget) => Err(failed),
-            Err(interrupted) => Err(interrupted.into()),
         }
     }
 }

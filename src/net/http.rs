@@ -1,18 +1,24 @@
 //! JSON over HTTP, for calls that may be replayed: bounded, retried, counted.
+//!
+//! A call may be replayed because it reads, or names what it makes. So an attempt that is not answered soon is given up
+//! for another: a request more than needed costs nothing, a minute at a dead connection costs the run.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use tokio::time::Instant;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use url::Url;
 
-use super::{Backoff, Context, Interrupted, Tokens};
+use super::{Attempts, Context, Interrupted, Tokens, Tried};
 
 pub use reqwest::Method;
 
-/// The most time for one attempt, its body included.
-const ATTEMPT_MAX: Duration = Duration::from_secs(60);
+/// The most time for the first attempt, its answer's body included. BigQuery answers such calls within a second or two;
+/// whoever is slower gets more time with each attempt.
+const FIRST_ATTEMPT_MAX: Duration = Duration::from_secs(10);
+/// The most time for a token, as part of an attempt.
+const TOKEN_MAX: Duration = Duration::from_secs(10);
 /// The most time for opening a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// The most attempts of one call.
@@ -31,7 +37,9 @@ pub fn install_tls() {
 /// A client of one service.
 #[derive(Clone, Debug)]
 pub struct Http {
-    client: reqwest::Client,
+    /// Replaced after a silence, and its connections with it: many requests share one connection of HTTP/2, and one that
+    /// is dead would be taken again for the next attempt.
+    client: Arc<Mutex<reqwest::Client>>,
     tokens: Tokens,
 }
 
@@ -63,12 +71,10 @@ pub struct Answer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// Every attempt failed, or the time for another is not there.
-    #[error("no answer after {attempts} attempts in {elapsed:.1?}: {message}")]
+    #[error("no answer after {tried}: {message}")]
     Unavailable {
-        /// How often it was tried.
-        attempts: u32,
-        /// How long.
-        elapsed: Duration,
+        /// How often it was tried, and how long.
+        tried: Tried,
         /// The last answer.
         message: String,
     },
@@ -89,18 +95,11 @@ impl Http {
     /// A client that sends these tokens.
     pub fn new(tokens: Tokens) -> Self {
         install_tls();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("highwater/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_MAX)
-            .redirect(reqwest::redirect::Policy::none())
-            // nothing but what the code says decides where tokens are sent
-            .no_proxy()
-            .build()
-            .unwrap_or_default();
-        Self { client, tokens }
+        Self { client: Arc::new(Mutex::new(client())), tokens }
     }
 
-    /// Sends the request until it is answered with something else than 408, 429, 5xx or what `again` recognises.
+    /// Sends the request until it is answered with something else than 408, 429, 5xx, a redirect or what `again`
+    /// recognises.
     ///
     /// # Errors
     /// It never was, no token could be had, or the run's time is up.
@@ -110,40 +109,44 @@ impl Http {
         request: &Request,
         again: impl Fn(&Answer) -> bool + Send,
     ) -> Result<Answer, CallError> {
-        let begun = Instant::now();
-        let mut backoff = Backoff::default();
-        let mut attempts = 0;
+        let mut attempts = Attempts::new(ATTEMPTS_MAX, FIRST_ATTEMPT_MAX);
         loop {
-            attempts += 1;
-            let (message, after) = match cx.limit(ATTEMPT_MAX, self.attempt(request, &again)).await {
+            let (message, after) = match attempts.make(cx, Box::pin(self.attempt(cx, request, &again))).await {
                 Ok(Ok(Attempt::Answered(answer))) => return Ok(answer),
                 Ok(Ok(Attempt::Again { message, after })) => (message, after),
                 Ok(Err(error)) => return Err(error),
-                Err(timeout @ Interrupted::TimedOut(_)) => (timeout.to_string(), None),
+                Err(silence @ Interrupted::TimedOut(_)) => {
+                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client();
+                    (silence.to_string(), None)
+                }
                 Err(interrupted) => return Err(interrupted.into()),
             };
-            tracing::debug!(url = %request.url.path(), attempts, message, "call failed, trying again");
-            let unavailable = |message| CallError::Unavailable { attempts, elapsed: begun.elapsed(), message };
-            if attempts >= ATTEMPTS_MAX {
-                return Err(unavailable(message));
-            }
-            match cx.sleep(backoff.wait(after)).await {
-                Ok(()) => {}
-                // what went wrong says more than that there is no time to try again
-                Err(Interrupted::Budget) => return Err(unavailable(message)),
-                Err(interrupted) => return Err(interrupted.into()),
+            tracing::debug!(url = %request.url.path(), tried = %attempts.tried(), message, "call failed");
+            if !attempts.again(cx, after).await? {
+                return Err(CallError::Unavailable { tried: attempts.tried(), message });
             }
         }
     }
 
     async fn attempt(
         &self,
+        cx: &Context,
         request: &Request,
         again: &(impl Fn(&Answer) -> bool + Send),
     ) -> Result<Attempt, CallError> {
-        let token = self.tokens.bearer().await.map_err(|error| CallError::Credentials(error.to_string()))?;
-        let mut sent =
-            self.client.request(request.method.clone(), request.url.clone()).headers(headers(request, token)?);
+        let token = match cx.attempt(TOKEN_MAX, self.tokens.bearer()).await {
+            Ok(Ok(token)) => token,
+            Ok(Err(error)) if error.passes => {
+                return Ok(Attempt::Again { message: format!("no token: {error}"), after: None });
+            }
+            Ok(Err(error)) => return Err(CallError::Credentials(error.to_string())),
+            Err(silence @ Interrupted::TimedOut(_)) => {
+                return Ok(Attempt::Again { message: format!("no token: {silence}"), after: None });
+            }
+            Err(interrupted) => return Err(interrupted.into()),
+        };
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut sent = client.request(request.method.clone(), request.url.clone()).headers(headers(request, token)?);
         if let Some(body) = &request.body {
             sent = sent.body(body.clone());
         }
@@ -155,6 +158,10 @@ impl Http {
         let status = response.status().as_u16();
         let after = retry_after(response.headers());
         let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        // Google's APIs that are called here never redirect: it is a captive portal or a wrong endpoint
+        if (300..400).contains(&status) && status != 304 {
+            return Ok(Attempt::Again { message: format!("an unexpected redirect ({status})"), after });
+        }
         let mut body = BytesMut::new();
         loop {
             match response.chunk().await {
@@ -168,12 +175,22 @@ impl Http {
         }
         let answer = Answer { status, etag, body: body.freeze() };
         let passing = matches!(status, 408 | 429 | 500 | 502 | 503 | 504) || again(&answer);
-        // Google's APIs that are called here never redirect: it is a captive portal or a wrong endpoint
-        if (300..400).contains(&status) && status != 304 {
-            return Ok(Attempt::Again { message: format!("an unexpected redirect ({status})"), after: None });
-        }
         Ok(if passing { Attempt::Again { message: answer.shown(), after } } else { Attempt::Answered(answer) })
     }
+}
+
+/// A client with no connection yet.
+fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .user_agent(concat!("highwater/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_MAX)
+        .redirect(reqwest::redirect::Policy::none())
+        // nothing but what the code says decides where tokens are sent
+        .no_proxy()
+        // every attempt is counted here
+        .retry(reqwest::retry::never())
+        .build()
+        .unwrap_or_default()
 }
 
 impl Answer {
@@ -215,6 +232,39 @@ fn describe(error: &reqwest::Error) -> String {
     text
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+/// How long the service asks to wait: `Retry-After` in seconds, or as a date, which is counted from the answer's own.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let asked = text(RETRY_AFTER)?.trim();
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let (until, now) = (httpdate::parse_http_date(asked).ok()?, httpdate::parse_http_date(text(DATE)?).ok()?);
+    // a date that has passed asks for nothing
+    until.duration_since(now).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_comes_in_seconds_or_as_a_date() {
+        let asked = |after: &str, date: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(after).ok()?);
+            if let Some(date) = date {
+                headers.insert(DATE, HeaderValue::from_str(date).ok()?);
+            }
+            retry_after(&headers)
+        };
+        let now = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(asked("7", None), Some(Duration::from_secs(7)));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:50:07 GMT", now), Some(Duration::from_secs(30)));
+        assert_eq!(asked("Sunday, 06-Nov-94 08:50:07 GMT", now), Some(Duration::from_secs(30)));
+        for nothing in ["Sun, 06 Nov 1994 08:49:07 GMT", "soon", "", "-1", "1e9", "99999999999999999999999"] {
+            assert_eq!(asked(nothing, now), None, "{nothing:?}");
+        }
+        assert_eq!(asked("Sun, 06 Nov 1994 08:50:07 GMT", None), None);
+    }
 }

@@ -19,8 +19,14 @@ pub enum Tokens {
 
 /// No token could be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; on Google Cloud give the service an account, elsewhere run `gcloud auth application-default login`")]
-pub struct TokenError(String);
+#[error(
+    "{message}; on Google Cloud give the service an account, elsewhere run `gcloud auth application-default login`"
+)]
+pub struct TokenError {
+    message: String,
+    /// Whether trying again can help: who gives tokens was found, and did not answer as it should.
+    pub passes: bool,
+}
 
 impl Tokens {
     /// Google's, found at the first use.
@@ -34,9 +40,9 @@ impl Tokens {
     /// There are no credentials, or Google gives no token for them.
     pub async fn bearer(&self) -> Result<Option<String>, TokenError> {
         let Self::Google(provider) = self else { return Ok(None) };
-        let fault = |error: gcp_auth::Error| TokenError(error.to_string());
-        let provider = provider.get_or_try_init(gcp_auth::provider).await.map_err(fault)?;
-        let token = provider.token(SCOPES).await.map_err(fault)?;
+        let fault = |error: &gcp_auth::Error, passes| TokenError { message: error.to_string(), passes };
+        let provider = provider.get_or_try_init(gcp_auth::provider).await.map_err(|error| fault(&error, false))?;
+        let token = provider.token(SCOPES).await.map_err(|error| fault(&error, true))?;
         Ok(Some(token.as_str().to_owned()))
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Executor as _};
 
-use super::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, STALL_MAX, Session, Source, SourceError};
+use super::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, Session, Source, SourceError};
 use crate::encode::mysql::MyCodec;
 use crate::mapping::mysql::{Dialect, QualifiedTable, Read};
 use crate::mapping::{self, Column};
@@ -80,7 +80,7 @@ impl Session for MySqlSession {
         const WHAT: &str = "reading the greatest cursor";
         let codec = read_of(column)?.codec;
         let statement = query::max_cursor(self.qualified(table), column)?;
-        let rows = stream::fetch(&mut self.conn, cx, STALL_MAX, WHAT, statement).await?;
+        let rows = stream::scan(&mut self.conn, cx, WHAT, statement).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         stream::raw(row, 0).map(|raw| position_text(column, codec, raw)).transpose()
     }
@@ -88,7 +88,7 @@ impl Session for MySqlSession {
     async fn begin(&mut self, cx: &Context) -> Result<(), SourceError> {
         const WHAT: &str = "opening the snapshot";
         let sql = sqlx::raw_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
-        let answer = cx.limit(CATALOG_MAX, self.conn.execute(sql)).await;
+        let answer = cx.attempt(CATALOG_MAX, self.conn.execute(sql)).await;
         error::answered(WHAT, answer).map(drop)
     }
 
@@ -114,7 +114,7 @@ impl Session for MySqlSession {
     ) -> Result<u64, SourceError> {
         const WHAT: &str = "counting the rows without a cursor";
         let statement = query::count_nulls(self.qualified(table), column, filter);
-        let rows = stream::fetch(&mut self.conn, cx, STALL_MAX, WHAT, statement).await?;
+        let rows = stream::scan(&mut self.conn, cx, WHAT, statement).await?;
         let count = rows.first().and_then(|row| stream::text(row, 0)).and_then(|count| count.parse().ok());
         count.ok_or_else(|| bad_value(column))
     }

@@ -154,7 +154,8 @@ async fn scan(
     sql: String,
 ) -> Result<Option<PgRow>, SourceError> {
     let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
-    let row = error::limit(cx, what, SCAN_MAX, query.fetch_optional(connection)).await?;
+    let row = cx.attempt(SCAN_MAX, query.fetch_optional(connection)).await;
+    let row = row.map_err(|cause| SourceError::scanning(what, cause))?;
     row.map_err(|cause| error::table_query(what, table, cause))
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::codec::{self, CodecError, STATE_BYTES_MAX};
 use crate::bucket::{Bucket, BucketError, ContentType, Generation, Precondition, Put};
 use crate::model::{Class, TableId, TableState};
-use crate::net::{Backoff, Context, Interrupted};
+use crate::net::{Attempts, Context, Interrupted};
 
 /// How often a write that had no effect is sent. Cloud Storage takes one write per second per object name (quotas).
 const WRITE_ATTEMPTS_MAX: u32 = 6;
@@ -116,31 +116,38 @@ impl<'a, B: Bucket> Store<'a, B> {
     pub async fn write(&self, cx: &Context, before: &Versioned, state: TableState) -> Result<Write, StoreError> {
         let bytes = Bytes::from(codec::encode(&state).map_err(|cause| self.fault(cause))?);
         let precondition = before.generation.map_or(Precondition::Absent, Precondition::Generation);
-        let mut backoff = Backoff::default();
-        for attempt in 1.. {
+        let mut attempts = Attempts::counted(WRITE_ATTEMPTS_MAX);
+        loop {
+            attempts.count();
             let failed = match self.bucket.put(cx, &self.name, bytes.clone(), ContentType::Json, precondition).await {
                 Ok(Put::Stored(generation)) => {
                     return Ok(Write::Done(Versioned { state, generation: Some(generation) }));
                 }
                 // of an attempt whose answer never came, the first may have taken effect: 412 then is our own doing
                 Ok(Put::Mismatch) => return self.settle(cx, state, &bytes).await,
-                Err(error @ BucketError::Unsettled { .. }) if attempt < WRITE_ATTEMPTS_MAX => {
-                    match self.read_object(cx).await? {
-                        Some(object) if object.bytes == bytes => {
+                Err(error @ BucketError::Unsettled { .. }) => {
+                    match self.bucket.get(cx, &self.name, STATE_BYTES_MAX).await {
+                        Ok(Some(object)) if object.bytes == bytes => {
                             return Ok(Write::Done(Versioned { state, generation: Some(object.generation) }));
                         }
-                        Some(object) if Some(object.generation) == before.generation => {}
-                        None if before.generation.is_none() => {}
-                        _ => return self.settle(cx, state, &bytes).await,
+                        Ok(Some(object)) if Some(object.generation) == before.generation => {}
+                        Ok(None) if before.generation.is_none() => {}
+                        Ok(_) => return self.settle(cx, state, &bytes).await,
+                        // that the write is not settled says more than that there is no time to settle it
+                        Err(BucketError::Interrupted { cause: Interrupted::Budget, .. }) => {
+                            return Err(error.tried(attempts.tried()).into());
+                        }
+                        Err(error) => return Err(error.into()),
                     }
                     error
                 }
-                Err(error @ BucketError::Unavailable { .. }) if attempt < WRITE_ATTEMPTS_MAX => error,
+                Err(error @ BucketError::Unavailable { .. }) => error,
                 Err(error) => return Err(error.into()),
             };
-            cx.pause(backoff.wait(None), StoreError::from(failed)).await?;
+            if !attempts.again(cx, failed.after()).await? {
+                return Err(failed.tried(attempts.tried()).into());
+            }
         }
-        Err(StoreError::Interrupted(Interrupted::Budget))
     }
 
     async fn settle(&self, cx: &Context, state: TableState, bytes: &Bytes) -> Result<Write, StoreError> {
@@ -208,7 +215,10 @@ mod tests {
             let unsettled = || BucketError::Unsettled {
                 bucket: String::new(),
                 name: name.to_owned(),
+                attempts: 1,
+                elapsed: Duration::ZERO,
                 message: "no answer".to_owned(),
+                after_seconds: None,
             };
             if !applied {
                 return Err(unsettled());
@@ -271,6 +281,18 @@ mod tests {
         bucket.plan.lock().unwrap().push((false, false));
         let Ok(Write::Lost(found)) = store.write(&cx, &before, state(2)).await else { unreachable!("lost") };
         assert_eq!((found.state.rows_total, found.generation), (1, store.read(&cx).await.unwrap().generation));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_is_given_up_says_how_often_it_was_tried() {
+        let plan = Mutex::new(vec![(false, false); 20]);
+        let (bucket, cx) = (Lossy { inner: MemoryBucket::default(), plan }, context());
+        let store = Store::new(&bucket, &id());
+        let before = store.read(&cx).await.unwrap();
+        let error = store.write(&cx, &before, state(1)).await.unwrap_err();
+        assert_eq!(error.class(), Class::Transient);
+        assert!(error.to_string().contains("was not answered after 6 attempts in "), "{error}");
+        assert_eq!(bucket.plan.lock().unwrap().len(), 14, "no more than that were sent");
     }
 
     #[test]

@@ -51,10 +51,12 @@ impl BigQuery {
 
     async fn call(&self, cx: &Context, what: &str, request: &Request) -> Result<Answer, WarehouseError> {
         let passing = |answer: &Answer| {
-            answer.status == 403 && PASSING_REASONS.contains(&ErrorBody::of(answer).reason().as_str())
+            !wire::is_bigquerys(&request.method, answer)
+                || answer.status == 403 && PASSING_REASONS.contains(&ErrorBody::of(answer).reason().as_str())
         };
         self.http.send(cx, request, passing).await.map_err(|error| match error {
-            CallError::Unavailable { attempts, elapsed, message } => {
+            CallError::Unavailable { tried, message } => {
+                let (attempts, elapsed) = (tried.attempts, tried.elapsed);
                 WarehouseError::Unavailable { what: what.to_owned(), attempts, elapsed, message }
             }
             CallError::Credentials(message) => WarehouseError::Credentials(message),

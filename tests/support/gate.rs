@@ -57,6 +57,8 @@ pub enum Fault {
     LostAnswer,
     /// Answered 200 with something that is no JSON.
     Garbage,
+    /// Answered 200 with a resource that makes no sense.
+    Nonsense,
     /// Held for this long, then forwarded.
     Delay(Duration),
 }
@@ -200,6 +202,7 @@ impl Inner {
         let (status, body) = match fault {
             Some(Fault::Status(status)) => fault_reply(status, "backendError", "a fault of the test's"),
             Some(Fault::Garbage) => (200, Bytes::from_static(b"<html>not JSON")),
+            Some(Fault::Nonsense) => (200, Bytes::from_static(b"{\"kind\": \"bigquery#job\", \"status\": 7}")),
             Some(Fault::LostAnswer) => {
                 self.route(&seen, body, if_match).await;
                 fault_reply(503, "backendError", "the answer was lost")
@@ -337,7 +340,7 @@ impl Inner {
             let fails = failure.is_some();
             memory.jobs.insert(key, JobEntry { location: location.to_owned(), failure, done: false });
             if fails {
-                return (200, Bytes::from(json!({"status": {"state": "RUNNING"}}).to_string()));
+                return (200, Bytes::from(json!({"kind": "bigquery#job", "status": {"state": "RUNNING"}}).to_string()));
             }
         }
         if load.is_object()
@@ -346,7 +349,7 @@ impl Inner {
             let failure = json!({"reason": reason, "message": message});
             let mut memory = self.memory.lock().unwrap();
             memory.jobs.get_mut(&format!("{project}/{id}")).unwrap().failure = Some(failure);
-            return (200, Bytes::from(json!({"status": {"state": "RUNNING"}}).to_string()));
+            return (200, Bytes::from(json!({"kind": "bigquery#job", "status": {"state": "RUNNING"}}).to_string()));
         }
         if let Some(reply) = self.widen_by_copy(seen).await {
             return reply;
@@ -382,11 +385,15 @@ impl Inner {
                 return not_found();
             }
             if entry.done {
-                return (200, Bytes::from(json!({"status": {"state": "DONE"}, "statistics": {}}).to_string()));
+                return (
+                    200,
+                    Bytes::from(
+                        json!({"kind": "bigquery#job", "status": {"state": "DONE"}, "statistics": {}}).to_string(),
+                    ),
+                );
             }
             if let Some(failure) = &entry.failure {
-                let body =
-                    json!({"status": {"state": "DONE", "errorResult": failure, "errors": [failure]}, "statistics": {}});
+                let body = json!({"kind": "bigquery#job", "status": {"state": "DONE", "errorResult": failure, "errors": [failure]}, "statistics": {}});
                 return (200, Bytes::from(body.to_string()));
             }
         }

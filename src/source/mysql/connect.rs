@@ -98,7 +98,7 @@ pub(super) async fn connect(config: &Connection, cx: &Context) -> Result<MySqlSe
     const WHAT: &str = "connecting to the source";
     let interrupted = |cause| SourceError::Interrupted { what: WHAT, cause };
     let options = options(config).await?;
-    let opened = cx.limit(CONNECT_MAX, options.connect()).await.map_err(interrupted)?;
+    let opened = cx.attempt(CONNECT_MAX, options.connect()).await.map_err(interrupted)?;
     let mut conn = opened.map_err(|cause| error::connecting(config, cause))?;
 
     // first of all: with a select limit of 0 no query answers anything

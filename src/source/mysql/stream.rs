@@ -16,7 +16,7 @@ use crate::encode::mysql::MyCodec;
 use crate::encode::row::{RowWriter, Values, Written};
 use crate::mapping::mysql::Param;
 use crate::model::Position;
-use crate::net::Context;
+use crate::net::{Context, Interrupted};
 use crate::source::{
     BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, STALL_MAX, SourceError, cells, check_rejects,
     row_error,
@@ -58,7 +58,7 @@ pub(super) async fn execute(
     what: &'static str,
     sql: String,
 ) -> Result<(), SourceError> {
-    let answer = cx.limit(limit, conn.execute(sqlx::raw_sql(AssertSqlSafe(sql)))).await;
+    let answer = cx.attempt(limit, conn.execute(sqlx::raw_sql(AssertSqlSafe(sql)))).await;
     error::answered(what, answer).map(drop)
 }
 
@@ -70,10 +70,22 @@ pub(super) async fn fetch(
     what: &'static str,
     statement: Statement,
 ) -> Result<Vec<MySqlRow>, SourceError> {
-    error::answered(what, cx.limit(limit, conn.fetch_all(bound(statement))).await)
+    error::answered(what, cx.attempt(limit, conn.fetch_all(bound(statement))).await)
 }
 
-/// The same, with the driver's error for the caller to judge.
+/// All rows of a small result that takes a look at a whole table.
+pub(super) async fn scan(
+    conn: &mut MySqlConnection,
+    cx: &Context,
+    what: &'static str,
+    statement: Statement,
+) -> Result<Vec<MySqlRow>, SourceError> {
+    let answer = cx.attempt(STALL_MAX, conn.fetch_all(bound(statement))).await;
+    let rows = answer.map_err(|cause| SourceError::scanning(what, cause))?;
+    rows.map_err(|cause| error::query(what, cause))
+}
+
+/// All rows of a small result, with the driver's error for the caller to judge.
 pub(super) async fn try_fetch(
     conn: &mut MySqlConnection,
     cx: &Context,
@@ -81,29 +93,58 @@ pub(super) async fn try_fetch(
     what: &'static str,
     statement: Statement,
 ) -> Result<Result<Vec<MySqlRow>, sqlx::Error>, SourceError> {
-    let answer = cx.limit(limit, conn.fetch_all(bound(statement))).await;
+    let answer = cx.attempt(limit, conn.fetch_all(bound(statement))).await;
     answer.map_err(|cause| SourceError::Interrupted { what, cause })
 }
 
 type Rows<'a> = BoxStream<'a, Result<Either<MySqlQueryResult, MySqlRow>, sqlx::Error>>;
 
-/// The next row. A timer is armed only if the row is not there yet.
-async fn next(rows: &mut Rows<'_>, cx: &Context, table: &str) -> Result<Option<MySqlRow>, SourceError> {
+/// The next row.
+enum Next {
+    Row(MySqlRow),
+    End,
+    /// It is not there yet.
+    Pending,
+    /// Nothing came for so long.
+    Silent(Duration),
+}
+
+/// The next row if it is there, without a timer.
+async fn ready(rows: &mut Rows<'_>, table: &str) -> Result<Next, SourceError> {
     loop {
-        let ready = poll_fn(|task| Poll::Ready(rows.as_mut().poll_next(task))).await;
-        let item = match ready {
+        let item = match poll_fn(|task| Poll::Ready(rows.as_mut().poll_next(task))).await {
             Poll::Ready(item) => item,
-            Poll::Pending => cx
-                .limit(STALL_MAX, rows.next())
-                .await
-                .map_err(|cause| SourceError::Interrupted { what: READING, cause })?,
+            Poll::Pending => return Ok(Next::Pending),
         };
-        match item {
-            Some(Ok(Either::Right(row))) => return Ok(Some(row)),
-            Some(Ok(Either::Left(_end_of_result))) => {}
-            Some(Err(cause)) => return Err(error::reading(READING, table, cause)),
-            None => return Ok(None),
+        if let Some(next) = next_of(item, table)? {
+            return Ok(next);
         }
+    }
+}
+
+/// The next row, waited for.
+async fn wait(rows: &mut Rows<'_>, cx: &Context, table: &str) -> Result<Next, SourceError> {
+    loop {
+        let item = match cx.attempt(STALL_MAX, rows.next()).await {
+            Ok(item) => item,
+            Err(Interrupted::TimedOut(waited)) => return Ok(Next::Silent(waited)),
+            Err(cause) => return Err(SourceError::Interrupted { what: READING, cause }),
+        };
+        if let Some(next) = next_of(item, table)? {
+            return Ok(next);
+        }
+    }
+}
+
+type Item = Option<Result<Either<MySqlQueryResult, MySqlRow>, sqlx::Error>>;
+
+/// `None` for what is neither a row nor the end.
+fn next_of(item: Item, table: &str) -> Result<Option<Next>, SourceError> {
+    match item {
+        Some(Ok(Either::Right(row))) => Ok(Some(Next::Row(row))),
+        Some(Ok(Either::Left(_end_of_result))) => Ok(None),
+        Some(Err(cause)) => Err(error::reading(READING, table, cause)),
+        None => Ok(Some(Next::End)),
     }
 }
 
@@ -122,7 +163,24 @@ pub(super) async fn read<S: BlockSink>(
     let mut block = Block { bytes: Vec::with_capacity(BLOCK_BYTES + (BLOCK_BYTES >> 2)), rows: 0 };
     let (mut rows_done, mut rejected, mut bytes_done) = (0_u64, 0_u64, 0_u64);
     let (mut end, mut enough) = (None, false);
-    while let Some(row) = next(&mut rows, cx, &table).await? {
+    loop {
+        let mut next = ready(&mut rows, &table).await?;
+        let read = rows_done + rejected;
+        // a row that was read is worth ending with, even if the next does not come
+        if matches!(next, Next::Pending) && !(read > 0 && sink.enough()) {
+            next = wait(&mut rows, cx, &table).await?;
+        }
+        let row = match next {
+            Next::Row(row) => row,
+            Next::End => break,
+            Next::Silent(waited) if read == 0 || !sink.enough() => {
+                return Err(SourceError::Silent { what: READING, waited, rows: read });
+            }
+            Next::Silent(_) | Next::Pending => {
+                end = Some(ReadEnd::CutByBytes);
+                break;
+            }
+        };
         let before = block.bytes.len();
         match encoder.write(&row, &mut block.bytes)? {
             Written::Row => {

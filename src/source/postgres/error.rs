@@ -11,14 +11,14 @@ use crate::model::SourceTable;
 use crate::net::Context;
 use crate::source::SourceError;
 
-/// Waits for `call` at most `limit`, the run's budget, or until the process stops.
+/// Waits for `call` at most `limit`, half of the run's remaining time, or until the process stops.
 pub(super) async fn limit<T>(
     cx: &Context,
     what: &'static str,
     limit: Duration,
     call: impl Future<Output = T>,
 ) -> Result<T, SourceError> {
-    cx.limit(limit, call).await.map_err(|cause| SourceError::Interrupted { what, cause })
+    cx.attempt(limit, call).await.map_err(|cause| SourceError::Interrupted { what, cause })
 }
 
 /// A failed connection attempt.

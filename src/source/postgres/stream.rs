@@ -1,7 +1,9 @@
 //! The hot path: rows from the server to NDJSON blocks. Nothing is allocated per row by us, and no clock is read
 //! while rows keep coming.
 
-use futures_util::{FutureExt as _, StreamExt as _};
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -12,7 +14,7 @@ use crate::encode::postgres::PgCodec;
 use crate::encode::row::{RowWriter, Values, Written};
 use crate::mapping::Column;
 use crate::model::{Position, SourceTable};
-use crate::net::Context;
+use crate::net::{Context, Interrupted};
 use crate::source::{
     BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, STALL_MAX, SourceError, cells, check_rejects,
     row_error,
@@ -37,16 +39,24 @@ pub(super) async fn read<S: BlockSink>(
     let mut rows = bound.fetch(connection);
     let mut lines = Lines::new(query, &built)?;
     let mut block = Block { bytes: Vec::with_capacity(BLOCK_BYTES + BLOCK_SPARE), rows: 0 };
-    let mut sent_bytes = 0u64;
-    let mut sent_rows = 0u64;
-    let mut rejected = 0u64;
+    let (mut sent_bytes, mut sent_rows, mut rejected) = (0u64, 0u64, 0u64);
     let mut end = ReadEnd::Exhausted;
     cx.check().map_err(|cause| SourceError::Interrupted { what: WHAT, cause })?;
     loop {
-        // a row that is there costs no timer
-        let next = match rows.next().now_or_never() {
-            Some(next) => next,
-            None => error::limit(cx, WHAT, STALL_MAX, rows.next()).await?,
+        // a row that is there costs no timer; one that was read is worth ending with, even if the next does not come
+        let read = sent_rows + block.rows + rejected;
+        let waited = match rows.next().now_or_never() {
+            Some(next) => Ok(next),
+            None if read > 0 && sink.enough() => Err(Duration::ZERO),
+            None => wait(cx, &mut rows).await?,
+        };
+        let next = match waited {
+            Ok(next) => next,
+            Err(_) if read > 0 && sink.enough() => {
+                end = ReadEnd::CutByBytes;
+                break;
+            }
+            Err(waited) => return Err(SourceError::Silent { what: WHAT, waited, rows: read }),
         };
         let Some(row) = next else { break };
         let row = row.map_err(|cause| failed(query.table, &built.params, cause))?;
@@ -88,6 +98,18 @@ pub(super) async fn read<S: BlockSink>(
     }
     let last = lines.last_position()?;
     Ok(ReadDone { rows: sent_rows, rejected, bytes: sent_bytes, last, end, audit: lines.writer.audit })
+}
+
+/// What came next, or how long nothing did.
+async fn wait<R>(
+    cx: &Context,
+    rows: &mut (impl Stream<Item = R> + Unpin),
+) -> Result<Result<Option<R>, Duration>, SourceError> {
+    match cx.attempt(STALL_MAX, rows.next()).await {
+        Ok(next) => Ok(Ok(next)),
+        Err(Interrupted::TimedOut(waited)) => Ok(Err(waited)),
+        Err(cause) => Err(SourceError::Interrupted { what: WHAT, cause }),
+    }
 }
 
 fn length(block: &Block) -> u64 {

@@ -1,11 +1,31 @@
 //! Bodies of BigQuery's REST API, the parts that we send and read (cloud.google.com/bigquery/docs/reference/rest/v2).
 
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::Layout;
 use crate::model::{BqTable, Field, Partitioning, Schema, TimeUnit};
-use crate::net::Answer;
+use crate::net::{Answer, Method};
+
+/// Whether an answer is BigQuery's own: a resource names its kind, a refusal is an `error`, a deletion says nothing.
+/// A page of some proxy on the way may come with any status, and must not pass for a table without columns or for a
+/// job that does not exist.
+pub(super) fn is_bigquerys(method: &Method, answer: &Answer) -> bool {
+    #[derive(Deserialize)]
+    struct Any<'a> {
+        #[serde(borrow, default)]
+        kind: Cow<'a, str>,
+        error: Option<IgnoredAny>,
+    }
+    if method == Method::DELETE && answer.status < 300 && answer.body.is_empty() {
+        return true;
+    }
+    let Ok(body) = serde_json::from_slice::<Any<'_>>(&answer.body) else { return false };
+    if answer.status < 300 { body.kind.starts_with("bigquery#") } else { body.error.is_some() }
+}
 
 /// An error answer.
 #[derive(Debug, Default, Deserialize)]
@@ -284,4 +304,38 @@ pub(super) struct LoadStatistics {
 pub(super) struct QueryStatistics {
     pub(super) num_dml_affected_rows: Count,
     pub(super) total_bytes_billed: Count,
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_page_of_somebody_else_is_not_bigquerys() {
+        let is = |method: Method, status, body: &'static str| {
+            is_bigquerys(&method, &Answer { status, etag: None, body: Bytes::from_static(body.as_bytes()) })
+        };
+        for (status, body) in [
+            (200, r#"{"kind": "bigquery#table", "schema": {}}"#),
+            (404, r#"{"error": {"code": 404, "message": "Not found"}}"#),
+        ] {
+            assert!(is(Method::GET, status, body), "{status} {body}");
+        }
+        for (status, body) in [
+            (200, ""),
+            (200, "<html>Log in</html>"),
+            (200, r#"{"kind": "bigquery#ta"#),
+            (200, r#"{"status": "fine"}"#),
+            (200, "[]"),
+            (404, "<html>no such page</html>"),
+            (404, "{}"),
+            (403, ""),
+        ] {
+            assert!(!is(Method::GET, status, body), "{status} {body}");
+        }
+        assert!(is(Method::DELETE, 204, "") && is(Method::DELETE, 200, ""));
+        assert!(!is(Method::DELETE, 200, "<html>Log in</html>") && !is(Method::GET, 204, ""));
+    }
 }

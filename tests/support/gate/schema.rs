@@ -54,7 +54,7 @@ impl Inner {
         let project = key.split('/').next().unwrap_or_default();
         let id = seen.body["jobReference"]["jobId"].as_str()?;
         memory.jobs.get_mut(&format!("{project}/{id}"))?.done = true;
-        Some((200, Bytes::from(json!({"status": {"state": "RUNNING"}}).to_string())))
+        Some((200, Bytes::from(json!({"kind": "bigquery#job", "status": {"state": "RUNNING"}}).to_string())))
     }
 
     /// What a job that succeeded has done to the columns of a table: the emulator forgets modes.
