@@ -71,7 +71,15 @@ impl<'a> Numeric<'a> {
         if digits.iter().any(|digit| u16::from_be_bytes(*digit) > 9_999) {
             return Err(Malformed);
         }
-        let weight = i32::from(i16::from_be_bytes(*weight));
+        let mut weight = i32::from(i16::from_be_bytes(*weight));
+        // PostgreSQL strips them; what only speaks its protocol may not
+        let mut digits = digits;
+        while let [[0, 0], rest @ ..] = digits {
+            (digits, weight) = (rest, weight - 1);
+        }
+        if digits.is_empty() {
+            weight = 0;
+        }
         let scale = u16::from_be_bytes(*scale);
         if scale > SCALE_MAX {
             return Err(Malformed);

@@ -102,6 +102,25 @@ fn numerics_lose_needless_zeros_only() {
 }
 
 #[test]
+fn leading_zeros_say_nothing() {
+    let raw = |weight: i16, groups: &[u16]| {
+        let words = [u16::try_from(groups.len()).unwrap(), weight.cast_unsigned(), 0, 0];
+        words.iter().chain(groups).flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>()
+    };
+    for (weight, groups, want) in [
+        (36, &[][..], "0"),
+        (-9, &[], "0"),
+        (40, &[0, 0], "0"),
+        (20, &[0; 21], "0"),
+        (10, &[0; 11], "0"),
+        (9, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 7], "7"),
+    ] {
+        assert_eq!(written(PgCodec::Numeric, &raw(weight, groups)), quoted(want), "{weight} {groups:?}");
+        assert_eq!(position(PgCodec::Numeric, &raw(weight, groups)), want, "{weight} {groups:?}");
+    }
+}
+
+#[test]
 fn numerics_beyond_the_limits_are_unrepresentable() {
     for beyond in ["NaN", "Infinity", "-Infinity", "100000000000000000000000000000", "0.0000000001"] {
         assert_eq!(written(PgCodec::Numeric, &numeric(beyond)), None, "{beyond}");
