@@ -39,6 +39,8 @@ pub struct UnknownTable {
 
 /// The most table names that an error lists.
 const NAMES_LISTED_MAX: usize = 20;
+/// The most bytes of a name that is compared with the tables' names.
+const NAME_COMPARED_BYTES_MAX: usize = 200;
 
 impl App {
     /// Wires everything from the configuration.
@@ -106,7 +108,10 @@ impl App {
     fn unknown(&self, name: &str) -> UnknownTable {
         let distance = |table: &&TableSettings| strsim::damerau_levenshtein(&table.id.to_string(), name);
         let mut known: Vec<&TableSettings> = self.tables().collect();
-        known.sort_by_key(distance);
+        // anybody may ask for anything: a long name is near to none, and comparing it costs
+        if name.len() <= NAME_COMPARED_BYTES_MAX {
+            known.sort_by_cached_key(distance);
+        }
         let more = known.len().saturating_sub(NAMES_LISTED_MAX);
         let listed: Vec<String> = known.iter().take(NAMES_LISTED_MAX).map(|table| table.id.to_string()).collect();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -6,6 +6,7 @@
 mod answer;
 mod envelope;
 mod route;
+mod stream;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use tracing::Instrument as _;
 
 use self::answer::{Answer, RETRY_AFTER_SECONDS};
 use self::route::{NoRoute, Route};
+use self::stream::Stream;
 use crate::app::App;
 use crate::log;
 use crate::model::TableId;
@@ -33,8 +35,12 @@ use crate::net::Context;
 
 /// The most bytes of a request's body. A Pub/Sub message that names a table has some hundred.
 const BODY_BYTES_MAX: usize = 64 << 10;
-/// The most time for a request's headers, and again for its body.
+/// The most bytes of a request's line and headers. Google's front end and a token of Pub/Sub's need some thousand.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+/// The most time for a request's headers, waiting for the request included, and again for its body.
 const RECEIVE_MAX: Duration = Duration::from_secs(10);
+/// The most time that an answer may wait for its reader to take more of it.
+const SEND_STALL_MAX: Duration = Duration::from_secs(10);
 /// The most connections at once; beyond it they wait in the listen queue.
 const CONNECTIONS_MAX: usize = 1024;
 /// From SIGTERM to the end of the process: Cloud Run kills after 10 s.
@@ -126,7 +132,8 @@ impl Server {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(RECEIVE_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(Stream::new(stream, SEND_STALL_MAX)), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

@@ -8,6 +8,10 @@ use super::tree::{Kind, Node, Place};
 
 /// The most faults that are listed.
 const FAULTS_MAX: usize = 200;
+/// The most characters of a fault that are shown.
+const FAULT_CHARS_MAX: usize = 1000;
+/// The most bytes of an unknown key that is compared with the known ones.
+const NEAR_BYTES_MAX: usize = 64;
 
 /// Faults as they are found.
 #[derive(Debug, Default)]
@@ -25,7 +29,8 @@ impl Faults {
         faults.sort_by_key(|(place, _)| *place);
         faults.dedup();
         faults.truncate(FAULTS_MAX);
-        let line = |(place, text): (Place, String)| format!("{name}:{}:{}: {text}", place.line, place.column);
+        let line =
+            |(place, text): (Place, String)| format!("{name}:{}:{}: {}", place.line, place.column, one_line(&text));
         faults.into_iter().map(line).collect()
     }
 }
@@ -246,7 +251,8 @@ impl<'a> Map<'a> {
             if self.known.contains(key) {
                 continue;
             }
-            let near = self.known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
+            let alike = self.known.iter().filter(|_| key.len() <= NEAR_BYTES_MAX);
+            let near = alike.min_by_key(|known| strsim::damerau_levenshtein(known, key));
             let near = near.filter(|known| strsim::damerau_levenshtein(known, key) <= 1 + key.len() / 4);
             let mut known = self.known.clone();
             known.sort_unstable();
@@ -289,6 +295,22 @@ impl<'a> Map<'a> {
         out.push_str(rest);
         Ok(out)
     }
+}
+
+/// A fault in one line of a length that can be read: keys and names are the file's and may hold anything.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for (index, character) in text.chars().enumerate() {
+        if index == FAULT_CHARS_MAX {
+            line.push_str(" …");
+            break;
+        }
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }
 
 fn name_of(node: &Node) -> &'static str {

@@ -13,6 +13,9 @@ use crate::model::{Address, BqTable, Connection, Secret, SourceName, TableSettin
 /// Stands for an empty host while a url is parsed; `.invalid` is nobody's (RFC 2606).
 const NO_HOST: &str = "no-host.invalid";
 
+/// The most bytes of a url's scheme that is shown.
+const SCHEME_BYTES_MAX: usize = 20;
+
 /// Which database a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
@@ -177,7 +180,11 @@ fn url(text: &str) -> Result<Parsed, String> {
     let (kind, port) = match scheme {
         "postgres" | "postgresql" => (SourceKind::Postgres, 5432),
         "mysql" | "mariadb" => (SourceKind::MySql, 3306),
-        other => return Err(format!("{other}:// is not a database of ours: postgres:// or mysql://")),
+        // where the scheme was forgotten, a password can stand before `://`
+        other if other.bytes().all(|byte| byte.is_ascii_alphanumeric()) && other.len() <= SCHEME_BYTES_MAX => {
+            return Err(format!("{other}:// is not a database of ours: postgres:// or mysql://"));
+        }
+        _ => return Err(format!("is not a database url: {EXAMPLE}")),
     };
     // libpq's form for sockets has no host, which a url with a user must have
     let text = text.replacen("@/", &format!("@{NO_HOST}/"), 1);

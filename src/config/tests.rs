@@ -349,3 +349,48 @@ fn column_settings_that_are_wrong_are_told() {
         parse(&format!("{BASE}defaults: {{ unrepresentable: {{ columns: {{ x: fail }} }} }}\n"), &[]).unwrap_err();
     assert!(faults.iter().any(|line| line.contains("only `default` can be inherited")), "{faults:?}");
 }
+
+#[test]
+fn a_fault_is_one_line_of_a_length_that_can_be_read() {
+    let long = "x".repeat(100_000);
+    for (key, shown) in
+        [("\"a\\nb\"", "a\\nb"), ("\"\\e[2J\"", "\\u{1b}[2J"), (&long, "xxx …"), ("\"\\0\"", "\\u{0}: unknown")]
+    {
+        let faults = parse(&format!("{BASE}? {key}\n: 1\n"), &[]).unwrap_err();
+        assert!(faults.iter().any(|line| line.contains(shown)), "{shown}");
+        for line in faults {
+            assert!(!line.chars().any(char::is_control) && line.len() < 1100, "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn a_password_before_a_scheme_is_not_shown() {
+    let text = format!("{BASE}sources: {{ s: {{ url: 'u:hunter2@h/d?x://', tables: {{ t: {{ cursor: c }} }} }} }}\n");
+    let faults = parse(&text, &[]).unwrap_err();
+    assert!(faults.iter().any(|line| line.contains("is not a database url")), "{faults:?}");
+    assert!(!faults.iter().any(|line| line.contains("hunter2")), "{faults:?}");
+}
+
+#[test]
+fn aliases_cannot_fill_the_memory() {
+    // 1 MiB of text a thousand times, and a billion laughs
+    let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(1000));
+    let faults = parse(&text, &[]).unwrap_err();
+    assert!(faults[0].contains("aliases repeat more than"), "{faults:?}");
+    let mut laughs = "a0: &a0 lol\n".to_owned();
+    for level in 1..12 {
+        let below = format!("*a{}, ", level - 1).repeat(10);
+        laughs.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+    }
+    let faults = parse(&laughs, &[]).unwrap_err();
+    assert!(faults[0].contains("aliases repeat more than 200000 values"), "{faults:?}");
+    let nested = format!(
+        "a: {}{}{}\n",
+        (0..20).map(|at| format!("&n{at} [")).collect::<String>(),
+        "x".repeat(1 << 20),
+        "]".repeat(20)
+    );
+    let faults = parse(&nested, &[]).unwrap_err();
+    assert!(faults[0].contains("anchors hold more than 16 MiB"), "{faults:?}");
+}

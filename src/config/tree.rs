@@ -5,12 +5,18 @@
     reason = "the parser's events are not ours: a new one is no YAML that we take"
 )]
 
+use std::collections::HashMap;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::reader::one_line;
 
 /// The deepest nesting taken.
 const DEPTH_MAX: usize = 32;
 /// The most nodes taken, those of aliases counted each time.
 const NODES_MAX: usize = 200_000;
+/// The most bytes of text that aliases may repeat.
+const REPEATED_BYTES_MAX: usize = 16 << 20;
 
 /// A place in the file, both from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,13 +54,14 @@ pub(super) struct NotYaml {
 
 impl NotYaml {
     pub(super) fn in_file(&self, name: &str) -> String {
-        format!("{name}:{}:{}: {}", self.place.line, self.place.column, self.problem)
+        format!("{name}:{}:{}: {}", self.place.line, self.place.column, one_line(&self.problem))
     }
 }
 
 /// Parses one document.
 pub(super) fn parse(text: &str) -> Result<Node, NotYaml> {
-    let mut builder = Builder { events: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0 };
+    let mut builder =
+        Builder { events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0, repeated_bytes: 0 };
     let mut root = None;
     loop {
         let (event, place) = builder.next()?;
@@ -70,8 +77,16 @@ pub(super) fn parse(text: &str) -> Result<Node, NotYaml> {
 
 struct Builder<'a> {
     events: Parser<'a, saphyr_parser::StrInput<'a>>,
-    anchors: Vec<(usize, Node)>,
+    anchors: HashMap<usize, Anchor>,
     nodes: usize,
+    repeated_bytes: usize,
+}
+
+/// What an alias stands for, and what repeating it costs.
+struct Anchor {
+    node: Node,
+    nodes: usize,
+    bytes: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -114,10 +129,13 @@ impl<'a> Builder<'a> {
             }
             Event::MappingStart(anchor, _tag) => (anchor, Kind::Map(self.entries(depth)?)),
             Event::Alias(anchor) => {
-                let found = self.anchors.iter().find(|(id, _)| *id == anchor).map(|(_, node)| node.clone());
-                let node = found.ok_or_else(|| fault("an alias to nothing"))?;
-                self.nodes += count(&node);
-                return Ok(Node { place, kind: node.kind });
+                let found = self.anchors.get(&anchor).ok_or_else(|| fault("an alias to nothing"))?;
+                self.nodes += found.nodes;
+                self.repeated_bytes += found.bytes;
+                if self.nodes > NODES_MAX || self.repeated_bytes > REPEATED_BYTES_MAX {
+                    return Err(fault("aliases repeat more than 200000 values or 16 MiB"));
+                }
+                return Ok(Node { place, kind: found.node.kind.clone() });
             }
             Event::Nothing
             | Event::StreamStart
@@ -129,7 +147,13 @@ impl<'a> Builder<'a> {
         };
         let node = Node { place, kind };
         if anchor != 0 {
-            self.anchors.push((anchor, node.clone()));
+            let (nodes, bytes) = size(&node);
+            // an anchor around anchors holds them once more
+            self.repeated_bytes += bytes;
+            if self.repeated_bytes > REPEATED_BYTES_MAX {
+                return Err(fault("anchors hold more than 16 MiB"));
+            }
+            self.anchors.insert(anchor, Anchor { node: node.clone(), nodes, bytes });
         }
         Ok(node)
     }
@@ -153,10 +177,15 @@ fn place(span: Span) -> Place {
     Place { line: span.start.line(), column: span.start.col() + 1 }
 }
 
-fn count(node: &Node) -> usize {
+/// How many nodes there are in it, itself included, and how many bytes of text.
+fn size(node: &Node) -> (usize, usize) {
+    let sum = |(nodes, bytes): (usize, usize), (more_nodes, more_bytes): (usize, usize)| {
+        (nodes + more_nodes, bytes + more_bytes)
+    };
     match &node.kind {
-        Kind::Null | Kind::Scalar(_) => 1,
-        Kind::List(items) => 1 + items.iter().map(count).sum::<usize>(),
-        Kind::Map(entries) => 1 + entries.iter().map(|(_, _, node)| count(node)).sum::<usize>(),
+        Kind::Null => (1, 0),
+        Kind::Scalar(text) => (1, text.len()),
+        Kind::List(items) => items.iter().map(size).fold((1, 0), sum),
+        Kind::Map(entries) => entries.iter().map(|(key, _, node)| sum((0, key.len()), size(node))).fold((1, 0), sum),
     }
 }

@@ -16,7 +16,7 @@ use crate::audit::Fidelity;
 use crate::model::Secret;
 
 /// The most digits that an exponent may add to a float's text: beyond any type of BigQuery's.
-const EXPONENT_MAX: i32 = 400;
+const EXPONENT_MAX: u32 = 400;
 
 /// What is made of a written value.
 #[derive(Clone, PartialEq)]
@@ -93,10 +93,23 @@ impl Cast {
                     None if matches!(self, Self::Float) && matches!(text, "NaN" | "Infinity" | "-Infinity") => {
                         quoted(out, text, "")
                     }
+                    None if clamp && matches!(text, "Infinity" | "-Infinity") => self.end(out, text.starts_with('-')),
                     None => Fidelity::Unrepresentable,
                 }
             }
         }
+    }
+
+    /// The end of the type, which is nearest to an infinity.
+    fn end(&self, out: &mut Vec<u8>, negative: bool) -> Fidelity {
+        match self {
+            Self::Integer => json::integer(out, if negative { i64::MIN } else { i64::MAX }),
+            Self::Numeric => decimal::end(out, negative, &decimal::NUMERIC),
+            Self::BigNumeric => decimal::end(out, negative, &decimal::BIGNUMERIC),
+            Self::Boolean => json::boolean(out, true),
+            Self::Float | Self::Instant(_) | Self::Civil | Self::Hash(_) => return Fidelity::Unrepresentable,
+        }
+        Fidelity::Adjusted
     }
 
     fn number(&self, out: &mut Vec<u8>, number: &str, clamp: bool) -> Fidelity {
@@ -192,8 +205,10 @@ fn instant(out: &mut Vec<u8>, text: &str, zone: &TimeZone, clamp: bool) -> Fidel
     // the library's instants end a day before BigQuery's, so they are counted here
     let since_epoch = civil.duration_since(civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
     let Ok(micros) = i64::try_from(since_epoch.as_micros()) else { return Fidelity::Unrepresentable };
-    let written = json::timestamp(out, micros - i64::from(offset.seconds()) * 1_000_000);
-    if written == Fidelity::Exact && !unique { Fidelity::Adjusted } else { written }
+    let micros = micros - i64::from(offset.seconds()) * 1_000_000;
+    let near = if clamp { micros.clamp(json::CIVIL_MICROS_MIN, json::CIVIL_MICROS_MAX) } else { micros };
+    let written = json::timestamp(out, near);
+    if written == Fidelity::Exact && !(unique && near == micros) { Fidelity::Adjusted } else { written }
 }
 
 /// A number's text without an exponent; `None` for what is no finite number.
@@ -208,7 +223,10 @@ fn plain(text: &str) -> Option<String> {
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let figures = format!("{whole}{fraction}");
-    if figures.is_empty() || !figures.bytes().all(|byte| byte.is_ascii_digit()) || exponent.abs() > EXPONENT_MAX {
+    if figures.is_empty()
+        || !figures.bytes().all(|byte| byte.is_ascii_digit())
+        || exponent.unsigned_abs() > EXPONENT_MAX
+    {
         return None;
     }
     let point = i32::try_from(whole.len()).ok()? + exponent;
@@ -275,6 +293,22 @@ mod tests {
     }
 
     #[test]
+    fn infinities_are_nearest_to_the_ends() {
+        assert_eq!(cast(&Cast::Integer, "\"-Infinity\""), "!\"-9223372036854775808\"");
+        assert_eq!(cast(&Cast::Numeric, "\"Infinity\""), "!\"99999999999999999999999999999.999999999\"");
+        assert!(cast(&Cast::BigNumeric, "\"-Infinity\"").starts_with("!\"-578960446186580977117854925043439539266."));
+        assert_eq!(cast(&Cast::Boolean, "\"Infinity\""), "!true");
+        assert_eq!(cast(&Cast::Float, "\"Infinity\""), "\"Infinity\"");
+    }
+
+    #[test]
+    fn endless_exponents_are_no_numbers() {
+        for token in ["1e-2147483648", "1e2147483647", "1e99999999999", "1e401", "1e-401"] {
+            assert_eq!(cast(&Cast::Numeric, token), "!", "{token}");
+        }
+    }
+
+    #[test]
     fn civil_times_become_instants_of_their_zone() -> Result<(), jiff::Error> {
         let berlin = Cast::Instant(TimeZone::get("Europe/Berlin")?);
         assert_eq!(cast(&berlin, "\"2024-01-15T12:00:00.5\""), "\"2024-01-15T11:00:00.500000Z\"");
@@ -282,7 +316,10 @@ mod tests {
         // the hour that comes twice, and the one that never comes
         assert_eq!(cast(&berlin, "\"2024-10-27T02:30:00\""), "~\"2024-10-27T00:30:00Z\"");
         assert_eq!(cast(&berlin, "\"2024-03-31T02:30:00\""), "!\"2024-03-31T01:30:00Z\"");
-        assert_eq!(cast(&berlin, "\"0001-01-01T00:00:00\""), "!");
+        // the local times before and behind BigQuery's first and last instant
+        assert_eq!(cast(&berlin, "\"0001-01-01T00:00:00\""), "!\"0001-01-01T00:00:00Z\"");
+        let york = Cast::Instant(TimeZone::get("America/New_York")?);
+        assert_eq!(cast(&york, "\"9999-12-31T23:00:00\""), "!\"9999-12-31T23:59:59.999999Z\"");
         assert_eq!(cast(&berlin, "\"9999-12-31T23:59:59.999999\""), "\"9999-12-31T22:59:59.999999Z\"");
         assert_eq!(cast(&Cast::Instant(TimeZone::UTC), "\"9999-12-31\""), "\"9999-12-31T00:00:00Z\"");
         assert_eq!(cast(&Cast::Civil, "\"2024-07-01T10:00:00Z\""), "\"2024-07-01T10:00:00\"");

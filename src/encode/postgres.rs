@@ -9,6 +9,7 @@ mod position;
 mod tests;
 
 use crate::audit::Fidelity;
+use crate::encode::row::ROW_BYTES_MAX;
 use crate::encode::{Malformed, RowCodec, decimal, json, json_text};
 use numeric::{Limit, Numeric};
 
@@ -16,6 +17,10 @@ use numeric::{Limit, Numeric};
 const EPOCH_DAYS: i64 = 10_957;
 /// Microseconds from 1970-01-01 to 2000-01-01.
 pub const EPOCH_MICROS: i64 = EPOCH_DAYS * json::DAY_MICROS;
+/// The most dimensions of an array (`MAXDIM`).
+const DIMENSIONS_MAX: i32 = 6;
+/// The most seconds that a `timetz`'s zone is away from UTC: 15:59:59.
+const ZONE_SECONDS_MAX: u32 = 16 * 3600 - 1;
 /// The version byte in front of a `jsonb`'s text.
 const JSONB_VERSION: u8 = 1;
 
@@ -73,7 +78,8 @@ pub enum PgCodec {
 }
 
 impl PgCodec {
-    /// Writes the value in BigQuery's NDJSON form. Nothing is written if it is unrepresentable.
+    /// Writes the value in BigQuery's NDJSON form. If it is unrepresentable, a piece of it may be written, which must be
+    /// taken back.
     ///
     /// # Errors
     /// [`Malformed`] if `raw` is not of the type; `out` may then hold a piece of it.
@@ -94,7 +100,7 @@ impl PgCodec {
             Self::Numeric => return Ok(Numeric::parse(raw)?.write_limited(out, Limit::NUMERIC)),
             Self::BigNumeric => return Ok(Numeric::parse(raw)?.write_limited(out, Limit::BIGNUMERIC)),
             Self::Date => return Ok(json::date(out, i64::from(i32::from_be_bytes(array(raw)?)) + EPOCH_DAYS)),
-            Self::Time => return Ok(json::time(out, i64::from_be_bytes(array(raw)?))),
+            Self::Time => return Ok(json::time(out, time_of_day(raw)?)),
             Self::TimeTz => return time_utc(out, raw),
             Self::Timestamp => return Ok(json::datetime(out, unix_micros(i64::from_be_bytes(array(raw)?)))),
             Self::TimestampTz => return Ok(json::timestamp(out, unix_micros(i64::from_be_bytes(array(raw)?)))),
@@ -132,7 +138,7 @@ impl RowCodec for PgCodec {
                 Fidelity::Exact
             }
             // 24:00:00 alone is beyond the day
-            Self::Time => json::time(out, json::DAY_MICROS - 1),
+            Self::Time => json::time(out, time_of_day(raw)?.min(json::DAY_MICROS - 1)),
             Self::TimeTz => {
                 let (_, west_seconds) = split_timetz(raw)?;
                 json::time(
@@ -182,24 +188,28 @@ fn clamp_numeric(out: &mut Vec<u8>, raw: &[u8], limits: &decimal::Limits) -> Res
 }
 
 /// A binary array (`array_send`): dimensions, a flag, the element's type; per dimension its length and lower bound; per
-/// element its length, -1 for NULL, and its bytes.
+/// element its length, -1 for NULL, and its bytes. What is larger than any row is not written to its end.
 fn repeated(element: PgCodec, out: &mut Vec<u8>, raw: &[u8]) -> Result<Fidelity, Malformed> {
     let (head, rest) = raw.split_at_checked(12).ok_or(Malformed)?;
-    let dimensions = i32::from_be_bytes(array(&head[..4])?);
-    if dimensions == 0 {
-        out.extend_from_slice(b"[]");
-        return Ok(Fidelity::Exact);
-    }
-    if dimensions != 1 {
-        return Ok(Fidelity::Unrepresentable);
+    match i32::from_be_bytes(array(&head[..4])?) {
+        0 if rest.is_empty() => {
+            out.extend_from_slice(b"[]");
+            return Ok(Fidelity::Exact);
+        }
+        1 => {}
+        2..=DIMENSIONS_MAX => return Ok(Fidelity::Unrepresentable),
+        _ => return Err(Malformed),
     }
     let (bounds, mut rest) = rest.split_at_checked(8).ok_or(Malformed)?;
+    let count = u32::try_from(i32::from_be_bytes(array(&bounds[..4])?)).map_err(|_negative| Malformed)?;
     let mut fidelity = Fidelity::Exact;
+    let array_start = out.len();
     out.push(b'[');
-    for index in 0..i32::from_be_bytes(array(&bounds[..4])?) {
+    for index in 0..count {
         let (length, tail) = rest.split_at_checked(4).ok_or(Malformed)?;
-        let Ok(length) = usize::try_from(i32::from_be_bytes(array(length)?)) else {
-            return Ok(Fidelity::Unrepresentable);
+        let length = match i32::from_be_bytes(array(length)?) {
+            -1 => return Ok(Fidelity::Unrepresentable),
+            length => usize::try_from(length).map_err(|_negative| Malformed)?,
         };
         let (value, tail) = tail.split_at_checked(length).ok_or(Malformed)?;
         rest = tail;
@@ -214,9 +224,13 @@ fn repeated(element: PgCodec, out: &mut Vec<u8>, raw: &[u8]) -> Result<Fidelity,
             Fidelity::Unrepresentable => return Ok(Fidelity::Unrepresentable),
             other @ (Fidelity::Adjusted | Fidelity::Replaced) => fidelity = other,
         }
+        // the row is too large already, whatever follows: twelve bytes of `numeric` can be 147,000 characters
+        if out.len() - array_start > ROW_BYTES_MAX {
+            return Ok(fidelity);
+        }
     }
     out.push(b']');
-    Ok(fidelity)
+    if rest.is_empty() { Ok(fidelity) } else { Err(Malformed) }
 }
 
 /// The bytes as an array of the type's own length.
@@ -240,10 +254,21 @@ fn unix_micros(micros: i64) -> i64 {
     micros.saturating_add(EPOCH_MICROS)
 }
 
+/// Microseconds since midnight, 24:00:00 included.
+#[inline]
+fn time_of_day(raw: &[u8]) -> Result<i64, Malformed> {
+    let micros = i64::from_be_bytes(array(raw)?);
+    if (0..=json::DAY_MICROS).contains(&micros) { Ok(micros) } else { Err(Malformed) }
+}
+
 /// A `timetz` is the local time and the zone's seconds west of UTC.
 fn split_timetz(raw: &[u8]) -> Result<(i64, i32), Malformed> {
     let (micros, west) = raw.split_at_checked(8).ok_or(Malformed)?;
-    Ok((i64::from_be_bytes(array(micros)?), i32::from_be_bytes(array(west)?)))
+    let west = i32::from_be_bytes(array(west)?);
+    if west.unsigned_abs() > ZONE_SECONDS_MAX {
+        return Err(Malformed);
+    }
+    Ok((time_of_day(micros)?, west))
 }
 
 fn time_utc(out: &mut Vec<u8>, raw: &[u8]) -> Result<Fidelity, Malformed> {

@@ -253,19 +253,29 @@ impl<'a, C: RowCodec> RowWriter<'a, C> {
                 }
             }
             Ok(Some(raw)) => {
-                let cut = raw.len() > REJECT_VALUE_BYTES_MAX;
                 // the text of a value this long is its own bytes
                 let text = match cell.codec.position_text(raw) {
-                    _ if cut => String::from_utf8_lossy(&raw[..REJECT_VALUE_BYTES_MAX]).into_owned() + " … (cut)",
+                    _ if raw.len() > REJECT_VALUE_BYTES_MAX => {
+                        String::from_utf8_lossy(&raw[..=REJECT_VALUE_BYTES_MAX]).into_owned()
+                    }
                     Ok(text) => text,
                     Err(_no_text) => String::from_utf8_lossy(raw).into_owned(),
                 };
-                super::json::string(line, text.as_bytes());
+                super::json::string(line, cut(text).as_bytes());
             }
             Err(_none_such) => line.extend_from_slice(b"null"),
         }
         line.push(b',');
     }
+}
+
+/// Cuts a text that is too long for a reject: hexadecimal of bytes, an array, a number with many zeros.
+fn cut(mut text: String) -> String {
+    if text.len() > REJECT_VALUE_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(REJECT_VALUE_BYTES_MAX));
+        text.push_str(" … (cut)");
+    }
+    text
 }
 
 /// Writes the nearest value that the column's type holds.
@@ -374,5 +384,31 @@ mod tests {
         assert!(reject.len() < REJECT_VALUE_BYTES_MAX + 1000);
         let largest = vec![b'x'; ROW_BYTES_MAX - "{\"v_\":\"\"}\n".len()];
         assert_eq!(written(cell(PgCodec::Text, Policy::Fail), Some(&largest)).0, Ok(Written::Row));
+    }
+
+    #[test]
+    fn an_array_of_short_elements_that_are_long_as_text_is_bounded() {
+        // 1e131071: twelve bytes of the database's, 131,072 of ours
+        let element = [0, 1, 0x7f, 0xff, 0, 0, 0, 0, 0x03, 0xe8_u8];
+        let mut raw = [1_i32, 0, 1700, 1000, 1].map(i32::to_be_bytes).concat();
+        for _ in 0..1000 {
+            raw.extend(10_i32.to_be_bytes());
+            raw.extend(element);
+        }
+        let mut writer = RowWriter::new(vec![cell(PgCodec::Repeated(&PgCodec::NumericText), Policy::Null)]);
+        let mut out = Vec::new();
+        let done = writer.write(&mut out, &Row(vec![Some(raw)]));
+        let Ok(Written::Rejected(reject)) = done else { unreachable!("rejected") };
+        assert!(reject.starts_with(b"{\"reason\":\"the row has more than 100000000 bytes as JSON\""));
+        assert!(reject.len() < REJECT_VALUE_BYTES_MAX + 1000, "{} bytes", reject.len());
+    }
+
+    #[test]
+    fn a_long_value_of_a_reject_is_cut() {
+        let bytes = vec![0xff; REJECT_VALUE_BYTES_MAX];
+        let (done, ..) = written(cell(PgCodec::Utf8, Policy::Reject), Some(&bytes));
+        let Ok(Written::Rejected(reject)) = done else { unreachable!("rejected") };
+        assert!(reject.len() < REJECT_VALUE_BYTES_MAX + 1000, "{} bytes", reject.len());
+        assert!(String::from_utf8_lossy(&reject).ends_with("… (cut)\"}}"));
     }
 }

@@ -11,7 +11,7 @@ const NAME_BYTES_MAX: usize = 520;
 
 /// A name that cannot be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {value:?} {problem}")]
+#[error("{what} {:?} {problem}", shown(.value))]
 pub struct InvalidName {
     /// What the name was to be: `source name`, `table name`, `dataset`.
     pub what: &'static str,
@@ -19,6 +19,18 @@ pub struct InvalidName {
     pub value: String,
     /// What is wrong with it.
     pub problem: &'static str,
+}
+
+/// The most characters of an invalid name that are shown.
+const SHOWN_CHARS_MAX: usize = 100;
+
+/// The name, cut where it goes on for too long.
+fn shown(name: &str) -> String {
+    let mut shown: String = name.chars().take(SHOWN_CHARS_MAX).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// The name of a source in the configuration: letters, digits, `_` and `-`.

@@ -7,6 +7,9 @@ use crate::report::{FailureClass, Outcome, RunReport};
 /// Seconds after which a caller should try again.
 pub(super) const RETRY_AFTER_SECONDS: u32 = 30;
 
+/// The most characters of a message: what is wrong with a request can be as long as the request.
+const MESSAGE_CHARS_MAX: usize = 1000;
+
 /// An answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -27,8 +30,11 @@ impl Answer {
     /// An error with one line for a person.
     pub(super) fn fault(status: u16, message: &str) -> Self {
         let retry = matches!(status, 429 | 503);
-        let body = serde_json::to_string(&Fault { error: message }).unwrap_or_default();
-        Self { status, retry, body }
+        let body = match message.char_indices().nth(MESSAGE_CHARS_MAX) {
+            Some((end, _)) => serde_json::to_string(&Fault { error: &format!("{} …", &message[..end]) }),
+            None => serde_json::to_string(&Fault { error: message }),
+        };
+        Self { status, retry, body: body.unwrap_or_default() }
     }
 
     /// The answer to a run: 200 unless it failed; 503 where trying again can help, 500 where it cannot.
@@ -69,5 +75,7 @@ mod tests {
         assert_eq!(answer(Outcome::Failed, Some(FailureClass::Permanent)), (500, false));
         assert_eq!(answer(Outcome::Failed, Some(FailureClass::Usage)), (500, false));
         assert_eq!(Answer::fault(404, "no \"x\"").body, r#"{"error":"no \"x\""}"#);
+        let long = Answer::fault(400, &"\u{fc}".repeat(100_000)).body;
+        assert!(long.ends_with("\u{fc} …\"}") && long.chars().count() < MESSAGE_CHARS_MAX + 20);
     }
 }

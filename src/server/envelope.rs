@@ -2,15 +2,44 @@
 //!
 //! Form: "Receive push messages" of the Pub/Sub documentation: `message.data` is base64, `message.attributes` a map.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::model::{InvalidName, TableId};
 
+/// A JSON object. A derived reader alone takes a list of the fields' values as well, and `[["…"]]` is no envelope.
+#[derive(Default)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
 #[derive(Deserialize)]
 struct Envelope {
-    message: Message,
+    message: Object<Message>,
 }
 
 #[derive(Deserialize)]
@@ -18,7 +47,7 @@ struct Message {
     #[serde(default)]
     data: String,
     #[serde(default)]
-    attributes: Named,
+    attributes: Object<Named>,
 }
 
 #[derive(Default, Deserialize)]
@@ -52,7 +81,8 @@ pub(super) enum BadEnvelope {
 /// # Errors
 /// The body names no table.
 pub(super) fn table_of(body: &[u8]) -> Result<TableId, BadEnvelope> {
-    let Envelope { message } = serde_json::from_slice(body).map_err(BadEnvelope::Envelope)?;
+    let Object(Envelope { message: Object(message) }) = serde_json::from_slice(body).map_err(BadEnvelope::Envelope)?;
+    let Object(attributes) = message.attributes;
     let data = STANDARD
         .decode(&message.data)
         .or_else(|_padded| STANDARD_NO_PAD.decode(&message.data))
@@ -60,14 +90,14 @@ pub(super) fn table_of(body: &[u8]) -> Result<TableId, BadEnvelope> {
     let from_data: Named = match data.is_empty() {
         true => Named::default(),
         false => match serde_json::from_slice(&data) {
-            Ok(named) => named,
+            Ok(Object(named)) => named,
             // attributes that name both make the data somebody else's business
-            Err(_) if message.attributes.source.is_some() && message.attributes.table.is_some() => Named::default(),
+            Err(_) if attributes.source.is_some() && attributes.table.is_some() => Named::default(),
             Err(error) => return Err(BadEnvelope::Data(error)),
         },
     };
-    let source = from_data.source.or(message.attributes.source).ok_or(BadEnvelope::Unnamed)?;
-    let table = from_data.table.or(message.attributes.table).ok_or(BadEnvelope::Unnamed)?;
+    let source = from_data.source.or(attributes.source).ok_or(BadEnvelope::Unnamed)?;
+    let table = from_data.table.or(attributes.table).ok_or(BadEnvelope::Unnamed)?;
     Ok(TableId { source: source.parse()?, table: table.parse()? })
 }
 
@@ -99,6 +129,11 @@ mod tests {
             r#"{"message":{"data":"%%%"}}"#,
             r#"{"message":{"data":"bm90IGpzb24="}}"#,
             r#"{"message":{"attributes":{"source":"a b","table":"b"}}}"#,
+            // the fields' values in a list are no object, on any level
+            r#"[{"attributes":{"source":"a","table":"b"}}]"#,
+            r#"{"message":["",{"source":"a","table":"b"}]}"#,
+            r#"{"message":{"attributes":["a","b"]}}"#,
+            &envelope(r#"["a","b"]"#, "{}"),
         ] {
             assert!(named(bad.into()).is_err(), "{bad}");
         }

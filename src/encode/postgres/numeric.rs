@@ -10,6 +10,8 @@ const NEGATIVE: u16 = 0x4000;
 const NAN: u16 = 0xC000;
 const INFINITY: u16 = 0xD000;
 const NEGATIVE_INFINITY: u16 = 0xF000;
+/// The most decimals shown (`NUMERIC_DSCALE_MAX`).
+const SCALE_MAX: u16 = 0x3FFF;
 /// Decimal digits in one digit of base 10,000.
 const GROUP: usize = 4;
 
@@ -69,8 +71,20 @@ impl<'a> Numeric<'a> {
         if digits.iter().any(|digit| u16::from_be_bytes(*digit) > 9_999) {
             return Err(Malformed);
         }
-        let weight = i32::from(i16::from_be_bytes(*weight));
-        Ok(Self { weight, sign, scale: usize::from(u16::from_be_bytes(*scale)), digits })
+        let mut weight = i32::from(i16::from_be_bytes(*weight));
+        // PostgreSQL strips them; what only speaks its protocol may not
+        let mut digits = digits;
+        while let [[0, 0], rest @ ..] = digits {
+            (digits, weight) = (rest, weight - 1);
+        }
+        if digits.is_empty() {
+            weight = 0;
+        }
+        let scale = u16::from_be_bytes(*scale);
+        if scale > SCALE_MAX {
+            return Err(Malformed);
+        }
+        Ok(Self { weight, sign, scale: usize::from(scale), digits })
     }
 
     /// The word for a value that is no number, as PostgreSQL prints and reads it.

@@ -2,7 +2,7 @@
 //! in reports. Written once per chunk, not per row.
 
 use super::numeric::Numeric;
-use super::{EPOCH_DAYS, PgCodec, array, boolean, hex, jsonb_text, split_timetz, uuid_text};
+use super::{EPOCH_DAYS, PgCodec, array, boolean, hex, jsonb_text, split_timetz, time_of_day, uuid_text};
 use crate::encode::{Malformed, json};
 
 impl PgCodec {
@@ -22,7 +22,7 @@ impl PgCodec {
             Self::Float8 => json::double(&mut out, f64::from_be_bytes(array(raw)?)),
             Self::Numeric | Self::BigNumeric | Self::NumericText => Numeric::parse(raw)?.push_text(&mut out, None),
             Self::Date => push_date(&mut out, i32::from_be_bytes(array(raw)?)),
-            Self::Time => push_time(&mut out, i64::from_be_bytes(array(raw)?)),
+            Self::Time => push_time(&mut out, time_of_day(raw)?),
             Self::TimeTz => push_timetz(&mut out, raw)?,
             Self::Timestamp => push_instant(&mut out, i64::from_be_bytes(array(raw)?), b""),
             Self::TimestampTz => push_instant(&mut out, i64::from_be_bytes(array(raw)?), b"Z"),

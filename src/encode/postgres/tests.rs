@@ -102,6 +102,25 @@ fn numerics_lose_needless_zeros_only() {
 }
 
 #[test]
+fn leading_zeros_say_nothing() {
+    let raw = |weight: i16, groups: &[u16]| {
+        let words = [u16::try_from(groups.len()).unwrap(), weight.cast_unsigned(), 0, 0];
+        words.iter().chain(groups).flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>()
+    };
+    for (weight, groups, want) in [
+        (36, &[][..], "0"),
+        (-9, &[], "0"),
+        (40, &[0, 0], "0"),
+        (20, &[0; 21], "0"),
+        (10, &[0; 11], "0"),
+        (9, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 7], "7"),
+    ] {
+        assert_eq!(written(PgCodec::Numeric, &raw(weight, groups)), quoted(want), "{weight} {groups:?}");
+        assert_eq!(position(PgCodec::Numeric, &raw(weight, groups)), want, "{weight} {groups:?}");
+    }
+}
+
+#[test]
 fn numerics_beyond_the_limits_are_unrepresentable() {
     for beyond in ["NaN", "Infinity", "-Infinity", "100000000000000000000000000000", "0.0000000001"] {
         assert_eq!(written(PgCodec::Numeric, &numeric(beyond)), None, "{beyond}");
@@ -195,9 +214,33 @@ fn other_bytes_are_malformed() {
         (PgCodec::Numeric, &[0, 1, 0, 0, 0, 0, 0, 0]),
         (PgCodec::Numeric, &[0, 1, 0, 0, 0, 0, 0, 0, 0x27, 0x10]),
         (PgCodec::Numeric, &[0, 0, 0, 0, 0x12, 0x34, 0, 0]),
+        // more decimals than there can be, times of no day, a zone that is none
+        (PgCodec::NumericText, &[0, 0, 0, 0, 0, 0, 0x40, 0]),
+        (PgCodec::Time, &(-1i64).to_be_bytes()),
+        (PgCodec::Time, &86_400_000_001i64.to_be_bytes()),
+        (PgCodec::TimeTz, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xe1, 0]),
+        (PgCodec::TimeTz, &[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
     ] {
         assert_eq!(codec.write(&mut out, raw), Err(Malformed), "{codec:?} {raw:?}");
         assert_eq!(codec.position_text(raw), Err(Malformed), "{codec:?} {raw:?}");
+    }
+}
+
+#[test]
+fn arrays_that_are_none_are_malformed() {
+    let array = |words: &[i32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let codec = PgCodec::Repeated(&PgCodec::Int4);
+    assert_eq!(written(codec, &array(&[1, 0, 23, 2, 1, 4, 7, 4, 8])).unwrap(), "[7,8]");
+    for words in [
+        &[0, 0, 23, 0][..],         // no dimension, and then something
+        &[-1, 0, 23],               // fewer dimensions than none
+        &[7, 0, 23, 1, 1],          // more than there can be
+        &[1, 0, 23, -1, 1],         // fewer elements than none
+        &[1, 0, 23, 1, 1, 4, 7, 0], // more behind the last
+        &[1, 0, 23, 1, 1, -2, 7],   // a length that is none, and not that of NULL
+        &[1, 0, 23, 2, 1, 4, 7],    // fewer elements than said
+    ] {
+        assert_eq!(codec.write(&mut Vec::new(), &array(words)), Err(Malformed), "{words:?}");
     }
 }
 
