@@ -19,6 +19,7 @@ mod coverage;
 mod drift;
 mod http_door;
 mod keys;
+mod late;
 mod names;
 mod policies;
 mod races;
@@ -37,7 +38,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 16] = [
+    let tests: [Vec<support::Test>; 17] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
@@ -54,9 +55,11 @@ fn main() {
         http_door::tests(),
         trouble::tests(),
         races::tests(),
+        late::tests(),
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
-    let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() { vec![soak::tests()] } else { tests.into() };
+    let tests =
+        if std::env::var_os("HIGHWATER_SOAK").is_some() { vec![soak::tests(), late::large()] } else { tests.into() };
     let trial = |test: support::Test| {
         let run = test.run;
         Trial::test(test.name.trim_start_matches("main::"), move || {

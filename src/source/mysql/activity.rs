@@ -5,7 +5,7 @@
 //! 1. the clock: what begins later is stamped later;
 //! 2. the running statements: one that is not there yet begins after the clock was read, and one that ended since is
 //!    either committed, and so in the snapshot that is opened afterwards, or has left a transaction that is …
-//! 3. in the open transactions.
+//! 3. in the open transactions, which are looked at until they are those of now ([`marker`]).
 //!
 //! Read-only transactions are left out, with their statements: another session of ours that reads for hours holds
 //! nothing back. InnoDB calls so what was started READ ONLY, and a SELECT without locks under autocommit.
@@ -15,6 +15,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use sqlx::mysql::MySqlRow;
+
 use super::query::Statement;
 use super::stream::{fetch, text, try_fetch};
 use super::{MySqlSession, error};
@@ -23,6 +25,7 @@ use crate::model::{Activity, OpenTransaction, SECOND_MICROS, Visibility};
 use crate::net::Context;
 use crate::source::{CATALOG_MAX, SourceError};
 
+mod marker;
 mod replica;
 
 use replica::Replication;
@@ -40,15 +43,19 @@ const STATEMENTS: &str = "FROM information_schema.processlist WHERE ID <> CONNEC
 
 /// InnoDB shows the start in the server's system zone, whatever the session's. An hour that the clock shows twice is
 /// taken for the earlier one.
-const TRANSACTIONS: &str = "\
+fn transactions_sql(is_ours: &str) -> String {
+    format!(
+        "\
 SELECT CAST(trx_id AS CHAR), CAST(trx_mysql_thread_id AS CHAR), CAST(trx_is_read_only AS CHAR), \
     CAST(TIMESTAMPDIFF(SECOND, '1970-01-01', CASE \
         WHEN CONVERT_TZ(utc - INTERVAL 3600 SECOND, '+00:00', 'SYSTEM') = trx_started THEN utc - INTERVAL 3600 SECOND \
         WHEN CONVERT_TZ(utc - INTERVAL 1800 SECOND, '+00:00', 'SYSTEM') = trx_started THEN utc - INTERVAL 1800 SECOND \
-        ELSE utc END) AS CHAR) \
+        ELSE utc END) AS CHAR), ours \
 FROM (SELECT trx_id, trx_mysql_thread_id, trx_is_read_only, trx_started, \
-          CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') AS utc \
-      FROM information_schema.innodb_trx) AS open";
+          CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') AS utc, IF({is_ours}, 'ours', '') AS ours \
+      FROM information_schema.innodb_trx) AS open"
+    )
+}
 
 /// One session that is busy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,25 +131,35 @@ async fn running(session: &mut MySqlSession, cx: &Context) -> Result<Vec<Running
 
 /// `None` if the right to see them is missing. The process list then shows our own sessions alone, without an error.
 async fn transactions(session: &mut MySqlSession, cx: &Context) -> Result<Option<Vec<Transaction>>, SourceError> {
-    let answer = try_fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, Statement::plain(TRANSACTIONS)).await?;
-    let rows = match answer {
-        Ok(rows) => rows,
-        Err(cause) if error::server(&cause).is_some_and(|said| said.number() == error::NEEDS_PRIVILEGE) => {
-            return Ok(None);
+    let sql = transactions_sql(&marker::open(session, cx).await?);
+    for read in 1..=marker::READS_MAX {
+        let answer = try_fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, Statement::plain(sql.clone())).await?;
+        let rows = match answer {
+            Ok(rows) => rows,
+            Err(cause) if error::server(&cause).is_some_and(|said| said.number() == error::NEEDS_PRIVILEGE) => {
+                marker::close(session, cx).await?;
+                return Ok(None);
+            }
+            Err(cause) => return Err(error::query(WHAT, cause)),
+        };
+        if rows.iter().any(|row| text(row, 4).as_deref() == Some("ours")) {
+            marker::close(session, cx).await?;
+            let all: Option<Vec<Transaction>> = rows.iter().map(transaction).collect();
+            return all.map(Some).ok_or_else(|| unreadable("the open transactions"));
         }
-        Err(cause) => return Err(error::query(WHAT, cause)),
-    };
-    let read = |row| {
-        let started_s: i64 = text(row, 3)?.parse().ok()?;
-        Some(Transaction {
-            id: text(row, 0)?,
-            thread: text(row, 1)?.parse().ok()?,
-            read_only: text(row, 2)? == "1",
-            started_us: started_s.checked_mul(SECOND_MICROS)?.checked_sub(UNSEEN_MAX)?,
-        })
-    };
-    let all: Option<Vec<Transaction>> = rows.iter().map(read).collect();
-    all.map(Some).ok_or_else(|| unreadable("the open transactions"))
+        marker::wait(cx, read).await?;
+    }
+    Err(marker::outdated())
+}
+
+fn transaction(row: &MySqlRow) -> Option<Transaction> {
+    let started_s: i64 = text(row, 3)?.parse().ok()?;
+    Some(Transaction {
+        id: text(row, 0)?,
+        thread: text(row, 1)?.parse().ok()?,
+        read_only: text(row, 2)? == "1",
+        started_us: started_s.checked_mul(SECOND_MICROS)?.checked_sub(UNSEEN_MAX)?,
+    })
 }
 
 fn unreadable(what: &'static str) -> SourceError {

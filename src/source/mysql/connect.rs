@@ -111,7 +111,7 @@ pub(super) async fn connect(config: &Connection, cx: &Context) -> Result<MySqlSe
         Dialect::MariaDb => PINNED_MARIADB,
     };
     pin(&mut conn, cx, own).await?;
-    Ok(MySqlSession { conn, dialect, database: config.database.clone() })
+    Ok(MySqlSession { conn, dialect, database: config.database.clone(), marker: false })
 }
 
 async fn pin(conn: &mut MySqlConnection, cx: &Context, sql: &'static str) -> Result<(), SourceError> {
