@@ -29,6 +29,7 @@ mod soak;
 mod sql;
 mod support;
 mod sync;
+mod tls;
 mod trouble;
 
 use libtest_mimic::{Arguments, Trial};
@@ -38,7 +39,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 17] = [
+    let tests: [Vec<support::Test>; 18] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
@@ -56,6 +57,7 @@ fn main() {
         trouble::tests(),
         races::tests(),
         late::tests(),
+        tls::tests(),
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
     let tests =

@@ -42,6 +42,12 @@ impl Plain {
         }
     }
 
+    /// The greatest id of the table.
+    pub(super) async fn greatest(&mut self) -> u64 {
+        let sql = format!("SELECT {} FROM {}", self.kind.text("max(id)"), self.table);
+        self.conn.one(&sql).await.parse().unwrap()
+    }
+
     /// How many rows it does not have as they are now.
     pub(super) async fn lost(&mut self) -> u64 {
         let (id, version) = (self.kind.text("id"), self.kind.text("v"));

@@ -104,7 +104,6 @@ impl<'a> Writer<'a> {
         let name = format!("{}_{}_{}", self.place.name, self.number, self.done.transactions);
         let xa = self.kind == Kind::MariaDb && matches!(end, End::Prepare { .. });
         let begun = Instant::now();
-        eprintln!("DBG {} p={:?} {name} begins, {open_for:?} {prepared_for:?} rb={:?}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros(), matches!(end, End::Prepare{..}), matches!(end, End::RollBack));
         conn.run(&if xa { format!("XA START '{name}'") } else { "START TRANSACTION".to_owned() }).await;
         let steps = self.random.u32(1..=4);
         let crowded = (open_for < CROWDED_MAX && end == End::Commit).then(|| self.random.u32(0..steps * 2));
