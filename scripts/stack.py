@@ -94,7 +94,8 @@ def mariadb_server() -> str | None:
 
 def missing_packages() -> list[str]:
     wanted = {"postgresql": postgres_bin(), "mariadb-server": mariadb_server() and shutil.which("mariadb-install-db"),
-              "mariadb-client": shutil.which("mariadb"), "postgresql-client": shutil.which("psql"), "postgresql-postgis": postgis()}
+              "mariadb-client": shutil.which("mariadb"), "postgresql-client": shutil.which("psql"), "postgresql-postgis": postgis(),
+              "openssl": shutil.which("openssl")}
     return [package for package, there in wanted.items() if not there]
 
 

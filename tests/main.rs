@@ -25,6 +25,7 @@ mod policies;
 mod races;
 mod rebuild;
 mod round_trip;
+mod secrets;
 mod soak;
 mod sql;
 mod support;
@@ -39,7 +40,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 18] = [
+    let tests: [Vec<support::Test>; 19] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
@@ -58,6 +59,7 @@ fn main() {
         races::tests(),
         late::tests(),
         tls::tests(),
+        secrets::tests(),
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
     let tests =
