@@ -349,3 +349,11 @@ fn column_settings_that_are_wrong_are_told() {
         parse(&format!("{BASE}defaults: {{ unrepresentable: {{ columns: {{ x: fail }} }} }}\n"), &[]).unwrap_err();
     assert!(faults.iter().any(|line| line.contains("only `default` can be inherited")), "{faults:?}");
 }
+
+#[test]
+fn faults_do_not_repeat_what_a_variable_holds() {
+    let text = format!("{BASE}parallel: ${{SALT}}\nserver: {{ run_budget: 'x${{SALT}}', listen_port: '${{SALT}}' }}\n");
+    let faults = parse(&text, &[("SALT", "a \"secret\"\\")]).unwrap_err();
+    assert_eq!(faults.iter().filter(|line| line.contains("${SALT}\" is not a")).count(), 3, "{faults:?}");
+    assert!(faults.iter().all(|line| !line.contains("secret")), "{faults:?}");
+}
