@@ -136,7 +136,7 @@ impl Scene {
         place
             .pg(&format!(
                 "CREATE TABLE t (id int PRIMARY KEY, email text, n numeric, u timestamptz NOT NULL);
-                 INSERT INTO t SELECT i, 'a' || i || '@b.c', CASE WHEN i = 7 THEN 'NaN' ELSE 1 END, '2024-01-01'
+                 INSERT INTO t SELECT i, 'a' || i || '@b.c', CASE WHEN i = 7 THEN 'NaN'::numeric ELSE 1 END, '2024-01-01'
                    FROM generate_series(1, 30000) i;
                  CREATE ROLE {user} LOGIN PASSWORD '{}' IN ROLE pg_read_all_stats; GRANT SELECT ON t TO {user}",
                 sql(PG_PASSWORD)
@@ -173,7 +173,7 @@ impl Scene {
         let table = "tables: { t: { cursor: u, target: TARGET } }";
         let source = |id: &str, rest: &str| format!("  {id}: {{ {rest}, {} }}\n", table.replace("TARGET", id));
         let mut text = format!(
-            "project: demo\ndataset: {name}\nlocation: EU\nbucket: {}\nserver: {{ run_budget: 20s }}\ndefaults: {{ hash_salt: '${{HASH_SALT}}' }}\nsources:\n",
+            "project: demo\ndataset: {name}\nlocation: EU\nbucket: {}\nserver: {{ run_budget: 30s }}\ndefaults: {{ hash_salt: '${{HASH_SALT}}' }}\nsources:\n",
             place.bucket()
         );
         text += &format!(
@@ -224,7 +224,7 @@ impl Scene {
             ("a list for a password", good.replace("password: '${MY_PASSWORD}'", "password: ['${MY_PASSWORD}']")),
             ("a mapping for a salt", good.replace("hash_salt: '${HASH_SALT}'", "hash_salt: { salt: '${HASH_SALT}' }")),
             ("an unknown key", good.replace("password: '${MY_PASSWORD}'", "passwort: '${MY_PASSWORD}'")),
-            ("a secret as a number", good.replace("run_budget: 20s", "run_budget: '${HASH_SALT}'")),
+            ("a secret as a number", good.replace("run_budget: 30s", "run_budget: '${HASH_SALT}'")),
             ("a variable that is not set", good.replace("${MY_PASSWORD}", "${NOT_SET}")),
         ] {
             assert_ne!(bad, good, "{what}");
@@ -314,7 +314,9 @@ async fn nothing_that_is_written_holds_a_secret() {
         assert_eq!(scene.run(&["sync", id]).await, 2, "a table of that name is not there");
         let table = format!("{id}/t");
         assert_eq!(scene.run(&["sync", &table, "--json"]).await, code, "{id}: {:?}", scene.written.0.last());
-        scene.run(&["sync", &table]).await;
+        if code == 2 {
+            scene.run(&["sync", &table]).await;
+        }
     }
     assert_eq!(scene.run(&["status"]).await, 0);
     assert_eq!(scene.run(&["status", "--json"]).await, 0);
