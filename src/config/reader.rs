@@ -142,7 +142,7 @@ impl<'a> Map<'a> {
         let (_, node) = *self.entries.get(key)?;
         let parsed = match &node.kind {
             Kind::Null => return None,
-            Kind::Scalar(text) => self.interpolate(text).and_then(|text| parse(&text)),
+            Kind::Scalar(text) => self.parse(text, parse),
             Kind::List(_) | Kind::Map(_) => Err(format!("must be one value, not {}", name_of(node))),
         };
         match parsed {
@@ -176,7 +176,7 @@ impl<'a> Map<'a> {
             let Some((_, node)) = self.entries.get(key) else { continue };
             let parsed = match &node.kind {
                 Kind::Null => parse(None),
-                Kind::Scalar(text) => self.interpolate(text).and_then(|text| parse(Some(&text))),
+                Kind::Scalar(text) => self.parse(text, |text| parse(Some(text))),
                 Kind::List(_) | Kind::Map(_) => Err(format!("must be one value, not {}", name_of(node))),
             };
             match parsed {
@@ -262,6 +262,12 @@ impl<'a> Map<'a> {
             };
             self.fault(key, &format!("unknown key; {hint}"));
         }
+    }
+
+    /// Parses a scalar. A fault repeats it as the file has it: what a variable holds may be a secret in the wrong place.
+    fn parse<T>(&self, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
+        let value = self.interpolate(text)?;
+        parse(&value).map_err(|problem| problem.replace(&format!("{value:?}"), &format!("{text:?}")))
     }
 
     /// Replaces `${NAME}` and `${NAME:-default}`; `$${` is a literal `${`. The text comes from a parsed scalar, so

@@ -394,3 +394,11 @@ fn aliases_cannot_fill_the_memory() {
     let faults = parse(&nested, &[]).unwrap_err();
     assert!(faults[0].contains("anchors hold more than 16 MiB"), "{faults:?}");
 }
+
+#[test]
+fn faults_do_not_repeat_what_a_variable_holds() {
+    let text = format!("{BASE}parallel: ${{SALT}}\nserver: {{ run_budget: 'x${{SALT}}', listen_port: '${{SALT}}' }}\n");
+    let faults = parse(&text, &[("SALT", "a \"secret\"\\")]).unwrap_err();
+    assert_eq!(faults.iter().filter(|line| line.contains("${SALT}\" is not a")).count(), 3, "{faults:?}");
+    assert!(faults.iter().all(|line| !line.contains("secret")), "{faults:?}");
+}

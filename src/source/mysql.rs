@@ -53,6 +53,8 @@ pub struct MySqlSession {
     dialect: Dialect,
     /// The database of tables that name none.
     database: String,
+    /// How the last look at the open transactions was marked.
+    marker: bool,
 }
 
 impl MySqlSession {

@@ -5,12 +5,7 @@
 //! 1. the clock: what begins later is stamped later;
 //! 2. the running statements: one that is not there yet begins after the clock was read, and one that ended since is
 //!    either committed, and so in the snapshot that is opened afterwards, or has left a transaction that is …
-//! 3. in the open transactions.
-//!
-//! InnoDB shows its transactions from a buffer that it fills anew only if nobody has read it for a tenth of a second (MySQL
-//! manual, "InnoDB INFORMATION_SCHEMA Tables": "refreshed only if more than 0.1 seconds has elapsed since the last time the
-//! buffer was read"), so a look can be older than the statement that asks for it, and the order above would be none. A
-//! look counts only if it shows our own transaction with the very statement that asks.
+//! 3. in the open transactions, which are looked at until they are those of now ([`marker`]).
 //!
 //! On a node of a Galera cluster the writers of the other nodes are not seen: there `lag` is kept.
 //!
@@ -21,18 +16,18 @@
 //! and left the transaction open; it began when the lock was granted, but `NOW()` was earlier. `lookback` covers it.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use sqlx::mysql::MySqlRow;
 
 use super::query::Statement;
-use super::stream::{execute, fetch, text, try_fetch};
+use super::stream::{fetch, text, try_fetch};
 use super::{MySqlSession, error};
 use crate::mapping::mysql::Dialect;
 use crate::model::{Activity, OpenTransaction, SECOND_MICROS, Visibility};
 use crate::net::Context;
 use crate::source::{CATALOG_MAX, SourceError};
 
+mod marker;
 mod replica;
 
 use replica::Replication;
@@ -43,13 +38,6 @@ const OPEN_MAX: usize = 100;
 /// What a transaction's start is put back by: for the moment between a statement's start and its transaction's.
 const UNSEEN_MAX: i64 = SECOND_MICROS;
 
-/// How long InnoDB's buffer must be left alone before it is filled anew.
-const BUFFER_LIFE: Duration = Duration::from_millis(110);
-/// The most looks at a buffer that is old.
-const LOOKS_MAX: u32 = 12;
-/// The longest wait between two of them, beside the buffer's life.
-const LOOK_WAIT_MAX: Duration = Duration::from_secs(2);
-
 const CLOCK: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))";
 
 /// Who is busy. MySQL tells a statement's age in whole seconds, MariaDB also in milliseconds.
@@ -57,16 +45,19 @@ const STATEMENTS: &str = "FROM information_schema.processlist WHERE ID <> CONNEC
 
 /// InnoDB shows the start in the server's system zone, whatever the session's. An hour that the clock shows twice is
 /// taken for the earlier one.
-const TRANSACTIONS: &str = "\
-CAST(trx_id AS CHAR), CAST(trx_mysql_thread_id AS CHAR), CAST(trx_is_read_only AS CHAR), \
+fn transactions_sql(is_ours: &str) -> String {
+    format!(
+        "\
+SELECT CAST(trx_id AS CHAR), CAST(trx_mysql_thread_id AS CHAR), CAST(trx_is_read_only AS CHAR), \
     CAST(TIMESTAMPDIFF(SECOND, '1970-01-01', CASE \
         WHEN CONVERT_TZ(utc - INTERVAL 3600 SECOND, '+00:00', 'SYSTEM') = trx_started THEN utc - INTERVAL 3600 SECOND \
         WHEN CONVERT_TZ(utc - INTERVAL 1800 SECOND, '+00:00', 'SYSTEM') = trx_started THEN utc - INTERVAL 1800 SECOND \
-        ELSE utc END) AS CHAR), mine \
+        ELSE utc END) AS CHAR), ours \
 FROM (SELECT trx_id, trx_mysql_thread_id, trx_is_read_only, trx_started, \
-          IF(trx_mysql_thread_id = CONNECTION_ID(), CAST(trx_query AS CHAR), NULL) AS mine, \
-          CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') AS utc \
-      FROM information_schema.innodb_trx) AS open";
+          CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') AS utc, IF({is_ours}, 'ours', '') AS ours \
+      FROM information_schema.innodb_trx) AS open"
+    )
+}
 
 /// One session that is busy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,17 +132,6 @@ async fn running(session: &mut MySqlSession, cx: &Context) -> Result<Vec<Running
     rows.iter().map(|row| read(row).ok_or_else(|| unreadable("the process list"))).collect()
 }
 
-/// `None` if they cannot be seen: the right is missing (the process list then shows our own sessions alone, without an
-/// error), or InnoDB's buffer is read by others so often that it never gets new.
-async fn transactions(session: &mut MySqlSession, cx: &Context) -> Result<Option<Vec<Transaction>>, SourceError> {
-    // so that we are among those that InnoDB shows
-    let begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
-    execute(&mut session.conn, cx, CATALOG_MAX, WHAT, begin.to_owned()).await?;
-    let seen = fresh_transactions(session, cx).await?;
-    execute(&mut session.conn, cx, CATALOG_MAX, WHAT, "COMMIT".to_owned()).await?;
-    Ok(seen)
-}
-
 /// Whether the server is a node of a Galera cluster: what runs on the other nodes is not seen here.
 async fn is_clustered(session: &mut MySqlSession, cx: &Context) -> Result<bool, SourceError> {
     let sql = "SHOW GLOBAL VARIABLES LIKE 'wsrep_on'";
@@ -159,47 +139,37 @@ async fn is_clustered(session: &mut MySqlSession, cx: &Context) -> Result<bool, 
     Ok(rows.first().and_then(|row| text(row, 1)).is_some_and(|switch| is_on(&switch)))
 }
 
-async fn fresh_transactions(session: &mut MySqlSession, cx: &Context) -> Result<Option<Vec<Transaction>>, SourceError> {
-    let mut longest = BUFFER_LIFE;
-    for _ in 0..LOOKS_MAX {
-        let mark = format!("/* look {:016x} */", fastrand::u64(..));
-        let sql = format!("SELECT {mark} {TRANSACTIONS}");
-        let Some(rows) = shown(session, cx, sql).await? else { return Ok(None) };
-        if rows.iter().any(|row| text(row, 4).is_some_and(|mine| mine.contains(&mark))) {
-            return transactions_of(&rows).map(Some);
+/// `None` if the right to see them is missing. The process list then shows our own sessions alone, without an error.
+async fn transactions(session: &mut MySqlSession, cx: &Context) -> Result<Option<Vec<Transaction>>, SourceError> {
+    let sql = transactions_sql(&marker::open(session, cx).await?);
+    for read in 1..=marker::READS_MAX {
+        let answer = try_fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, Statement::plain(sql.clone())).await?;
+        let rows = match answer {
+            Ok(rows) => rows,
+            Err(cause) if error::server(&cause).is_some_and(|said| said.number() == error::NEEDS_PRIVILEGE) => {
+                marker::close(session, cx).await?;
+                return Ok(None);
+            }
+            Err(cause) => return Err(error::query(WHAT, cause)),
+        };
+        if rows.iter().any(|row| text(row, 4).as_deref() == Some("ours")) {
+            marker::close(session, cx).await?;
+            let all: Option<Vec<Transaction>> = rows.iter().map(transaction).collect();
+            return all.map(Some).ok_or_else(|| unreadable("the open transactions"));
         }
-        // longer and longer: what looks at the same time must leave one another the time that the buffer needs
-        let wait = BUFFER_LIFE + longest.mul_f64(fastrand::f64());
-        longest = (longest * 2).min(LOOK_WAIT_MAX);
-        cx.sleep(wait).await.map_err(|cause| SourceError::Interrupted { what: WHAT, cause })?;
+        marker::wait(cx, read).await?;
     }
-    tracing::warn!(
-        "InnoDB's list of transactions is read by others so often that it never gets new: `lag` is kept instead"
-    );
-    Ok(None)
+    Err(marker::outdated())
 }
 
-async fn shown(session: &mut MySqlSession, cx: &Context, sql: String) -> Result<Option<Vec<MySqlRow>>, SourceError> {
-    let answer = try_fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, Statement::plain(sql)).await?;
-    match answer {
-        Ok(rows) => Ok(Some(rows)),
-        Err(cause) if error::server(&cause).is_some_and(|said| said.number() == error::NEEDS_PRIVILEGE) => Ok(None),
-        Err(cause) => Err(error::query(WHAT, cause)),
-    }
-}
-
-fn transactions_of(rows: &[MySqlRow]) -> Result<Vec<Transaction>, SourceError> {
-    let read = |row: &MySqlRow| {
-        let started_s: i64 = text(row, 3)?.parse().ok()?;
-        Some(Transaction {
-            id: text(row, 0)?,
-            thread: text(row, 1)?.parse().ok()?,
-            read_only: text(row, 2)? == "1",
-            started_us: started_s.checked_mul(SECOND_MICROS)?.checked_sub(UNSEEN_MAX)?,
-        })
-    };
-    let all: Option<Vec<Transaction>> = rows.iter().map(read).collect();
-    all.ok_or_else(|| unreadable("the open transactions"))
+fn transaction(row: &MySqlRow) -> Option<Transaction> {
+    let started_s: i64 = text(row, 3)?.parse().ok()?;
+    Some(Transaction {
+        id: text(row, 0)?,
+        thread: text(row, 1)?.parse().ok()?,
+        read_only: text(row, 2)? == "1",
+        started_us: started_s.checked_mul(SECOND_MICROS)?.checked_sub(UNSEEN_MAX)?,
+    })
 }
 
 fn unreadable(what: &'static str) -> SourceError {

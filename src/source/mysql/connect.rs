@@ -1,7 +1,5 @@
 //! Opens connections and pins their settings: what server, user or proxy have set changes nothing that is read.
 
-use std::path::Path;
-
 use sqlx::ConnectOptions as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use tracing::log::LevelFilter;
@@ -11,7 +9,7 @@ use super::{MySqlSession, error, stream};
 use crate::mapping::mysql::Dialect;
 use crate::model::{Address, Connection, TlsMode};
 use crate::net::Context;
-use crate::source::{CATALOG_MAX, CONNECT_MAX, SourceError};
+use crate::source::{CATALOG_MAX, CONNECT_MAX, SourceError, tls};
 
 /// The session's settings on every server, in one round trip. Values are written out: `DEFAULT` would be the server's.
 ///
@@ -44,11 +42,11 @@ SET max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transact
 const STATEMENTS_MAX: usize = 32;
 
 async fn options(connection: &Connection) -> Result<MySqlConnectOptions, SourceError> {
-    let tls = &connection.tls;
+    let mode = connection.tls.mode;
     let mut options = MySqlConnectOptions::new()
         .username(&connection.user)
         .database(&connection.database)
-        .ssl_mode(match tls.mode {
+        .ssl_mode(match mode {
             TlsMode::Disable => MySqlSslMode::Disabled,
             TlsMode::Require => MySqlSslMode::Required,
             TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
@@ -72,25 +70,17 @@ async fn options(connection: &Connection) -> Result<MySqlConnectOptions, SourceE
     if let Some(password) = &connection.password {
         options = options.password(password.expose());
     }
-    if tls.mode == TlsMode::Disable {
+    if mode == TlsMode::Disable {
         return Ok(options);
     }
-    if let Some(path) = &tls.ca {
-        options = options.ssl_ca_from_pem(pem(connection, path).await?);
+    let files = tls::Files::read(&connection.tls).await?;
+    if let Some(ca) = files.ca {
+        options = options.ssl_ca_from_pem(ca);
     }
-    if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
-        options = options.ssl_client_cert_from_pem(pem(connection, cert).await?);
-        options = options.ssl_client_key_from_pem(pem(connection, key).await?);
+    if let Some(client) = files.client {
+        options = options.ssl_client_cert_from_pem(client.cert).ssl_client_key_from_pem(client.key);
     }
     Ok(options)
-}
-
-/// Read here and not by the driver, whose error would not say which file.
-async fn pem(connection: &Connection, path: &Path) -> Result<Vec<u8>, SourceError> {
-    tokio::fs::read(path).await.map_err(|cause| {
-        let named = std::io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
-        SourceError::Tls { address: connection.address.to_string(), cause: sqlx::Error::Io(named) }
-    })
 }
 
 /// Opens a connection and pins its settings.
@@ -111,7 +101,7 @@ pub(super) async fn connect(config: &Connection, cx: &Context) -> Result<MySqlSe
         Dialect::MariaDb => PINNED_MARIADB,
     };
     pin(&mut conn, cx, own).await?;
-    Ok(MySqlSession { conn, dialect, database: config.database.clone() })
+    Ok(MySqlSession { conn, dialect, database: config.database.clone(), marker: false })
 }
 
 async fn pin(conn: &mut MySqlConnection, cx: &Context, sql: &'static str) -> Result<(), SourceError> {

@@ -4,7 +4,7 @@ use sqlx::mysql::MySqlDatabaseError;
 
 use crate::model::Connection;
 use crate::net::Interrupted;
-use crate::source::SourceError;
+use crate::source::{SourceError, tls};
 
 /// The right is missing: for the table, for a column, for a routine, for the database.
 const DENIED: [u16; 4] = [1142, 1143, 1370, 1044];
@@ -42,7 +42,7 @@ pub(super) fn connecting(config: &Connection, cause: sqlx::Error) -> SourceError
     if let Some(said) = server(&cause) {
         let (number, message) = (said.number(), said.message().to_owned());
         if WANTS_TLS.contains(&number) {
-            return SourceError::Tls { address, cause };
+            return SourceError::Tls { address, hint: "the server demands it: say `tls.mode: verify-full`", cause };
         }
         if LOGIN.contains(&number) {
             return SourceError::Login { address, user: config.user.clone(), message };
@@ -54,12 +54,7 @@ pub(super) fn connecting(config: &Connection, cause: sqlx::Error) -> SourceError
         let message = format!("the server's authentication needs TLS ({problem})");
         return SourceError::Login { address, user: config.user.clone(), message };
     }
-    if speaks_of_tls(&cause) { SourceError::Tls { address, cause } } else { SourceError::Connect { address, cause } }
-}
-
-fn speaks_of_tls(cause: &sqlx::Error) -> bool {
-    let of_rustls = |io: &std::io::Error| io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    matches!(cause, sqlx::Error::Tls(_)) || matches!(cause, sqlx::Error::Io(io) if of_rustls(io))
+    if tls::is_tls(&cause) { tls::failed(address, cause) } else { SourceError::Connect { address, cause } }
 }
 
 /// An error of a statement.

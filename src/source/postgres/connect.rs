@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use super::{APPLICATION_NAME, error};
 use crate::model::{Address, Connection, Secret, Tls, TlsMode};
 use crate::net::Context;
-use crate::source::{CONNECT_MAX, SourceError};
+use crate::source::{CONNECT_MAX, SourceError, tls};
 
 const WHAT: &str = "connecting";
 
@@ -56,7 +56,7 @@ const PIN: &str = "\
 /// Connects and pins the session.
 pub(super) async fn connect(config: &Connection, cx: &Context) -> Result<PgConnection, SourceError> {
     let address = config.address.to_string();
-    let options = options(config).await.map_err(|cause| SourceError::Tls { address: address.clone(), cause })?;
+    let options = options(config).await?;
     let open = async {
         let mut connection = PgConnection::connect_with(&options).await?;
         pin(&mut connection).await?;
@@ -81,7 +81,7 @@ async fn pin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
 
 /// The driver's options. Those that it takes from the environment (`PGHOST`, `PGPASSWORD` …) are all overridden,
 /// but for client certificates and `PGOPTIONS`, which it cannot unset.
-async fn options(config: &Connection) -> Result<PgConnectOptions, sqlx::Error> {
+async fn options(config: &Connection) -> Result<PgConnectOptions, SourceError> {
     let options = PgConnectOptions::new_without_pgpass()
         .username(&config.user)
         .password(config.password.as_ref().map(Secret::expose).unwrap_or_default())
@@ -98,32 +98,24 @@ async fn options(config: &Connection) -> Result<PgConnectOptions, sqlx::Error> {
     }
 }
 
-async fn with_tls(options: PgConnectOptions, tls: &Tls) -> Result<PgConnectOptions, sqlx::Error> {
-    if tls.mode == TlsMode::Disable {
+async fn with_tls(options: PgConnectOptions, settings: &Tls) -> Result<PgConnectOptions, SourceError> {
+    if settings.mode == TlsMode::Disable {
         return Ok(options.ssl_mode(PgSslMode::Disable));
     }
-    let mut options = options.ssl_mode(match tls.mode {
+    let mut options = options.ssl_mode(match settings.mode {
         TlsMode::Disable => PgSslMode::Disable,
         TlsMode::Require => PgSslMode::Require,
         TlsMode::VerifyCa => PgSslMode::VerifyCa,
         TlsMode::VerifyFull => PgSslMode::VerifyFull,
     });
-    // read here, so that a missing file is told from a missing server
-    if let Some(path) = &tls.ca {
-        options = options.ssl_root_cert_from_pem(pem(path).await?);
+    let files = tls::Files::read(settings).await?;
+    if let Some(ca) = files.ca {
+        options = options.ssl_root_cert_from_pem(ca);
     }
-    if let Some(path) = &tls.cert {
-        options = options.ssl_client_cert_from_pem(pem(path).await?);
-    }
-    if let Some(path) = &tls.key {
-        options = options.ssl_client_key_from_pem(pem(path).await?);
+    if let Some(client) = files.client {
+        options = options.ssl_client_cert_from_pem(client.cert).ssl_client_key_from_pem(client.key);
     }
     Ok(options)
-}
-
-async fn pem(path: &Path) -> Result<Vec<u8>, sqlx::Error> {
-    let named = |cause: std::io::Error| std::io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
-    tokio::fs::read(path).await.map_err(|cause| sqlx::Error::Io(named(cause)))
 }
 
 /// Directory and port of a socket: `/run/postgresql`, or `/run/postgresql/.s.PGSQL.5433`.

@@ -9,7 +9,7 @@ use sqlx::error::DatabaseError;
 use crate::mapping::Column;
 use crate::model::SourceTable;
 use crate::net::Context;
-use crate::source::SourceError;
+use crate::source::{SourceError, tls};
 
 /// Waits for `call` at most `limit`, half of the run's remaining time, or until the process stops.
 pub(super) async fn limit<T>(
@@ -31,15 +31,7 @@ pub(super) fn connect(address: &str, user: &str, cause: sqlx::Error) -> SourceEr
             return SourceError::Login { address, user: user.to_owned(), message: refusal.message().to_owned() };
         }
     }
-    if is_tls(&cause) { SourceError::Tls { address, cause } } else { SourceError::Connect { address, cause } }
-}
-
-/// rustls reports a failed handshake as an I/O error around its own.
-fn is_tls(cause: &sqlx::Error) -> bool {
-    if let sqlx::Error::Io(io) = cause {
-        return io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    }
-    matches!(cause, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_))
+    if tls::is_tls(&cause) { tls::failed(address, cause) } else { SourceError::Connect { address, cause } }
 }
 
 /// A failed statement that is about no table in particular.
