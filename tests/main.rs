@@ -24,6 +24,7 @@ mod policies;
 mod races;
 mod rebuild;
 mod round_trip;
+mod simulation;
 mod soak;
 mod sql;
 mod support;
@@ -37,7 +38,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 16] = [
+    let tests: [Vec<support::Test>; 17] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
@@ -54,6 +55,7 @@ fn main() {
         http_door::tests(),
         trouble::tests(),
         races::tests(),
+        simulation::tests(),
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
     let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() { vec![soak::tests()] } else { tests.into() };

@@ -1,0 +1,93 @@
+//! Bugs that are planted between the engine and its world, and what finds each.
+
+use super::history;
+use super::plan::{Kind, Plan, Sight};
+
+/// Seeds that are tried before a planted bug counts as not found.
+const SEEDS_MAX: u64 = 400;
+
+macro_rules! plants {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A bug, as if Highwater had it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Plant {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Plant {
+            const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+plants! {
+    /// A merge that runs is taken for one that succeeded.
+    CommitBeforeMerge,
+    /// Every attempt at a job has the same id.
+    JobIdWithoutAttempt,
+    /// Every submission has an id of its own.
+    JobIdAtRandom,
+    /// The state is written whatever its generation is.
+    StateWithoutPrecondition,
+    /// A write whose answer never came is taken for one that was refused.
+    LostAnswerTakenForRefusal,
+    /// … for one that took effect.
+    LostAnswerTakenForSuccess,
+    /// A refused write of the state is taken for one that took effect.
+    CommitIgnores412,
+    /// The ceiling does not know of open transactions.
+    OpenTransactionsUnseen,
+    /// The snapshot is older than the look at the open transactions.
+    SnapshotBeforeTheLook,
+    /// Time comes from the container's clock, which is ahead.
+    ContainersClock,
+    /// A load appends to what an attempt before has loaded.
+    LoadAppends,
+    /// Parts are deleted when the merge is submitted.
+    PartsDeletedBeforeCommit,
+    /// Parts of others are deleted without a write of the state before.
+    SweepWithoutFence,
+    /// Older rows are written over newer ones.
+    MergeWithoutGuard,
+    /// A chunk begins with the last row of the one before.
+    KeysetInclusive,
+    /// Chunks are cut by the cursor, without the key.
+    KeysetByCursorAlone,
+    /// A connection that breaks is taken for the end of the rows.
+    BrokenReadTakenForWhole,
+    /// A staging table that is there is taken for one that is loaded.
+    StagingNotLookedAt,
+}
+
+impl Plant {
+    /// Makes histories in which the bug can show.
+    pub fn prepare(self, plan: &mut Plan) {
+        match self {
+            Self::OpenTransactionsUnseen | Self::SnapshotBeforeTheLook | Self::ContainersClock => {
+                plan.sight = Sight::Full;
+            }
+            Self::KeysetByCursorAlone => plan.kind = Kind::AppendTime,
+            Self::MergeWithoutGuard => {
+                plan.kind = Kind::MergeTime;
+                plan.operator = true;
+                plan.max_hold = std::time::Duration::from_secs(3_600);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Each is caught within a bounded number of histories.
+pub fn planted_bugs_are_caught() {
+    let mut missed = Vec::new();
+    for &plant in Plant::ALL {
+        let found = (0..SEEDS_MAX).find_map(|seed| Some((seed, history::play(seed, Some(plant), false).broken?)));
+        match found {
+            Some((seed, broken)) => {
+                eprintln!("planted {plant:?}: caught in history {seed} by {:?}", broken.invariant);
+            }
+            None => missed.push(plant),
+        }
+    }
+    assert!(missed.is_empty(), "not caught within {SEEDS_MAX} histories: {missed:?}");
+}
