@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn rereads_move_their_own_position() {
-        let reread = Reread { from: None, to: "a".into(), at: None };
+        let reread = Reread { from: None, to: "a".into(), at: None, passed: false };
         let idle = TableState { watermark: at("z"), ..TableState::new() };
         let idle =
             apply(&idle, Event::Remember { note: None, holds: vec![], rereads: vec![reread], basis: None }).unwrap();
