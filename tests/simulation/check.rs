@@ -191,7 +191,9 @@ impl World {
         let again = |row: &Row, value: i64| {
             let in_interval = |reread: &highwater::model::Reread| {
                 let after = reread.at.as_ref().map(place_of).is_none_or(|at| (value, row.id) > at);
-                after && reread.from.as_deref().is_none_or(|from| value >= value_of(from)) && value <= value_of(&reread.to)
+                after
+                    && reread.from.as_deref().is_none_or(|from| value >= value_of(from))
+                    && value <= value_of(&reread.to)
             };
             held.is_some_and(|from| value >= from) || state.rereads.iter().any(in_interval)
         };
@@ -280,9 +282,10 @@ impl World {
         let mut left = None;
         for (name, table) in self.tables.staging() {
             let id = name.trim_start_matches("hw_staging_");
-            let nobodys = self.check.intents.get(id).is_none_or(|known| {
-                known.rows == 0 || known.end != End::Pending && table.created_us >= known.ended_us
-            });
+            let nobodys =
+                self.check.intents.get(id).is_none_or(|known| {
+                    known.rows == 0 || known.end != End::Pending && table.created_us >= known.ended_us
+                });
             match table.expires_ms {
                 Some(_) if nobodys => expiring += 1,
                 _ => left = Some(name.clone()),

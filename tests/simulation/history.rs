@@ -104,7 +104,8 @@ async fn runs(world: Shared, name: &'static str) {
     let plan = world.with(|world| world.plan.clone());
     for _ in 0..plan.runs {
         let pause = world.with(|world| {
-            let most = if plan.days && world.chance(0.3) { Duration::from_secs(9 * 86_400) } else { plan.span / plan.runs };
+            let most =
+                if plan.days && world.chance(0.3) { Duration::from_secs(9 * 86_400) } else { plan.span / plan.runs };
             world.between(Duration::ZERO, most)
         });
         tokio::time::sleep(pause).await;
@@ -117,16 +118,20 @@ async fn settle(world: &Shared, lag: Duration) {
     let (mut idle, mut last) = (0, None);
     for _ in 0..CALM_RUNS_MAX {
         let report = run_once(world, "last run").await;
-        let up_to_date = report.as_ref().is_some_and(|report| report.outcome == Outcome::UpToDate);
+        let waits = |note: &String| note.starts_with("nothing is safe to read");
+        let up_to_date = report
+            .as_ref()
+            .is_some_and(|report| report.outcome == Outcome::UpToDate && !report.notes.iter().any(waits));
         // where every run reads something again, there is always something to do
-        let again = world.with(|world| !world.plan.lookback.is_zero() || world.plan.nulls || world.plan.kind == Kind::Replace);
+        let again =
+            world.with(|world| !world.plan.lookback.is_zero() || world.plan.nulls || world.plan.kind == Kind::Replace);
         let synced = report.as_ref().is_some_and(|report| report.outcome == Outcome::Synced);
         idle = if up_to_date || again && synced { idle + 1 } else { 0 };
         last = report.map(|report| format!("{:?} {:?} {:?}", report.outcome, report.error, report.notes));
         if idle == if again { 5 } else { 2 } {
             return;
         }
-        tokio::time::sleep(lag + Duration::from_secs(5)).await;
+        tokio::time::sleep(2 * lag + Duration::from_secs(5)).await;
     }
     world.with(|world| world.broke("a table settles", last.unwrap_or_default()));
 }

@@ -189,19 +189,17 @@ pub async fn run_once(world: &Shared, name: &'static str) -> Option<RunReport> {
     let run = Box::pin(async move { engine.run(&cx, &source, &settings, false).await });
     let killed = killed.map(|time| Box::pin(tokio::time::sleep(time)));
     let report = Process { run, destiny, frozen: None, killed }.await;
-    world.with(|world| {
-        match &report {
-            Some(report) => {
-                tell!(world, "{name}: {:?} {:?} {:?}", report.outcome, report.error, report.notes);
-                world.count(outcome(report));
-                if report.recovered > 0 {
-                    world.count("runs that finished another's intent");
-                }
+    world.with(|world| match &report {
+        Some(report) => {
+            tell!(world, "{name}: {:?} {:?} {:?}", report.outcome, report.error, report.notes);
+            world.count(outcome(report));
+            if report.recovered > 0 {
+                world.count("runs that finished another's intent");
             }
-            None => {
-                tell!(world, "{name}: is gone");
-                world.count("runs that crashed");
-            }
+        }
+        None => {
+            tell!(world, "{name}: is gone");
+            world.count("runs that crashed");
         }
     });
     report

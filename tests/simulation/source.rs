@@ -213,10 +213,7 @@ fn text(row: &Row, column: &str) -> Option<String> {
 fn write_line(out: &mut Vec<u8>, row: &Row, fat: bool) {
     let at = row.at.map_or("null".to_owned(), |at| format!("\"{}\"", instant_text(at)));
     let pad = "x".repeat(if fat { 15_000 + usize::try_from(row.v % 7).unwrap() * 2_000 } else { 3 });
-    let line = format!(
-        "{{\"id\":{},\"at\":{at},\"seq\":{},\"v\":{},\"pad\":\"{pad}\"}}\n",
-        row.id, row.seq, row.v
-    );
+    let line = format!("{{\"id\":{},\"at\":{at},\"seq\":{},\"v\":{},\"pad\":\"{pad}\"}}\n", row.id, row.seq, row.v);
     out.extend_from_slice(line.as_bytes());
 }
 
@@ -275,4 +272,3 @@ fn activity(world: &mut World, clock_us: i64, behind_us: i64) -> Activity {
     tell!(world, "a look at the source: {} open, {visibility:?}", open.len());
     Activity { now_us, open, visibility }
 }
-

@@ -231,8 +231,7 @@ impl World {
             return;
         }
         tell!(self, "{who}: created table {name}");
-        let table =
-            Table { schema: spec.schema.clone(), rows: Vec::new(), created_us, expires_ms: spec.expires_at_ms };
+        let table = Table { schema: spec.schema.clone(), rows: Vec::new(), created_us, expires_ms: spec.expires_at_ms };
         self.tables.tables.insert(name.clone(), table);
     }
 

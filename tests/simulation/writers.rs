@@ -67,9 +67,8 @@ async fn transaction(world: &Shared) {
     world.with(|world| world.database.show(pid));
     let (idle, hold) = world.with(patience);
     tokio::time::sleep(idle).await;
-    let (stamp, statements) = world.with(|world| {
-        (if world.chance(0.7) { Stamp::Start } else { Stamp::Statement }, world.rng.u32(1..5))
-    });
+    let (stamp, statements) =
+        world.with(|world| (if world.chance(0.7) { Stamp::Start } else { Stamp::Statement }, world.rng.u32(1..5)));
     for number in 0..statements {
         world.with(|world| statement(world, pid, stamp));
         if number + 1 < statements {
@@ -89,7 +88,8 @@ async fn transaction(world: &Shared) {
         }
     });
     // its rows are visible a moment before it is off the list
-    let lingering = world.with(|world| Duration::from_millis(if world.chance(0.3) { world.rng.u64(0..100) } else { 0 }));
+    let lingering =
+        world.with(|world| Duration::from_millis(if world.chance(0.3) { world.rng.u64(0..100) } else { 0 }));
     tokio::time::sleep(lingering).await;
     world.with(|world| world.database.end(pid));
 }
