@@ -171,6 +171,7 @@ impl Bucket for SimBucket {
             if world.plant == Some(Plant::SweepWithoutFence) {
                 let pending = world.check.pending();
                 for name in names.iter().filter(|name| pending.as_deref() != Some(intent_of(name))) {
+                    world.delete_table(who, &format!("hw_staging_{}", intent_of(name)));
                     world.delete(who, name);
                 }
             }

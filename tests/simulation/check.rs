@@ -127,6 +127,9 @@ impl World {
         if intent.lower.as_ref() != place(state, intent.lane) && !matches!(intent.lane, Lane::Nulls) {
             return self.broke("an intent's lower is its lane's position", format!("{id}: {:?}", intent.lower));
         }
+        if intent.lane == Lane::Whole && !self.database.held(&sorted(&chunk)) {
+            return self.broke("a whole copy is the source at one moment", id);
+        }
         let known = Known { chunk: sorted(&chunk), merges: 0, end: End::Pending, ended_us: 0, rows: intent.rows };
         self.check.intents.insert(id, known);
     }

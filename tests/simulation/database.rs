@@ -77,6 +77,16 @@ impl Database {
         found.map(|(_, rows)| rows.clone()).unwrap_or_default()
     }
 
+    /// Whether the table held exactly these versions, in ascending order, at some moment.
+    pub fn held(&self, versions: &[u64]) -> bool {
+        let as_then = |rows: &Snapshot| {
+            let mut then: Vec<u64> = rows.values().map(|row| row.v).collect();
+            then.sort_unstable();
+            then == versions
+        };
+        self.past.iter().any(|(_, rows)| as_then(rows))
+    }
+
     /// The version of that number.
     pub fn version(&self, v: u64) -> Row {
         self.versions[usize::try_from(v).unwrap()]

@@ -23,6 +23,8 @@ use crate::tell;
 const SETTLING: Duration = Duration::from_secs(1_200);
 /// Runs in a calm world after which nothing may be left to do.
 const CALM_RUNS_MAX: u32 = 12;
+/// How long staging tables live.
+const DAY: Duration = Duration::from_secs(86_400);
 const NAMES: [&str; 5] = ["run a", "run b", "run c", "run d", "run e"];
 
 /// What a history came to.
@@ -101,8 +103,13 @@ async fn unfold(world: &Shared) {
 
 /// One process after another at the same place.
 async fn runs(world: Shared, name: &'static str) {
-    let plan = world.with(|world| world.plan.clone());
-    for _ in 0..plan.runs {
+    let (plan, begun) = (world.with(|world| world.plan.clone()), Instant::now());
+    for number in 0..plan.runs {
+        if plan.expiring && number > 0 {
+            let moment =
+                world.with(|world| world.between(DAY - Duration::from_secs(240), DAY + Duration::from_secs(120)));
+            tokio::time::sleep_until(begun + moment).await;
+        }
         let pause = world.with(|world| {
             let most =
                 if plan.days && world.chance(0.3) { Duration::from_secs(9 * 86_400) } else { plan.span / plan.runs };

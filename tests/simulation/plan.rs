@@ -63,6 +63,8 @@ pub struct Plan {
     pub error_rate: f64,
     /// Days may pass between runs, so that staging tables and parts expire.
     pub days: bool,
+    /// The later runs come a day after, just when staging tables expire.
+    pub expiring: bool,
     /// An operator resets.
     pub operator: bool,
     /// Rows whose cursor is NULL.
@@ -99,15 +101,17 @@ impl Plan {
         let merge = matches!(kind, MergeTime | MergeNumber);
         let small = |rng: &mut fastrand::Rng, rate: f64| rng.f64() < rate;
         let operator = merge && small(rng, 0.1);
+        // many short transactions at once, as at a busy shop
+        let busy = small(rng, 0.1);
         Self {
             kind,
             sight,
             rows: rng.u32(0..40),
-            writers: rng.u32(1..4),
-            transactions: rng.u32(1..8),
+            writers: if busy { 4 } else { rng.u32(1..4) },
+            transactions: if busy { rng.u32(10..30) } else { rng.u32(1..8) },
             processes: rng.u32(1..5),
             runs: rng.u32(1..4),
-            span: one_of(rng, &[seconds(20), seconds(90), seconds(300)]),
+            span: if busy { seconds(10) } else { one_of(rng, &[seconds(20), seconds(90), seconds(300)]) },
             chunk_rows: rng.u64(1..11),
             fat: small(rng, 0.03),
             fault_rate: one_of(rng, &[0.0, 0.02, 0.05, 0.15]),
@@ -117,6 +121,7 @@ impl Plan {
             freeze_rate: one_of(rng, &[0.0, 0.01, 0.03]),
             error_rate: one_of(rng, &[0.0, 0.0, 0.02]),
             days: small(rng, 0.1),
+            expiring: small(rng, 0.05) || std::env::var("EXPIRING").is_ok(),
             operator,
             nulls: kind == MergeTime && small(rng, 0.3),
             digits: one_of(rng, &[6, 6, 0]),

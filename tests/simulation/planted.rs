@@ -39,8 +39,8 @@ plants! {
     OpenTransactionsUnseen,
     /// The snapshot is older than the look at the open transactions.
     SnapshotBeforeTheLook,
-    /// Time comes from the container's clock, which is ahead.
-    ContainersClock,
+    /// A job that runs is taken for one that failed.
+    RunningTakenForFailed,
     /// A load appends to what an attempt before has loaded.
     LoadAppends,
     /// Parts are deleted when the merge is submitted.
@@ -63,9 +63,14 @@ impl Plant {
     /// Makes histories in which the bug can show.
     pub fn prepare(self, plan: &mut Plan) {
         match self {
-            Self::OpenTransactionsUnseen | Self::SnapshotBeforeTheLook | Self::ContainersClock => {
-                plan.sight = Sight::Full;
+            Self::OpenTransactionsUnseen => plan.sight = Sight::Full,
+            // a matter of moments: many short transactions, and looks that take their time
+            Self::SnapshotBeforeTheLook => {
+                (plan.sight, plan.kind, plan.operator) = (Sight::Full, Kind::MergeTime, false);
+                (plan.writers, plan.transactions, plan.processes, plan.runs) = (2, 20, 4, 3);
+                (plan.span, plan.slow_rate) = (std::time::Duration::from_secs(20), 0.4);
             }
+            Self::BrokenReadTakenForWhole => plan.kind = Kind::Replace,
             Self::KeysetByCursorAlone => plan.kind = Kind::AppendTime,
             Self::MergeWithoutGuard => {
                 plan.kind = Kind::MergeTime;

@@ -248,7 +248,7 @@ fn select(snapshot: &Snapshot, query: &ReadQuery<'_>, plant: Option<Plant>) -> V
     rows
 }
 
-fn activity(world: &mut World, clock_us: i64, behind_us: i64) -> Activity {
+fn activity(world: &mut World, now_us: i64, behind_us: i64) -> Activity {
     let visibility = match world.plan.sight {
         Sight::Full => Visibility::Full,
         Sight::Hidden => Visibility::Hidden { snapshot: Some(world.database.snapshot_numbers()) },
@@ -265,10 +265,6 @@ fn activity(world: &mut World, clock_us: i64, behind_us: i64) -> Activity {
         }));
     }
     open.sort_by_key(|transaction| transaction.started_us);
-    let now_us = match world.plant {
-        Some(Plant::ContainersClock) => clock_us + 20_000_000,
-        _ => clock_us,
-    };
     tell!(world, "a look at the source: {} open, {visibility:?}", open.len());
     Activity { now_us, open, visibility }
 }

@@ -235,6 +235,12 @@ impl World {
         self.tables.tables.insert(name.clone(), table);
     }
 
+    pub fn delete_table(&mut self, who: &str, name: &str) {
+        if self.tables.tables.remove(name).is_some() {
+            tell!(self, "{who}: deleted table {name}");
+        }
+    }
+
     fn info(&self, name: &str, location: &str) -> Option<TableInfo> {
         let table = self.tables.get(name)?;
         let mut rows = table.rows.len() as u64;
@@ -319,12 +325,7 @@ impl Warehouse for SimWarehouse {
 
     async fn delete_table(&self, cx: &Context, table: &BqTable) -> Result<(), WarehouseError> {
         let (name, who) = (table.table.clone(), self.name);
-        let delete = move |world: &mut World| {
-            if world.tables.tables.remove(&name).is_some() {
-                tell!(world, "{who}: deleted table {name}");
-            }
-        };
-        self.call(cx, "deleting a table", delete).await
+        self.call(cx, "deleting a table", move |world| world.delete_table(who, &name)).await
     }
 
     async fn submit(&self, cx: &Context, id: &JobId, job: Job<'_>) -> Result<(), WarehouseError> {
@@ -344,9 +345,13 @@ impl Warehouse for SimWarehouse {
         let id = self.id(id, false);
         let look = move |world: &mut World| {
             let early = world.plant == Some(Plant::CommitBeforeMerge);
+            let hasty = world.plant == Some(Plant::RunningTakenForFailed);
             let job = world.tables.jobs.get(&id)?;
             if early && job.what == What::Merge && job.status == JobStatus::Running {
                 return Some(JobStatus::Succeeded(JobStats { rows: job.intent.rows, bytes_billed: 0 }));
+            }
+            if hasty && job.status == JobStatus::Running {
+                return Some(failure(&id, "backendError", true, false));
             }
             Some(job.status.clone())
         };
