@@ -218,7 +218,7 @@ impl Progress {
 
     fn learn_merge(&mut self, attempt: Attempt, seen: Seen) {
         // a staging table that expired under the merge is loaded again: the failed job has changed nothing
-        let vanished = matches!(&seen, Seen::Failed(failure) if failure.reason == "notFound");
+        let vanished = staging_vanished(&seen);
         if (vanished || self.may_try_again(&self.merge, &seen)) && attempt.get() < JOB_ATTEMPTS_MAX {
             self.remember(&seen);
             self.merge = (attempt.next(), Seen::Unasked);
@@ -235,7 +235,8 @@ impl Progress {
 
     fn learn_load(&mut self, attempt: Attempt, seen: Seen) {
         let more = attempt.get() < JOB_ATTEMPTS_MAX;
-        if more && self.may_try_again(&self.load, &seen) {
+        // a staging table that expired under the load is created again before the next attempt
+        if more && (staging_vanished(&seen) || self.may_try_again(&self.load, &seen)) {
             self.remember(&seen);
             self.load = (attempt.next(), Seen::Unasked);
             return;
@@ -276,6 +277,11 @@ impl Progress {
             self.last = Some(failure.clone());
         }
     }
+}
+
+/// Whether the job found no staging table. A load that misses its parts is another matter.
+fn staging_vanished(seen: &Seen) -> bool {
+    matches!(seen, Seen::Failed(failure) if failure.reason == "notFound" && !failure.parts_missing)
 }
 
 fn seen(status: Option<JobStatus>) -> Seen {
