@@ -28,6 +28,36 @@ use crate::support::{Test, pure};
 const HISTORIES: u64 = 10_000;
 /// Every so many, a history is played twice: it must be the same.
 const TWICE_EVERY: u64 = 100;
+/// How often each fault point must be passed, and crashed at, in [`HISTORIES`] histories.
+const PASSED_LEAST: u64 = 500;
+const CRASHED_LEAST: u64 = 5;
+/// What must happen in [`HISTORIES`] histories, or they show nothing.
+const HAPPENS: [&str; 24] = [
+    "chunks of several parts",
+    "chunks: live",
+    "chunks: nulls",
+    "chunks: reread",
+    "chunks: whole",
+    "fault: 409 on a job",
+    "fault: 412 on a part",
+    "fault: 412 on the state",
+    "fault: connection reset before the request",
+    "fault: effect after the caller gave up",
+    "fault: effect and silence",
+    "fault: effect without answer",
+    "fault: job failed by quota",
+    "fault: job failed for a passing reason",
+    "fault: parts expired",
+    "fault: parts missing at a load",
+    "fault: refused with 429 or 503",
+    "fault: source connection lost",
+    "fault: staging tables expired",
+    "intents dropped",
+    "processes frozen",
+    "reads cut by time",
+    "runs that finished another's intent",
+    "transactions longer than max_hold",
+];
 /// Lines of a failed history's log that are shown.
 const TAIL: usize = 80;
 
@@ -65,6 +95,18 @@ impl Total {
         for (point, times) in story.crashed_at {
             *self.crashed_at.entry(point).or_default() += times;
         }
+    }
+
+    /// What was to be seen was seen.
+    fn assert_coverage(&self) {
+        let rare = HAPPENS.iter().filter(|what| !self.counts.contains_key(*what)).collect::<Vec<_>>();
+        assert!(rare.is_empty(), "did not happen in any history: {rare:?}");
+        let seldom = |times: &BTreeMap<Point, u64>, least| {
+            let few = Point::ALL.iter().filter(|point| times.get(point).is_none_or(|times| *times < least));
+            few.map(|point| point.name()).collect::<Vec<_>>()
+        };
+        let (passed, crashed) = (seldom(&self.points, PASSED_LEAST), seldom(&self.crashed_at, CRASHED_LEAST));
+        assert!(passed.is_empty() && crashed.is_empty(), "hardly passed: {passed:?}, hardly crashed at: {crashed:?}");
     }
 
     fn print(&self) {
@@ -109,6 +151,9 @@ fn ten_thousand_histories() {
     if let Some(&seed) = total.failed.first() {
         eprintln!("histories that failed: {:?}", total.failed);
         replay(seed, TAIL);
+    }
+    if histories >= HISTORIES {
+        total.assert_coverage();
     }
 }
 

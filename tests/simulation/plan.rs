@@ -121,7 +121,7 @@ impl Plan {
             freeze_rate: one_of(rng, &[0.0, 0.01, 0.03]),
             error_rate: one_of(rng, &[0.0, 0.0, 0.02]),
             days: small(rng, 0.1),
-            expiring: small(rng, 0.05) || std::env::var("EXPIRING").is_ok(),
+            expiring: small(rng, 0.05),
             operator,
             nulls: kind == MergeTime && small(rng, 0.3),
             digits: one_of(rng, &[6, 6, 0]),

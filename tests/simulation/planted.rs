@@ -1,5 +1,7 @@
 //! Bugs that are planted between the engine and its world, and what finds each.
 
+use std::time::Duration;
+
 use super::history;
 use super::plan::{Kind, Plan, Sight};
 
@@ -62,22 +64,24 @@ plants! {
 impl Plant {
     /// Makes histories in which the bug can show.
     pub fn prepare(self, plan: &mut Plan) {
-        match self {
-            Self::OpenTransactionsUnseen => plan.sight = Sight::Full,
-            // a matter of moments: many short transactions, and looks that take their time
-            Self::SnapshotBeforeTheLook => {
-                (plan.sight, plan.kind, plan.operator) = (Sight::Full, Kind::MergeTime, false);
-                (plan.writers, plan.transactions, plan.processes, plan.runs) = (2, 20, 4, 3);
-                (plan.span, plan.slow_rate) = (std::time::Duration::from_secs(20), 0.4);
-            }
-            Self::BrokenReadTakenForWhole => plan.kind = Kind::Replace,
-            Self::KeysetByCursorAlone => plan.kind = Kind::AppendTime,
-            Self::MergeWithoutGuard => {
-                plan.kind = Kind::MergeTime;
-                plan.operator = true;
-                plan.max_hold = std::time::Duration::from_secs(3_600);
-            }
-            _ => {}
+        if self == Self::OpenTransactionsUnseen {
+            plan.sight = Sight::Full;
+        }
+        // a matter of moments: many short transactions, and looks that take their time
+        if self == Self::SnapshotBeforeTheLook {
+            (plan.sight, plan.kind, plan.operator) = (Sight::Full, Kind::MergeTime, false);
+            (plan.writers, plan.transactions, plan.processes, plan.runs) = (2, 20, 4, 3);
+            (plan.span, plan.slow_rate) = (Duration::from_secs(20), 0.4);
+        }
+        if self == Self::BrokenReadTakenForWhole {
+            plan.kind = Kind::Replace;
+        }
+        if self == Self::KeysetByCursorAlone {
+            plan.kind = Kind::AppendTime;
+        }
+        // rows come in the order of their snapshots, unless a merge goes on that an operator has given up
+        if self == Self::MergeWithoutGuard {
+            (plan.kind, plan.operator, plan.max_hold) = (Kind::MergeTime, true, Duration::from_secs(3_600));
         }
     }
 }
