@@ -29,6 +29,7 @@ mod races;
 mod rebuild;
 mod round_trip;
 mod secrets;
+mod simulation;
 mod soak;
 mod sql;
 mod support;
@@ -65,6 +66,7 @@ fn main() {
         late::tests(),
         tls::tests(),
         secrets::tests(),
+        simulation::tests(),
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
     let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() {

@@ -154,6 +154,8 @@ fn intent(
 ) -> Intent {
     let plan = &prepared.plan;
     let name_of = |index: usize| plan.names[index].clone();
+    // without a cursor the merge has no guard; a key that is not enforced needs it to tell the newest of equal keys
+    let as_it_is = piece.reread.as_ref().is_some_and(|reread| reread.passed) && plan.key_enforced;
     let target = plan.target.table.clone();
     Intent {
         staging: BqTable { table: staging_table(id.as_str()), ..target.clone() },
@@ -167,7 +169,7 @@ fn intent(
         schema: plan.staged(),
         key: if settings.mode == Mode::Merge { plan.key.iter().copied().map(name_of).collect() } else { Vec::new() },
         key_enforced: plan.key_enforced,
-        cursor: plan.cursor.map(name_of),
+        cursor: plan.cursor.filter(|_| !as_it_is).map(name_of),
         target,
         location: settings.location.clone(),
         job_project: settings.job_project.clone(),

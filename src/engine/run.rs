@@ -285,7 +285,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             && let Some(to) = state.watermark.as_ref().and_then(|watermark| watermark.cursor.clone())
         {
             self.report.note("columns were added: rows up to the watermark are read again".to_owned());
-            let again = Reread { from: None, to, at: None };
+            let again = Reread { from: None, to, at: None, passed: false };
             rereads.extend((!self.at.state.rereads.contains(&again)).then_some(again));
         }
         rereads.extend(self.lookback(prepared));
@@ -307,7 +307,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         let kind = plan.columns.get(plan.cursor?)?.cursor?;
         let to = self.at.state.watermark.as_ref()?.cursor.clone()?;
         let from = ceiling::cursor_before(kind, &to, self.settings.lookback)?;
-        Some(Reread { from: Some(from), to, at: None })
+        Some(Reread { from: Some(from), to, at: None, passed: false })
     }
 
     /// Reads and applies one lane, chunk by chunk.

@@ -166,7 +166,8 @@ pub struct Intent {
     pub key: Vec<String>,
     /// Whether the source enforces that the key is unique; if not, the merge keeps the newest row of each key.
     pub key_enforced: bool,
-    /// Name of the cursor's column in BigQuery.
+    /// Name of the cursor's column in BigQuery, by which a row that is older than the target's is told; `None` where rows
+    /// are written as they are.
     pub cursor: Option<String>,
     /// Where the rows go.
     pub target: BqTable,

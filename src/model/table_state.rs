@@ -166,6 +166,10 @@ pub struct Reread {
     /// The last row of it that was applied again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Position>,
+    /// Whether it is that of a transaction that was gone past. Such a transaction can give a row an earlier cursor than
+    /// the version has that is in the target already, so its rows are written as they are now, whatever their cursors.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passed: bool,
 }
 
 /// A transaction that was open too long to be waited for.

@@ -101,7 +101,7 @@ fn ended_intervals(holds: &mut Vec<Hold>, ended: Vec<Hold>, state: &TableState) 
         match state.watermark.as_ref().and_then(|watermark| watermark.cursor.clone()) {
             // beyond the watermark its rows are read anyway
             Some(to) if state.rereads.len() + rereads.len() < TableState::REREADS_MAX => {
-                rereads.push(Reread { from: hold.from, to, at: None });
+                rereads.push(Reread { from: hold.from, to, at: None, passed: true });
             }
             Some(_) => holds.push(hold),
             None => {}
@@ -316,7 +316,7 @@ mod tests {
         let ended = look(INSTANT, &full(vec![]), None, &state, true);
         assert_eq!(ended.holds, vec![]);
         let from = Some("2026-02-28T22:53:20.000000Z".to_owned());
-        assert_eq!(ended.rereads, vec![Reread { from, to: "2026-02-28T20:00:00Z".into(), at: None }]);
+        assert_eq!(ended.rereads, vec![Reread { from, to: "2026-02-28T20:00:00Z".into(), at: None, passed: true }]);
     }
 
     #[test]

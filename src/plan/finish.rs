@@ -238,10 +238,7 @@ impl Progress {
 
     fn learn_merge(&mut self, attempt: Attempt, seen: Seen) {
         // a staging table that expired under the merge is loaded again: the failed job has changed nothing
-        let vanished = matches!(
-            &seen,
-            Seen::Failed(failure) if failure.reason == NOT_FOUND || failure.message.contains(NOT_WHOLE)
-        );
+        let vanished = staging_vanished(&seen);
         // of an intent that is given up it only matters whether a merge succeeded
         let given_up = self.staging == Staging::Condemned && matches!(seen, Seen::Failed(_));
         let again = vanished || given_up || self.may_try_again(&self.merge, &seen);
@@ -265,7 +262,8 @@ impl Progress {
 
     fn learn_load(&mut self, attempt: Attempt, seen: Seen) {
         let more = attempt.get() < JOB_ATTEMPTS_MAX;
-        if more && self.may_try_again(&self.load, &seen) {
+        // a staging table that expired under the load is created again before the next attempt
+        if more && (staging_vanished(&seen) || self.may_try_again(&self.load, &seen)) {
             self.remember(&seen);
             self.load = (attempt.next(), Seen::Unasked);
             return;
@@ -298,8 +296,8 @@ impl Progress {
             // a quota that we have just run into ourselves is not there a moment later
             Seen::Failed(failure) if failure.reason == QUOTA => before.1 != Seen::Running,
             // what an earlier run failed with may have been mended since: a right that was missing, a job that somebody
-            // cancelled; and a staging table that expired under the load is made again
-            Seen::Failed(failure) => failure.retryable || failure.reason == NOT_FOUND || before.1 != Seen::Running,
+            // cancelled
+            Seen::Failed(failure) => failure.retryable || before.1 != Seen::Running,
             Seen::Unasked | Seen::Absent | Seen::Running | Seen::Succeeded(_) => false,
         }
     }
@@ -309,6 +307,12 @@ impl Progress {
             self.last = Some(failure.clone());
         }
     }
+}
+
+/// Whether the job found no staging table, or one that was made anew since. A load that misses its parts is another matter.
+fn staging_vanished(seen: &Seen) -> bool {
+    let Seen::Failed(failure) = seen else { return false };
+    failure.reason == NOT_FOUND && !failure.parts_missing || failure.message.contains(NOT_WHOLE)
 }
 
 fn seen(status: Option<JobStatus>) -> Seen {

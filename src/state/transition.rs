@@ -137,7 +137,12 @@ fn keep_for_target(state: &mut TableState, holds: &[Hold]) {
     let Some(rebuild) = &mut state.rebuild else { return };
     let Some(to) = rebuild.before.as_ref().and_then(|before| before.cursor.clone()) else { return };
     let ended = state.holds.iter().filter(|hold| !holds.contains(hold));
-    rebuild.rereads.extend(ended.map(|hold| Reread { from: hold.from.clone(), to: to.clone(), at: None }));
+    rebuild.rereads.extend(ended.map(|hold| Reread {
+        from: hold.from.clone(),
+        to: to.clone(),
+        at: None,
+        passed: true,
+    }));
 }
 
 /// The target is where it was before a table was built beside it. Transactions that the ceiling went past are still
@@ -308,7 +313,7 @@ mod tests {
 
     #[test]
     fn rereads_move_their_own_position() {
-        let reread = Reread { from: None, to: "a".into(), at: None };
+        let reread = Reread { from: None, to: "a".into(), at: None, passed: false };
         let idle = TableState { watermark: at("z"), ..TableState::new() };
         let idle =
             apply(&idle, Event::Remember { note: None, holds: vec![], rereads: vec![reread], basis: None }).unwrap();

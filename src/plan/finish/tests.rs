@@ -107,6 +107,24 @@ fn a_found_intent_is_taken_up_where_it_is() {
 }
 
 #[test]
+fn a_staging_table_that_expires_under_its_load_is_created_again() {
+    walk(
+        Progress::found(ROWS),
+        vec![
+            (Step::Ask(Merge, at(1)), job(Merge, 1, None)),
+            (Step::AskStaging, Fact::Staging(Some(0))),
+            (Step::Ask(Load, at(1)), job(Load, 1, None)),
+            (Step::SubmitLoad(at(1)), Fact::Submitted(Load, at(1))),
+            (Step::Wait(Load, at(1)), failed(Load, 1, "notFound", false)),
+            (Step::Ask(Load, at(2)), job(Load, 2, None)),
+            (Step::SubmitLoad(at(2)), Fact::Submitted(Load, at(2))),
+            (Step::Wait(Load, at(2)), job(Load, 2, OK)),
+        ],
+        Step::SubmitMerge(at(1)),
+    );
+}
+
+#[test]
 fn an_expired_staging_table_is_loaded_again() {
     walk(
         Progress::found(ROWS),

@@ -1,0 +1,302 @@
+//! The invariants of the protocol, looked at with every write of the state and at the end of every job.
+
+use std::collections::BTreeMap;
+
+use highwater::model::{Intent, Lane, Mode, Position, TableState};
+use highwater::state::codec;
+
+use super::bucket::intent_of;
+use super::database::{Row, value_of};
+use super::plan::Kind;
+use super::warehouse::chunk_of;
+use super::world::World;
+use crate::tell;
+
+/// What became of an intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Pending,
+    Committed,
+    Dropped,
+    /// An operator dropped it.
+    Reset,
+}
+
+/// What the checker knows of an intent.
+struct Known {
+    chunk: Vec<u64>,
+    merges: u32,
+    end: End,
+    ended_us: i64,
+    rows: u64,
+}
+
+/// What the checker knows.
+#[derive(Default)]
+pub struct Check {
+    state: TableState,
+    intents: BTreeMap<String, Known>,
+    /// Watermarks that were, for an operator to go back to.
+    pub watermarks: Vec<Position>,
+}
+
+impl Check {
+    /// The id of the intent that is pending.
+    pub fn pending(&self) -> Option<String> {
+        self.state.intent.as_ref().map(|intent| intent.id.to_string())
+    }
+
+    /// Rows that an intent's staging table is to have.
+    pub fn rows_of(&self, staging: &str) -> Option<u64> {
+        let id = staging.strip_prefix("hw_staging_")?;
+        self.intents.get(id).map(|known| known.rows)
+    }
+}
+
+fn sorted(rows: &[u64]) -> Vec<u64> {
+    let mut rows = rows.to_vec();
+    rows.sort_unstable();
+    rows
+}
+
+/// The lane's position in that state.
+fn place(state: &TableState, lane: Lane) -> Option<&Position> {
+    match lane {
+        Lane::Live => state.watermark.as_ref(),
+        Lane::Reread => state.rereads.first().and_then(|reread| reread.at.as_ref()),
+        Lane::Nulls | Lane::Whole | Lane::Swap => None,
+    }
+}
+
+fn place_of(position: &Position) -> (i64, i64) {
+    (value_of(position.cursor.as_deref().unwrap()), value_of(&position.key[0]))
+}
+
+impl World {
+    /// The state object has a new content.
+    pub fn state_written(&mut self, operator: bool, bytes: &[u8]) {
+        let new = codec::decode(bytes).unwrap();
+        let old = std::mem::take(&mut self.check.state);
+        self.count("state writes");
+        tell!(
+            self,
+            "state: watermark {:?}, intent {:?}, holds {:?}, rereads {:?}",
+            new.watermark,
+            new.intent.as_ref().map(|intent| (intent.id.as_str(), intent.lane, intent.rows)),
+            new.holds,
+            new.rereads
+        );
+        let ended = old.intent.as_ref().filter(|old| new.intent.as_ref().is_none_or(|new| new.id != old.id));
+        let mut committed = None;
+        if let Some(intent) = ended {
+            committed = self.intent_ended(intent, &old, &new, operator).then_some(intent);
+        }
+        if !operator && old.watermark != new.watermark {
+            self.watermark_moved(&old, &new, committed);
+        }
+        if let Some(intent) = new.intent.as_ref().filter(|new| old.intent.as_ref().is_none_or(|old| old.id != new.id)) {
+            self.intent_begun(intent, &new);
+        }
+        self.check.watermarks.extend(new.watermark.clone());
+        self.check.state = new;
+        if self.check.state.intent.is_none() || committed.is_some() {
+            self.nothing_slipped_by();
+        }
+    }
+
+    fn intent_begun(&mut self, intent: &Intent, state: &TableState) {
+        self.count(match intent.lane {
+            Lane::Live => "chunks: live",
+            Lane::Reread => "chunks: reread",
+            Lane::Nulls => "chunks: nulls",
+            Lane::Whole | Lane::Swap => "chunks: whole",
+        });
+        let id = intent.id.to_string();
+        if self.check.intents.contains_key(&id) {
+            return self.broke("an intent is written once", id);
+        }
+        let Some(chunk) = chunk_of(self, intent) else {
+            return self.broke("a part exists before its intent", id);
+        };
+        if chunk.len() as u64 != intent.rows {
+            return self.broke("a part is whole before its intent", format!("{id}: {} rows", chunk.len()));
+        }
+        if intent.parts.len() > 1 {
+            self.count("chunks of several parts");
+        }
+        if intent.lower.as_ref() != place(state, intent.lane) && !matches!(intent.lane, Lane::Nulls) {
+            return self.broke("an intent's lower is its lane's position", format!("{id}: {:?}", intent.lower));
+        }
+        if intent.lane == Lane::Whole && !self.database.held(&sorted(&chunk)) {
+            return self.broke("a whole copy is the source at one moment", id);
+        }
+        let known = Known { chunk: sorted(&chunk), merges: 0, end: End::Pending, ended_us: 0, rows: intent.rows };
+        self.check.intents.insert(id, known);
+    }
+
+    /// Whether the intent that is no longer pending was committed.
+    fn intent_ended(&mut self, intent: &Intent, old: &TableState, new: &TableState, operator: bool) -> bool {
+        let now_us = self.now_us();
+        let id = intent.id.to_string();
+        let moved = new.rows_total != old.rows_total || place(new, intent.lane) != place(old, intent.lane);
+        let Some(known) = self.check.intents.get_mut(&id) else { return false };
+        let applied = known.merges > 0;
+        known.ended_us = now_us;
+        known.end = match (operator, applied) {
+            (true, _) => End::Reset,
+            (false, true) => End::Committed,
+            (false, false) => End::Dropped,
+        };
+        if operator {
+            self.count("intents dropped by an operator");
+            return false;
+        }
+        if !applied && moved {
+            self.broke("the watermark moves only after the merge", id);
+            return false;
+        }
+        if applied && new.rows_total != old.rows_total + intent.rows {
+            self.broke("an intent that was applied is committed", id);
+            return false;
+        }
+        if !applied {
+            self.count("intents dropped");
+            if chunk_of(self, intent).is_some() {
+                self.broke("an intent is dropped only when its parts are gone", id);
+            }
+            return false;
+        }
+        if matches!(intent.lane, Lane::Live) && new.watermark != intent.upper {
+            self.broke("a commit moves the watermark to the intent's upper", id);
+        }
+        true
+    }
+
+    fn watermark_moved(&mut self, old: &TableState, new: &TableState, committed: Option<&Intent>) {
+        let Some(intent) = committed.filter(|intent| intent.lane == Lane::Live) else {
+            return self.broke("the watermark moves only by a commit", format!("{:?}", new.watermark));
+        };
+        let (before, after) = (old.watermark.as_ref().map(place_of), new.watermark.as_ref().map(place_of));
+        if after <= before {
+            self.broke("the watermark never moves back", format!("{} to {after:?}", intent.id));
+        }
+    }
+
+    /// Every row that is at or below the watermark now is in the target, unless it is to be read again.
+    fn nothing_slipped_by(&mut self) {
+        if self.plan.kind == Kind::Replace {
+            return;
+        }
+        let state = &self.check.state;
+        let Some(watermark) = state.watermark.as_ref().map(place_of) else { return };
+        let column = self.plan.cursor().unwrap();
+        let held = state.holds.iter().map(|hold| hold.from.as_deref().map_or(i64::MIN, value_of)).min();
+        let again = |row: &Row, value: i64| {
+            let in_interval = |reread: &highwater::model::Reread| {
+                let after = reread.at.as_ref().map(place_of).is_none_or(|at| (value, row.id) > at);
+                after
+                    && reread.from.as_deref().is_none_or(|from| value >= value_of(from))
+                    && value <= value_of(&reread.to)
+            };
+            held.is_some_and(|from| value >= from) || state.rereads.iter().any(in_interval)
+        };
+        let target = self.tables.get("t").map(|table| sorted(&table.rows)).unwrap_or_default();
+        let missing = self.database.now().values().copied().find(|row| {
+            let Some(value) = row.value(column) else { return false };
+            (value, row.id) <= watermark && target.binary_search(&row.v).is_err() && !again(row, value)
+        });
+        if let Some(row) = missing {
+            self.broke("no row slips below the watermark", format!("{row:?}, watermark {watermark:?}"));
+        }
+    }
+
+    pub fn job_submitted(&mut self, id: &str, intent: &Intent) {
+        if !self.check.intents.contains_key(intent.id.as_str()) {
+            self.broke("an intent exists before its jobs", id.to_owned());
+        }
+    }
+
+    /// A merge job is about to take effect with these rows.
+    pub fn merging(&mut self, id: &str, intent: &Intent, staged: &[u64]) {
+        let Some(known) = self.check.intents.get_mut(intent.id.as_str()) else { return };
+        known.merges += 1;
+        let whole = known.chunk == sorted(staged);
+        match (known.merges, known.end) {
+            (2.., _) => self.broke("a chunk is applied once", id.to_owned()),
+            (_, End::Dropped) => self.broke("no job of a dropped intent takes effect", id.to_owned()),
+            (_, End::Pending | End::Committed | End::Reset) if whole => {}
+            // whose staging table an operator has taken away
+            (_, End::Reset) if intent.mode == Mode::Merge => self.count("merges of part of a chunk after a reset"),
+            (_, End::Pending | End::Committed | End::Reset) => {
+                self.broke("a merge applies its intent's rows", format!("{id}: {} rows", staged.len()));
+            }
+        }
+    }
+
+    /// A merge job has taken effect.
+    pub fn merged(&mut self, id: &str, intent: &Intent) {
+        self.count("merges");
+        let target = &self.tables.get(&intent.target.table).unwrap().rows;
+        let mut ids: Vec<i64> = target.iter().map(|v| self.database.version(*v).id).collect();
+        ids.sort_unstable();
+        if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            self.broke("no row is in the target twice", format!("row {} after {id}", twice[0]));
+        }
+    }
+
+    pub fn part_deleted(&mut self, name: &str) {
+        let pending = self.check.pending().filter(|pending| pending == intent_of(name));
+        if let Some(known) = pending.and_then(|id| self.check.intents.get(&id))
+            && known.merges == 0
+        {
+            self.broke("parts of a pending intent are not deleted", name.to_owned());
+        }
+    }
+
+    /// After all runs: the target is the source, and nothing is left.
+    pub fn check_end(&mut self) {
+        if let Some(intent) = self.check.pending() {
+            self.broke("no intent is left", intent);
+        }
+        let (mode, nulls) = (self.plan.mode(), self.plan.nulls);
+        let column = self.plan.cursor();
+        let rows = self.database.now();
+        let wanted = |row: &&Row| nulls || column.is_none_or(|name| row.value(name).is_some());
+        let source = sorted(&rows.values().filter(wanted).map(|row| row.v).collect::<Vec<u64>>());
+        let target = self.tables.get("t").map(|table| sorted(&table.rows)).unwrap_or_default();
+        // a row that was deleted at the source stays as it was
+        let stays = |v: &u64| mode != Mode::Merge || rows.contains_key(&self.database.version(*v).id);
+        let target: Vec<u64> = target.into_iter().filter(stays).collect();
+        if target != source {
+            let missing = source.iter().find(|v| !target.contains(v)).map(|v| self.database.version(*v));
+            let foreign = target.iter().find(|v| !source.contains(v)).map(|v| self.database.version(*v));
+            self.broke("the target is the source", format!("missing {missing:?}, instead {foreign:?}"));
+        }
+        let left = self.objects.parts().next().cloned();
+        if let Some(part) = left {
+            self.broke("no part is left", part);
+        }
+        self.check_staging_tables();
+    }
+
+    /// A staging table may be left only where nobody could find it any more, and then it expires.
+    fn check_staging_tables(&mut self) {
+        let mut expiring = 0;
+        let mut left = None;
+        for (name, table) in self.tables.staging() {
+            let id = name.trim_start_matches("hw_staging_");
+            let nobodys =
+                self.check.intents.get(id).is_none_or(|known| {
+                    known.rows == 0 || known.end != End::Pending && table.created_us >= known.ended_us
+                });
+            match table.expires_ms {
+                Some(_) if nobodys => expiring += 1,
+                _ => left = Some(name.clone()),
+            }
+        }
+        *self.counts.entry("staging tables of overtaken runs, left to expire").or_default() += expiring;
+        if let Some(name) = left {
+            self.broke("no staging table is left", name);
+        }
+    }
+}

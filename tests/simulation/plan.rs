@@ -1,0 +1,194 @@
+//! What kind of history a seed makes: mode, rows, writers, runs, and how often what goes wrong.
+
+use std::time::Duration;
+
+use highwater::model::{
+    BqTable, ColumnSettings, Limits, Mode, NullCursor, SchemaSettings, SourceTable, TableId, TableSettings,
+};
+
+/// How the table is synced and written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Upserts by `at`, a time: rows are inserted, updated and deleted.
+    MergeTime,
+    /// Upserts by `seq`, a number that every change draws anew.
+    MergeNumber,
+    /// Appends by `id`, a number; rows are only inserted.
+    AppendNumber,
+    /// Appends by `at`; rows are only inserted.
+    AppendTime,
+    /// The whole table each time.
+    Replace,
+}
+
+/// How much of other sessions the source shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// All.
+    Full,
+    /// None but PostgreSQL's snapshot numbers.
+    Hidden,
+    /// None at all (MySQL without PROCESS).
+    Blind,
+    /// The source is a replica.
+    Replica,
+}
+
+/// One history's nature.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub kind: Kind,
+    pub sight: Sight,
+    /// Rows that are there before anything begins.
+    pub rows: u32,
+    /// Sessions that write, and how many transactions each makes.
+    pub writers: u32,
+    pub transactions: u32,
+    /// Processes that run the table, and how often each.
+    pub processes: u32,
+    pub runs: u32,
+    /// Over how long they are spread.
+    pub span: Duration,
+    pub chunk_rows: u64,
+    /// Rows of some 20 KiB, so that chunks have several parts.
+    pub fat: bool,
+    /// Per request.
+    pub fault_rate: f64,
+    pub slow_rate: f64,
+    /// Per job.
+    pub job_fault_rate: f64,
+    /// Per fault point.
+    pub crash_rate: f64,
+    pub freeze_rate: f64,
+    pub error_rate: f64,
+    /// Days may pass between runs, so that staging tables and parts expire.
+    pub days: bool,
+    /// The later runs come a day after, just when staging tables expire.
+    pub expiring: bool,
+    /// An operator resets.
+    pub operator: bool,
+    /// Rows whose cursor is NULL.
+    pub nulls: bool,
+    /// Fractional digits of `at`.
+    pub digits: u8,
+    pub lag: Duration,
+    pub max_hold: Duration,
+    pub lookback: Duration,
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn one_of<T: Copy>(rng: &mut fastrand::Rng, choices: &[T]) -> T {
+    choices[rng.usize(0..choices.len())]
+}
+
+impl Plan {
+    /// The plan of a history whose randomness this is.
+    pub fn draw(rng: &mut fastrand::Rng) -> Self {
+        use Kind::{AppendNumber, AppendTime, MergeNumber, MergeTime, Replace};
+        let kind = one_of(
+            rng,
+            &[MergeTime, MergeTime, MergeTime, MergeTime, MergeNumber, AppendNumber, AppendNumber, AppendTime, Replace],
+        );
+        let sight = match rng.u32(0..20) {
+            0..=13 => Sight::Full,
+            14..=16 => Sight::Hidden,
+            17 => Sight::Blind,
+            _ => Sight::Replica,
+        };
+        let merge = matches!(kind, MergeTime | MergeNumber);
+        let small = |rng: &mut fastrand::Rng, rate: f64| rng.f64() < rate;
+        let operator = merge && small(rng, 0.1);
+        // many short transactions at once, as at a busy shop
+        let busy = small(rng, 0.1);
+        Self {
+            kind,
+            sight,
+            rows: rng.u32(0..40),
+            writers: if busy { 4 } else { rng.u32(1..4) },
+            transactions: if busy { rng.u32(10..30) } else { rng.u32(1..8) },
+            processes: rng.u32(1..5),
+            runs: rng.u32(1..4),
+            span: if busy { seconds(10) } else { one_of(rng, &[seconds(20), seconds(90), seconds(300)]) },
+            chunk_rows: rng.u64(1..11),
+            fat: small(rng, 0.03),
+            fault_rate: one_of(rng, &[0.0, 0.02, 0.05, 0.15]),
+            slow_rate: one_of(rng, &[0.0, 0.02, 0.1]),
+            job_fault_rate: one_of(rng, &[0.0, 0.1, 0.3]),
+            crash_rate: one_of(rng, &[0.0, 0.01, 0.03, 0.08]),
+            freeze_rate: one_of(rng, &[0.0, 0.01, 0.03]),
+            error_rate: one_of(rng, &[0.0, 0.0, 0.02]),
+            days: small(rng, 0.1),
+            expiring: small(rng, 0.05),
+            operator,
+            nulls: kind == MergeTime && small(rng, 0.3),
+            digits: one_of(rng, &[6, 6, 0]),
+            lag: one_of(rng, &[seconds(5), seconds(60)]),
+            // what an operator sets the watermark to is taken as it is, so no transaction may be gone past then
+            max_hold: if operator { seconds(3600) } else { one_of(rng, &[seconds(20), seconds(120), seconds(3600)]) },
+            lookback: if kind == MergeTime && small(rng, 0.1) { seconds(30) } else { Duration::ZERO },
+        }
+    }
+
+    pub fn mode(&self) -> Mode {
+        match self.kind {
+            Kind::MergeTime | Kind::MergeNumber => Mode::Merge,
+            Kind::AppendNumber | Kind::AppendTime => Mode::Append,
+            Kind::Replace => Mode::Replace,
+        }
+    }
+
+    /// The cursor's column.
+    pub fn cursor(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::MergeTime | Kind::AppendTime => Some("at"),
+            Kind::MergeNumber => Some("seq"),
+            Kind::AppendNumber => Some("id"),
+            Kind::Replace => None,
+        }
+    }
+
+    /// How long a transaction may be idle before its first write, and how long it may last: where sessions cannot be
+    /// seen, no longer than `lag` promises to cover.
+    pub fn patience(&self) -> (Duration, Duration) {
+        let long = seconds(300);
+        match self.sight {
+            Sight::Full => (long, long),
+            Sight::Hidden => (self.lag * 8 / 10, long),
+            Sight::Blind | Sight::Replica => (self.lag * 4 / 10, self.lag * 8 / 10),
+        }
+    }
+
+    pub fn settings(&self) -> TableSettings {
+        let limits = Limits {
+            chunk_rows: self.chunk_rows.try_into().unwrap(),
+            part_bytes: 65_536.try_into().unwrap(),
+            gzip_level: 0.try_into().unwrap(),
+            ..Limits::default()
+        };
+        TableSettings {
+            id: TableId { source: "sim".parse().unwrap(), table: "t".parse().unwrap() },
+            table: SourceTable { schema: None, name: "t".to_owned() },
+            target: BqTable { project: "p".into(), dataset: "d".into(), table: "t".into() },
+            location: "EU".into(),
+            job_project: "p".into(),
+            mode: self.mode(),
+            cursor: self.cursor().map(str::to_owned),
+            key: None,
+            partitioning: None,
+            cluster_by: Vec::new(),
+            columns: ColumnSettings::default(),
+            filter: None,
+            max_rejects: highwater::model::MaxRejects::default(),
+            schema: SchemaSettings::default(),
+            limits,
+            lag: self.lag,
+            max_hold: self.max_hold,
+            lookback: self.lookback,
+            null_cursor: if self.nulls { NullCursor::Include } else { NullCursor::Report },
+            cursor_timezone: "UTC".into(),
+        }
+    }
+}

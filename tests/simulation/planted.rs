@@ -1,0 +1,102 @@
+//! Bugs that are planted between the engine and its world, and what finds each.
+
+use std::time::Duration;
+
+use super::history;
+use super::plan::{Kind, Plan, Sight};
+
+/// Seeds that are tried before a planted bug counts as not found.
+const SEEDS_MAX: u64 = 400;
+
+macro_rules! plants {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A bug, as if Highwater had it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Plant {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Plant {
+            const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+plants! {
+    /// A merge that runs is taken for one that succeeded.
+    CommitBeforeMerge,
+    /// Every attempt at a job has the same id.
+    JobIdWithoutAttempt,
+    /// Every submission has an id of its own.
+    JobIdAtRandom,
+    /// The state is written whatever its generation is.
+    StateWithoutPrecondition,
+    /// A write whose answer never came is taken for one that was refused.
+    LostAnswerTakenForRefusal,
+    /// … for one that took effect.
+    LostAnswerTakenForSuccess,
+    /// A refused write of the state is taken for one that took effect.
+    CommitIgnores412,
+    /// The ceiling does not know of open transactions.
+    OpenTransactionsUnseen,
+    /// The snapshot is older than the look at the open transactions.
+    SnapshotBeforeTheLook,
+    /// A job that runs is taken for one that failed.
+    RunningTakenForFailed,
+    /// A load appends to what an attempt before has loaded.
+    LoadAppends,
+    /// Parts are deleted when the merge is submitted.
+    PartsDeletedBeforeCommit,
+    /// Parts of others are deleted without a write of the state before.
+    SweepWithoutFence,
+    /// Older rows are written over newer ones.
+    MergeWithoutGuard,
+    /// A chunk begins with the last row of the one before.
+    KeysetInclusive,
+    /// Chunks are cut by the cursor, without the key.
+    KeysetByCursorAlone,
+    /// A connection that breaks is taken for the end of the rows.
+    BrokenReadTakenForWhole,
+    /// A staging table that is there is taken for one that is loaded.
+    StagingNotLookedAt,
+}
+
+impl Plant {
+    /// Makes histories in which the bug can show.
+    pub fn prepare(self, plan: &mut Plan) {
+        if self == Self::OpenTransactionsUnseen {
+            plan.sight = Sight::Full;
+        }
+        // a matter of moments: many short transactions, and looks that take their time
+        if self == Self::SnapshotBeforeTheLook {
+            (plan.sight, plan.kind, plan.operator) = (Sight::Full, Kind::MergeTime, false);
+            (plan.writers, plan.transactions, plan.processes, plan.runs) = (2, 20, 4, 3);
+            (plan.span, plan.slow_rate) = (Duration::from_secs(20), 0.4);
+        }
+        if self == Self::BrokenReadTakenForWhole {
+            plan.kind = Kind::Replace;
+        }
+        if self == Self::KeysetByCursorAlone {
+            plan.kind = Kind::AppendTime;
+        }
+        // rows come in the order of their snapshots, unless a merge goes on that an operator has given up
+        if self == Self::MergeWithoutGuard {
+            (plan.kind, plan.operator, plan.max_hold) = (Kind::MergeTime, true, Duration::from_secs(3_600));
+        }
+    }
+}
+
+/// Each is caught within a bounded number of histories.
+pub fn planted_bugs_are_caught() {
+    let mut missed = Vec::new();
+    for &plant in Plant::ALL {
+        let found = (0..SEEDS_MAX).find_map(|seed| Some((seed, history::play(seed, Some(plant), false).broken?)));
+        match found {
+            Some((seed, broken)) => {
+                eprintln!("planted {plant:?}: caught in history {seed} by {:?}", broken.invariant);
+            }
+            None => missed.push(plant),
+        }
+    }
+    assert!(missed.is_empty(), "not caught within {SEEDS_MAX} histories: {missed:?}");
+}
