@@ -13,6 +13,8 @@ use crate::source::SourceError;
 const ATTEMPTS_MAX: u32 = 4;
 /// Wait before the second attempt, at the most; doubles.
 const BACKOFF: Duration = Duration::from_secs(1);
+/// On so many connections, one after the other, no row must have come before the query is blamed.
+const SLOW_MIN: u32 = 2;
 /// The least time that is worth another attempt.
 const ATTEMPT_MIN: Duration = Duration::from_secs(1);
 
@@ -20,6 +22,10 @@ const ATTEMPT_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Trouble {
     failures: u32,
+    /// How many of them were a wait for rows of a source that was there.
+    slow: u32,
+    /// Whether there were others.
+    broken: bool,
     begun: Instant,
     /// The last failure that was not only a lack of time.
     last: Option<SourceError>,
@@ -28,7 +34,7 @@ pub(super) struct Trouble {
 impl Trouble {
     /// None yet, by a run that has worked without any since `begun`.
     pub(super) fn none(begun: Instant) -> Self {
-        Self { failures: 0, begun, last: None }
+        Self { failures: 0, slow: 0, broken: false, begun, last: None }
     }
 
     /// Waits before another attempt.
@@ -46,6 +52,11 @@ impl Trouble {
             return Err(error.into());
         }
         let wait = (BACKOFF * 2u32.pow(self.failures)).mul_f64(0.5 + fastrand::f64() / 2.0);
+        if is_slow(&error) {
+            self.slow += 1;
+        } else {
+            self.broken = true;
+        }
         // what failed before says more than that the time is up
         let told = match self.last.take() {
             Some(last) if is_budget(&error) => last,
@@ -61,8 +72,8 @@ impl Trouble {
             return Ok(cx.sleep(wait).await?);
         }
         let tried = Tried { attempts: self.failures, elapsed: self.begun.elapsed() };
-        Err(if !time && chunks == 0 && is_slow(&told) {
-            // the next run would begin where this one did
+        Err(if !time && chunks == 0 && !self.broken && self.slow >= SLOW_MIN {
+            // the next run would begin where this one did, and fare no better
             RunError::NothingRead { table: table.to_string() }
         } else if is_budget(&told) {
             told.into()
@@ -76,7 +87,11 @@ fn is_budget(error: &SourceError) -> bool {
     matches!(error, SourceError::Interrupted { cause: Interrupted::Budget, .. })
 }
 
-/// Whether the source was there and no row came: the query may need more time than the run has.
+/// Whether the source was there and no row came: the query may need more time than the run has. Or the connection is
+/// dead, which looks the same.
 fn is_slow(error: &SourceError) -> bool {
-    is_budget(error) || matches!(error, SourceError::Silent { rows: 0, .. })
+    if let SourceError::Interrupted { what, cause: Interrupted::Budget } = error {
+        return !what.starts_with("connecting");
+    }
+    matches!(error, SourceError::Silent { rows: 0, .. })
 }
