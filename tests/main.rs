@@ -16,6 +16,7 @@ mod architecture;
 mod cases;
 mod columns;
 mod coverage;
+mod door;
 mod drift;
 mod http_door;
 mod keys;
@@ -37,7 +38,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // more would only wait for the emulators
     arguments.test_threads = arguments.test_threads.or(Some(3));
-    let tests: [Vec<support::Test>; 16] = [
+    let tests: [Vec<support::Test>; 17] = [
         architecture::tests(),
         support::strict::tests(),
         sql::tests(),
@@ -52,6 +53,7 @@ fn main() {
         names::tests(),
         coverage::tests(),
         http_door::tests(),
+        door::tests(),
         trouble::tests(),
         races::tests(),
     ];
