@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore, oneshot};
@@ -214,12 +214,15 @@ impl Server {
 }
 
 async fn receive(request: Request<Incoming>) -> Result<Bytes, Answer> {
+    let too_large = || Answer::fault(413, "the body has more than 65536 bytes; name one table per message");
+    // what is declared need not be waited for
+    if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
     match tokio::time::timeout(RECEIVE_MAX, body.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Answer::fault(413, "the body has more than 65536 bytes; name one table per message"))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_broken)) => Err(Answer::fault(400, "the body could not be read")),
         Err(_elapsed) => Err(Answer::fault(408, "the body did not come within 10 s")),
     }

@@ -17,6 +17,7 @@ mod cases;
 mod columns;
 mod coverage;
 mod crash;
+mod door;
 mod drift;
 mod http_door;
 mod keys;
@@ -59,6 +60,7 @@ fn main() {
         names::tests(),
         coverage::tests(),
         http_door::tests(),
+        door::tests(),
         trouble::tests(),
         races::tests(),
         crash::tests(),
