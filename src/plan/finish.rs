@@ -105,10 +105,27 @@ enum Staging {
     Unknown,
     Ready,
     NotReady,
+    /// It is not there.
+    Gone,
     /// It was not loaded from parts: as long as it is there, it is what is to be applied.
     Standing,
     /// Deleted by us because the parts are gone, or gone by itself: nothing can bring it back.
     Condemned,
+}
+
+/// Whether the merge's next id is to be used up before the staging table is created anew.
+///
+/// A table that was loaded once and is gone may have been seen loaded by somebody who has slept since and will submit the
+/// merge when he wakes. If the table was there again by then, and still empty, his merge would apply nothing and
+/// succeed. So that id is submitted while there is no table: it fails, and who comes later with it learns that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fence {
+    /// Nobody can have seen a table that is gone.
+    None,
+    /// The id is to be used up.
+    Due,
+    /// It is.
+    Done,
 }
 
 /// What is known of an intent's jobs.
@@ -118,6 +135,7 @@ pub struct Progress {
     load: (Attempt, Seen),
     merge: (Attempt, Seen),
     staging: Staging,
+    fence: Fence,
     /// Attempts that we submitted, and the failure before the last.
     submitted: u32,
     last: Option<JobFailure>,
@@ -127,14 +145,30 @@ impl Progress {
     /// Of an intent that was found: nothing is known of it. `rows` are the intent's.
     pub fn found(rows: u64) -> Self {
         let unasked = (Attempt::FIRST, Seen::Unasked);
-        Self { rows, load: unasked.clone(), merge: unasked, staging: Staging::Unknown, submitted: 0, last: None }
+        Self {
+            rows,
+            load: unasked.clone(),
+            merge: unasked,
+            staging: Staging::Unknown,
+            fence: Fence::None,
+            submitted: 0,
+            last: None,
+        }
     }
 
     /// Of an intent that we have just written ourselves: no job of it can be older than our first, and if another
     /// process was faster, submitting the same id shows it.
     pub fn fresh(rows: u64) -> Self {
         let absent = (Attempt::FIRST, Seen::Absent);
-        Self { rows, load: absent.clone(), merge: absent, staging: Staging::NotReady, submitted: 0, last: None }
+        Self {
+            rows,
+            load: absent.clone(),
+            merge: absent,
+            staging: Staging::NotReady,
+            fence: Fence::None,
+            submitted: 0,
+            last: None,
+        }
     }
 
     /// Of a swap that was found: its staging table was built chunk by chunk, and there is nothing to load.
@@ -155,12 +189,15 @@ impl Progress {
             Seen::Running => Step::Wait(JobKind::Merge, *attempt),
             Seen::Succeeded(stats) => Step::Commit(*stats),
             Seen::Failed(failure) => Step::Fail(final_failure(JobKind::Merge, *attempt, failure)),
+            Seen::Absent if self.fence == Fence::Due => {
+                self.unless_exhausted(JobKind::Merge, *attempt, Step::SubmitMerge(*attempt))
+            }
             Seen::Absent => match self.staging {
                 Staging::Unknown => Step::AskStaging,
                 Staging::Ready | Staging::Standing => {
                     self.unless_exhausted(JobKind::Merge, *attempt, Step::SubmitMerge(*attempt))
                 }
-                Staging::NotReady => self.next_of_load(),
+                Staging::NotReady | Staging::Gone => self.next_of_load(),
                 Staging::Condemned => Step::Drop,
             },
         }
@@ -202,11 +239,18 @@ impl Progress {
             Fact::Job(JobKind::Load, attempt, status) => self.learn_load(attempt, seen(status)),
             Fact::Submitted(kind, attempt) => {
                 self.submitted += 1;
+                if self.fence == Fence::Due && kind == JobKind::Merge {
+                    self.fence = Fence::Done;
+                }
                 let job = if kind == JobKind::Merge { &mut self.merge } else { &mut self.load };
                 *job = (attempt, Seen::Running);
             }
             Fact::Staging(rows) => {
-                self.staging = if rows == Some(self.rows) { Staging::Ready } else { Staging::NotReady };
+                self.staging = match rows {
+                    Some(rows) if rows == self.rows => Staging::Ready,
+                    Some(_) => Staging::NotReady,
+                    None => Staging::Gone,
+                };
             }
             Fact::StagingDeleted => {
                 self.staging = Staging::Condemned;
@@ -226,7 +270,7 @@ impl Progress {
                 Staging::Condemned => Staging::Condemned,
                 Staging::Standing if vanished => Staging::Condemned,
                 Staging::Standing => Staging::Standing,
-                Staging::Unknown | Staging::Ready | Staging::NotReady => Staging::Unknown,
+                Staging::Unknown | Staging::Ready | Staging::NotReady | Staging::Gone => Staging::Unknown,
             };
         } else {
             self.merge = (attempt, seen);
@@ -250,6 +294,9 @@ impl Progress {
                 } else if more {
                     // it succeeded long ago and the table is gone since: load again
                     self.load = (attempt.next(), Seen::Unasked);
+                    if self.staging == Staging::Gone && self.fence == Fence::None {
+                        self.fence = Fence::Due;
+                    }
                 } else {
                     self.load = (attempt, seen);
                 }

@@ -132,11 +132,32 @@ fn an_expired_staging_table_is_loaded_again() {
             (Step::Ask(Merge, at(1)), job(Merge, 1, None)),
             (Step::AskStaging, Fact::Staging(None)),
             (Step::Ask(Load, at(1)), job(Load, 1, OK)),
+            // somebody may have seen it loaded and still hold the merge's first id: it is used up
+            (Step::SubmitMerge(at(1)), Fact::Submitted(Merge, at(1))),
+            (Step::Wait(Merge, at(1)), failed(Merge, 1, "notFound", false)),
+            (Step::Ask(Merge, at(2)), job(Merge, 2, None)),
+            (Step::AskStaging, Fact::Staging(None)),
             (Step::Ask(Load, at(2)), job(Load, 2, None)),
             (Step::SubmitLoad(at(2)), Fact::Submitted(Load, at(2))),
             (Step::Wait(Load, at(2)), job(Load, 2, OK)),
         ],
-        Step::SubmitMerge(at(1)),
+        Step::SubmitMerge(at(2)),
+    );
+}
+
+#[test]
+fn a_table_that_is_being_loaded_again_is_fenced_already() {
+    walk(
+        Progress::found(ROWS),
+        vec![
+            (Step::Ask(Merge, at(1)), failed(Merge, 1, "notFound", false)),
+            (Step::Ask(Merge, at(2)), job(Merge, 2, None)),
+            (Step::AskStaging, Fact::Staging(Some(0))),
+            (Step::Ask(Load, at(1)), job(Load, 1, OK)),
+            (Step::Ask(Load, at(2)), job(Load, 2, RUNNING)),
+            (Step::Wait(Load, at(2)), job(Load, 2, OK)),
+        ],
+        Step::SubmitMerge(at(2)),
     );
 }
 
