@@ -63,7 +63,11 @@ impl Hook for Points {
             if world.calm {
                 return Action::Go;
             }
-            let (crash, frozen, error) = (world.plan.crash_rate, world.plan.freeze_rate, world.plan.error_rate);
+            let (crash, mut frozen, error) = (world.plan.crash_rate, world.plan.freeze_rate, world.plan.error_rate);
+            // who has seen a table that is about to expire, and sleeps before using it
+            if world.plan.expiring && matches!(point, Point::Loaded | Point::StagingCreated) {
+                frozen = 0.3;
+            }
             if world.chance(crash) {
                 tell!(world, "{name}: crashes at {}", point.name());
                 world.count("crashes at a fault point");
