@@ -1,5 +1,7 @@
 //! What comes to the door: envelopes, paths and headers, right ones and every kind of wrong one.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use proptest::collection::vec;
@@ -10,10 +12,20 @@ use proptest::sample::{Index, select};
 const DATA: &str = r#"{"source":"pg","table":"never","more":[1,{"x":null}]}"#;
 const ATTRIBUTES: &str = r#"{"source":"pg","table":"never","origin":"scheduler"}"#;
 
+/// Bytes that a failure shows as text.
+#[derive(Clone)]
+pub struct Raw(pub Vec<u8>);
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b\"{}\"", self.0.escape_ascii())
+    }
+}
+
 /// An envelope, and whether it names a table by the rules.
 #[derive(Clone, Debug)]
 pub struct Envelope {
-    pub body: Vec<u8>,
+    pub body: Raw,
     pub names: bool,
 }
 
@@ -117,14 +129,14 @@ pub fn envelopes() -> impl Strategy<Value = Envelope> {
             (Says::Nothing | Says::Foreign, Says::Names) => true,
             (Says::Nothing | Says::Foreign, Says::Nothing | Says::Foreign) => false,
         };
-        Envelope { body: body.into_bytes(), names: names && whole }
+        Envelope { body: Raw(body.into_bytes()), names: names && whole }
     })
 }
 
 /// Envelopes whose bytes were changed: nobody knows what they are.
-pub fn broken_envelopes() -> impl Strategy<Value = Vec<u8>> {
+pub fn broken_envelopes() -> impl Strategy<Value = Raw> {
     let edits = vec((any::<Index>(), any::<u8>(), 0..3usize), 1..6);
-    (envelopes(), edits).prop_map(|(Envelope { mut body, .. }, edits)| {
+    (envelopes(), edits).prop_map(|(Envelope { body: Raw(mut body), .. }, edits)| {
         for (at, byte, kind) in edits {
             let at = at.index(body.len() + 1);
             match kind {
@@ -134,7 +146,7 @@ pub fn broken_envelopes() -> impl Strategy<Value = Vec<u8>> {
                 _ => {}
             }
         }
-        body
+        Raw(body)
     })
 }
 
@@ -157,7 +169,7 @@ pub fn paths() -> impl Strategy<Value = String> {
 }
 
 /// Header lines with their ends, after a request's line.
-pub fn headers() -> impl Strategy<Value = Vec<u8>> {
+pub fn headers() -> impl Strategy<Value = Raw> {
     let name = prop_oneof![
         "[a-zA-Z-]{1,20}",
         select(vec!["content-length", "transfer-encoding", "connection", "expect", "upgrade", "host", "traceparent"])
@@ -194,8 +206,8 @@ pub fn headers() -> impl Strategy<Value = Vec<u8>> {
     let one =
         line.prop_map(|(name, colon, value, end)| [name.as_bytes(), colon.as_bytes(), &value, end.as_bytes()].concat());
     prop_oneof![
-        6 => vec(one, 0..6).prop_map(|lines| lines.concat()),
-        1 => (50usize..400).prop_map(|count| b"x-many: 1\r\n".repeat(count)),
+        6 => vec(one, 0..6).prop_map(|lines| Raw(lines.concat())),
+        1 => (50usize..400).prop_map(|count| Raw(b"x-many: 1\r\n".repeat(count))),
     ]
 }
 
