@@ -176,9 +176,10 @@ impl GcsBucket {
         what: &'static str,
         name: &str,
         request: &Request,
+        is_own: fn(&[u8]) -> bool,
     ) -> Result<Answer, BucketError> {
-        // what is deleted is answered with nothing, or a null: a page that comes with a 200 is somebody else's
-        let again = |answer: &Answer| answer.status < 300 && !matches!(answer.body.trim_ascii(), b"" | b"null");
+        // a page that comes with a 200 is somebody else's
+        let again = |answer: &Answer| answer.status < 300 && !is_own(&answer.body);
         let answer = self.http.send(cx, request, again).await.map_err(|error| match error {
             CallError::Unavailable { tried, message } => {
                 let (bucket, name, attempts, elapsed) =
@@ -195,9 +196,13 @@ impl GcsBucket {
     }
 }
 
+/// The kind of the resource that a list is.
+const LIST_KIND: &str = "storage#objects";
+
 /// A page of a list.
 #[derive(Deserialize)]
 struct Page {
+    kind: String,
     #[serde(default)]
     items: Vec<Item>,
 }
@@ -310,9 +315,10 @@ impl Bucket for GcsBucket {
         url.query_pairs_mut()
             .append_pair("prefix", &self.full(prefix))
             .append_pair("maxResults", &LISTED_MAX.to_string())
-            .append_pair("fields", "items(name)");
+            .append_pair("fields", "kind,items(name)");
         let request = Request { method: Method::GET, url, body: None, if_match: None };
-        let answer = self.call(cx, what, prefix, &request).await?;
+        let is_own = |body: &[u8]| serde_json::from_slice::<Page>(body).is_ok_and(|page| page.kind == LIST_KIND);
+        let answer = self.call(cx, what, prefix, &request, is_own).await?;
         if answer.status == 404 {
             return Err(self.refused(what, prefix, answer.status, answer.shown()));
         }
@@ -326,6 +332,8 @@ impl Bucket for GcsBucket {
     async fn delete(&self, cx: &Context, name: &str) -> Result<(), BucketError> {
         let url = self.object_url(name)?;
         let request = Request { method: Method::DELETE, url, body: None, if_match: None };
-        self.call(cx, "deleting", name, &request).await.map(drop)
+        // what is deleted is answered with nothing, or a null
+        let is_own = |body: &[u8]| matches!(body.trim_ascii(), b"" | b"null");
+        self.call(cx, "deleting", name, &request, is_own).await.map(drop)
     }
 }

@@ -6,6 +6,7 @@
 //! the state that we hold. A run that wrote nothing deletes only what is left of the intent that was committed last.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::faults::Point;
 use super::{Engine, RunError, chunk};
@@ -13,6 +14,9 @@ use crate::bucket::Bucket;
 use crate::model::{BqTable, IntentId, TableSettings, TableState};
 use crate::net::Context;
 use crate::warehouse::Warehouse;
+
+/// The most time for listing them: no run waits for longer to tidy up.
+const LIST_MAX: Duration = Duration::from_secs(5);
 
 /// Names of objects by the intent that they were staged for.
 #[derive(Clone, Debug, Default)]
@@ -32,10 +36,14 @@ impl Leftovers {
 /// Lists what is staged for the table. A bucket that may not be listed only means that leftovers expire.
 pub(super) async fn find<B: Bucket, W>(engine: &Engine<B, W>, cx: &Context, settings: &TableSettings) -> Leftovers {
     let prefix = chunk::staging_folder(settings);
-    let names = match engine.bucket.list(cx, &prefix).await {
-        Ok(names) => names,
-        Err(error) => {
-            tracing::warn!(%error, "leftovers of crashed runs cannot be listed: they are left to expiration");
+    let names = match cx.limit(LIST_MAX, engine.bucket.list(cx, &prefix)).await {
+        Ok(Ok(names)) => names,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "leftovers of crashed runs cannot be listed: they are left to a later run");
+            return Leftovers::default();
+        }
+        Err(interrupted) => {
+            tracing::warn!(%interrupted, "leftovers of crashed runs cannot be listed: they are left to a later run");
             return Leftovers::default();
         }
     };

@@ -79,6 +79,8 @@ impl Context {
 
     /// Runs `call` for at most `limit`, the run's budget, or until the process stops.
     pub async fn limit<T>(&self, limit: Duration, call: impl Future<Output = T>) -> Result<T, Interrupted> {
+        // a process that slept beyond its time must not send even one more request
+        self.check()?;
         let remaining = self.remaining();
         let interrupted = if remaining < limit { Interrupted::Budget } else { Interrupted::TimedOut(limit) };
         tokio::select! {
