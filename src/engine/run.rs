@@ -173,7 +173,10 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             }
             tracing::info!(intent = %intent.id, rows = intent.rows, "an intent is pending: finishing it");
             let begun = Instant::now();
-            let finished = finish::finish(self.engine, self.cx, &intent, finish::progress(&intent, false)).await?;
+            let finished = match finish::finish(self.engine, self.cx, &intent, finish::progress(&intent, false)).await {
+                Err(error) if self.is_overtaken(&intent, &error).await? => continue,
+                finished => finished?,
+            };
             self.report.durations_ms.apply += millis(begun.elapsed());
             let event = match &finished {
                 Finished::Applied(_) => Event::Commit { id: intent.id.clone(), next: None },
@@ -387,8 +390,11 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             // the parts that we have just written are gone: somebody finished the chunk and cleaned up, or they were
             // deleted by hand. Then what was read after it has no place either.
             Ok(Finished::Unappliable) => Event::Drop(intent.id.clone()),
-            Err(_) => {
+            Err(error) => {
                 chunk::discard(self.engine, self.cx, &[parts, rejects].concat()).await;
+                if self.is_overtaken(intent, error).await? {
+                    return Ok(Next::Superseded);
+                }
                 return applied.map(|_| Next::Nothing);
             }
         };

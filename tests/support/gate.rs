@@ -239,13 +239,12 @@ impl Inner {
                 self.forward(seen, body, if_match).await
             }
             ("POST", [project, "datasets", dataset, "tables"]) => {
-                let reply = self.forward(seen, body, if_match).await;
-                if reply.0 == 200 {
-                    let id = seen.body["tableReference"]["tableId"].as_str().unwrap_or_default();
-                    let fields = seen.body["schema"]["fields"].as_array().cloned().unwrap_or_default();
-                    self.memory.lock().unwrap().tables.insert(format!("{project}/{dataset}/{id}"), fields);
-                }
-                reply
+                let id = seen.body["tableReference"]["tableId"].as_str().unwrap_or_default();
+                let fields = seen.body["schema"]["fields"].as_array().cloned().unwrap_or_default();
+                let key = format!("{project}/{dataset}/{id}");
+                // known before it is made, as its dataset
+                self.memory.lock().unwrap().tables.entry(key).or_insert(fields);
+                self.forward(seen, body, if_match).await
             }
             ("GET", [project, "datasets", dataset, "tables", id]) => {
                 let reply = self.forward(seen, body, if_match).await;
@@ -455,9 +454,13 @@ impl Inner {
     /// The table's answer with the modes and descriptions that it was created with.
     fn with_modes(&self, reply: Reply, key: &str) -> Reply {
         let memory = self.memory.lock().unwrap();
-        let (200, Some(fields)) = (reply.0, memory.tables.get(key)) else { return reply };
+        if reply.0 != 200 {
+            return reply;
+        }
         let mut body: Value = serde_json::from_slice(&reply.1).unwrap();
-        body["schema"]["fields"] = Value::Array(fields.clone());
+        if let Some(fields) = memory.tables.get(key) {
+            body["schema"]["fields"] = Value::Array(fields.clone());
+        }
         let dataset = key.rsplit_once('/').map(|(dataset, _)| dataset).unwrap_or_default();
         if let Some(location) = memory.datasets.get(dataset) {
             body["location"] = json!(location);

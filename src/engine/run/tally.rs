@@ -1,10 +1,10 @@
 //! What a run counts and reports of its chunks, and what it sweeps at its end.
 
 use super::super::chunk::Chunk;
-use super::super::{finish, sweep};
+use super::super::{RunError, finish, sweep};
 use super::{Run, millis};
 use crate::bucket::Bucket;
-use crate::model::{Intent, Lane};
+use crate::model::{Class, Intent, Lane};
 use crate::report::JobReport;
 use crate::warehouse::Warehouse;
 
@@ -54,6 +54,22 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             self.nulls_at.clone_from(&intent.upper);
         }
     }
+    /// Whether the intent that could not be finished is not pending any more: another run has finished it and cleaned up
+    /// while this one was at it. The state is then the one that is there now.
+    pub(super) async fn is_overtaken(&mut self, intent: &Intent, error: &RunError) -> Result<bool, RunError> {
+        if error.class() == Class::Transient {
+            return Ok(false);
+        }
+        let now = self.store.read(self.cx).await?;
+        let overtaken = now.state.intent.as_ref().is_none_or(|pending| pending.id != intent.id);
+        if overtaken {
+            tracing::info!(intent = %intent.id, error = error.one_line(), "another run has finished the intent meanwhile");
+            (self.at, self.dirty) = (now, false);
+            self.report.watermark_after.clone_from(&self.at.state.watermark);
+        }
+        Ok(overtaken)
+    }
+
     /// Deletes leftovers that nobody can use any more. What cannot be deleted now is found again or expires, so an
     /// error is only logged.
     pub(super) async fn sweep(&mut self) {

@@ -195,7 +195,7 @@ fn failure(id: &JobId, location: &str, error: ErrorProto, errors: &[ErrorProto])
         location: location.to_owned(),
         retryable: RETRYABLE_REASONS.contains(&error.reason.as_str())
             || PASSING_TEXTS.iter().any(|text| lower.contains(text)),
-        parts_missing: names_a_part && error.reason == "notFound",
+        parts_missing: names_a_part && (error.reason == "notFound" || lower.contains("404 not found")),
         reason: error.reason,
         message: message.replace(['\n', '\r'], " "),
     }
