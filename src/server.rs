@@ -132,6 +132,8 @@ impl Server {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(RECEIVE_MAX)
+            .max_header_size(HEAD_BYTES_MAX)
+            // also while it is not whole yet
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(Stream::new(stream, SEND_STALL_MAX)), service);
         let mut connection = std::pin::pin!(connection);

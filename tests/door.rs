@@ -161,6 +161,17 @@ async fn headers_are_borne_or_refused() {
         Ok(())
     })
     .await;
+    // a head of the length that front ends make is borne, one beyond the limit is not kept
+    door.client(|address| {
+        for (length, wanted) in [(20_000, 200), (40_000, 431)] {
+            let mut wire = Wire::open(address);
+            let value = "v".repeat(length);
+            wire.send(format!("GET /healthz HTTP/1.1\r\nhost: d\r\nx: {value}\r\n\r\n").as_bytes());
+            let status = wire.settle().map(|answer| answer.status);
+            assert!(status == Some(wanted) || (status.is_none() && wanted != 200), "{length}: {status:?}");
+        }
+    })
+    .await;
     door.still_works().await;
 }
 
