@@ -24,7 +24,7 @@ check: ## format, lints, documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
 
 .PHONY: soak
-soak: ## a million rows from each database, every value compared, memory measured; a million that commit late (about 50 minutes)
+soak: ## the large ones: a million rows compared and memory measured, a million that commit late, 200 kills, the whole crash matrix (some two hours)
 	$(PYTHON) scripts/stack.py install
 	HIGHWATER_SOAK=1 $(CARGO) test --locked --features testing --release --test main -- --test-threads 1
 
