@@ -6,8 +6,9 @@
 mod board;
 
 use highwater::engine::faults::Point;
+use highwater::model::Mode;
 
-use self::board::{Board, Database, Mode};
+use self::board::{Board, Database, Held};
 use crate::served_tests;
 use crate::support::Test;
 
@@ -210,12 +211,17 @@ async fn fails(board: &mut Board, first: Option<Death>, point: Point) -> Result<
     board.compare().await
 }
 
-async fn is_told_to_stop(board: &mut Board, first: Option<Death>, point: Point) -> Result<(), String> {
+/// A run that waits at the point.
+async fn held_at(board: &mut Board, first: Option<Death>, point: Point) -> Result<Held, String> {
     board.new_rows(1).await;
     if let Some((first, nth)) = first {
         board.run_until_death(first, nth).await?;
     }
-    let held = board.start_held(point).await?;
+    board.start_held(point).await
+}
+
+async fn is_told_to_stop(board: &mut Board, first: Option<Death>, point: Point) -> Result<(), String> {
+    let held = held_at(board, first, point).await?;
     held.signal("TERM").await;
     let (code, took) = held.end().await?;
     if took.as_secs_f64() >= board::STOP_SECONDS_MAX {
@@ -225,17 +231,17 @@ async fn is_told_to_stop(board: &mut Board, first: Option<Death>, point: Point) 
         return Err(format!("exit code {code}"));
     }
     board.no_intent_is_left().await?;
+    // what it was at is kept: the chunk is in the target
+    if of_a_chunk(point) && board.rows_of_cell().await == 0 {
+        return Err("the step's work was not kept".to_owned());
+    }
     board.change_rows().await;
     board.run_to_the_end().await?;
     board.compare().await
 }
 
 async fn is_overtaken(board: &mut Board, first: Option<Death>, point: Point) -> Result<(), String> {
-    board.new_rows(1).await;
-    if let Some((first, nth)) = first {
-        board.run_until_death(first, nth).await?;
-    }
-    let held = board.start_held(point).await?;
+    let held = held_at(board, first, point).await?;
     held.signal("STOP").await;
     board.change_rows().await;
     board.run_to_the_end().await?;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use highwater::engine::faults::Point;
+use highwater::model::Mode;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr};
 
@@ -35,28 +36,11 @@ impl Database {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Merge,
-    Append,
-    Replace,
-}
-
-impl Mode {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Merge => "merge",
-            Self::Append => "append",
-            Self::Replace => "replace",
-        }
-    }
-
-    fn settings(self) -> &'static str {
-        match self {
-            Self::Merge => "cursor: u, chunk_rows: 20",
-            Self::Append => "mode: append, cursor: id, chunk_rows: 20",
-            Self::Replace => "mode: replace",
-        }
+fn settings(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Merge => "cursor: u, chunk_rows: 20",
+        Mode::Append => "mode: append, cursor: id, chunk_rows: 20",
+        Mode::Replace => "mode: replace",
     }
 }
 
@@ -100,7 +84,7 @@ impl Board {
     pub async fn fresh_table(&mut self) {
         self.tables += 1;
         let table = self.table();
-        let settings = format!("{table}: {{ {} }}", self.mode.settings());
+        let settings = format!("{table}: {{ {} }}", settings(self.mode));
         let (time, text) = match self.database {
             Database::Postgres => ("timestamptz", "text"),
             Database::MariaDb => ("datetime", "varchar(40)"),
@@ -215,6 +199,12 @@ impl Board {
             }
         }
         Ok(())
+    }
+
+    /// New rows that are in the target.
+    pub async fn rows_of_cell(&self) -> u64 {
+        let sql = format!("SELECT CAST(COUNT(*) AS STRING) FROM {{d}}.{} WHERE id > {}", self.table(), self.base);
+        self.place.bq_one(&sql).await.parse().unwrap()
     }
 
     /// Source and target row by row, and nothing is left of any run.
