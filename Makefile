@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 PYTHON ?= python3
+FUZZ_SECONDS ?= 600
 
 .PHONY: help
 help: ## this list
@@ -12,9 +13,10 @@ demo: ## from nothing to synced tables on this machine: installs, starts, fills,
 	@$(PYTHON) scripts/demo.py
 
 .PHONY: test
-test: ## every test, on real servers that it installs and starts itself
+test: ## every test, on real servers that it installs and starts itself, and the parsers fuzzed for a short while
 	$(PYTHON) scripts/stack.py install
 	$(CARGO) test --locked --features testing
+	$(PYTHON) scripts/fuzz.py check
 
 .PHONY: check
 check: ## format, lints, documentation
@@ -22,11 +24,16 @@ check: ## format, lints, documentation
 	$(CARGO) clippy --locked -- -D warnings
 	$(CARGO) clippy --locked --features testing --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+	$(PYTHON) scripts/fuzz.py lint
 
 .PHONY: soak
 soak: ## the large ones: a million rows compared and memory measured, a million that commit late, 200 kills, the whole crash matrix (some two hours)
 	$(PYTHON) scripts/stack.py install
 	HIGHWATER_SOAK=1 $(CARGO) test --locked --features testing --release --test main -- --test-threads 1
+
+.PHONY: fuzz
+fuzz: ## every parser fuzzed for FUZZ_SECONDS (600); findings go to fuzz/artifacts
+	$(PYTHON) scripts/fuzz.py run --seconds $(FUZZ_SECONDS)
 
 .PHONY: bench
 bench: ## how fast rows leave the databases, beside their own clients (BENCH_ROWS, BENCH_RUNS)

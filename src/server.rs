@@ -13,9 +13,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,7 +34,9 @@ use crate::model::TableId;
 use crate::net::Context;
 
 /// The most bytes of a request's body. A Pub/Sub message that names a table has some hundred.
-const BODY_BYTES_MAX: usize = 64 << 10;
+const BODY_BYTES_MAX: u64 = 64 << 10;
+/// The most bytes of a body that is too large that are read, so that its caller sees the answer.
+const DISCARDED_BYTES_MAX: u64 = 4 << 20;
 /// The most bytes of a request's line and headers. Google's front end and a token of Pub/Sub's need some thousand.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// The most time for a request's headers, waiting for the request included, and again for its body.
@@ -216,18 +218,35 @@ impl Server {
 }
 
 async fn receive(request: Request<Incoming>) -> Result<Bytes, Answer> {
-    let too_large = || Answer::fault(413, "the body has more than 65536 bytes; name one table per message");
     // what is declared need not be waited for
-    if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+    if request.body().size_hint().lower() > DISCARDED_BYTES_MAX {
         return Err(too_large());
     }
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
-    match tokio::time::timeout(RECEIVE_MAX, body.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_broken)) => Err(Answer::fault(400, "the body could not be read")),
-        Err(_elapsed) => Err(Answer::fault(408, "the body did not come within 10 s")),
+    let received = tokio::time::timeout(RECEIVE_MAX, read(request.into_body())).await;
+    received.unwrap_or_else(|_elapsed| Err(Answer::fault(408, "the body did not come within 10 s")))
+}
+
+/// The body. One that is too large is taken for a while and thrown away: a caller that is still sending when the
+/// connection is closed may never see its answer.
+async fn read(mut body: Incoming) -> Result<Bytes, Answer> {
+    let (mut kept, mut length) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_broken| Answer::fault(400, "the body could not be read"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len() as u64;
+        if length > DISCARDED_BYTES_MAX {
+            return Err(too_large());
+        }
+        match length <= BODY_BYTES_MAX {
+            true => kept.extend_from_slice(&data),
+            false => kept = BytesMut::new(),
+        }
     }
+    if length > BODY_BYTES_MAX { Err(too_large()) } else { Ok(kept.freeze()) }
+}
+
+fn too_large() -> Answer {
+    Answer::fault(413, "the body has more than 65536 bytes; name one table per message")
 }
 
 fn respond(answer: Answer) -> Response<Full<Bytes>> {
