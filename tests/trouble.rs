@@ -98,7 +98,7 @@ async fn bigquery_503_is_retried_within_the_budget() {
 async fn bigquery_down_for_good_is_worth_trying_again() {
     let place = Place::new().await;
     a_table(&place, 100).await;
-    place.configure(&["t: { cursor: u }"], &[], "server: { run_budget: 4s }");
+    place.configure(&["t: { cursor: u }"], &[], "server: { run_budget: 12s }");
     place.gate.fault(1000, Fault::Status(503), |seen| seen.inserts_job().is_some_and(|id| id.starts_with("hw_load")));
     let service = place.serve().await;
     let (status, retry, body) = service.post("/sync/pg/t", "").await;
@@ -161,7 +161,7 @@ async fn cloud_storage_429_and_lost_answers_change_nothing() {
 async fn cloud_storage_down_for_good_is_worth_trying_again() {
     let place = Place::new().await;
     a_table(&place, 100).await;
-    place.configure(&["t: { cursor: u }"], &[], "server: { run_budget: 4s }");
+    place.configure(&["t: { cursor: u }"], &[], "server: { run_budget: 12s }");
     let service = place.serve().await;
     place.valve.leak(1000, Leak::Status(429), |method, named| method == "POST" && named.contains("staging"));
     let (status, retry, body) = service.post("/sync/pg/t", "").await;
@@ -312,17 +312,17 @@ async fn a_replace_that_does_not_fit_is_told_and_a_chunk_is_cut() {
              CREATE VIEW slow AS SELECT id, u, slow_text(id) AS v FROM base;
              CREATE VIEW slow_first AS SELECT id, u, slow_text(id) AS v FROM base ORDER BY md5(slow_text(id)) OFFSET 0")
         .await;
-    place.configure(&["slow: { mode: replace }"], &[], "server: { run_budget: 6s }");
+    place.configure(&["slow: { mode: replace }"], &[], "server: { run_budget: 15s }");
     let ran = place.run(&["sync", "slow"]).await;
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("could not be read as a whole within the run's time"), "{}", ran.stderr);
     // where not even the first row comes in time, the next run would fare no better
-    place.configure(&["slow_first: { cursor: u, key: id }"], &[], "server: { run_budget: 6s }");
+    place.configure(&["slow_first: { cursor: u, key: id }"], &[], "server: { run_budget: 15s }");
     let ran = place.run(&["sync", "slow_first"]).await;
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("no chunk of pg/slow_first could be read within the run's time"), "{}", ran.stderr);
     // in merge the chunk is cut where the time is half spent, and is applied
-    place.configure(&["slow: { cursor: u, key: id, target: cut }"], &[], "server: { run_budget: 20s }");
+    place.configure(&["slow: { cursor: u, key: id, target: cut }"], &[], "server: { run_budget: 30s }");
     let ran = place.run(&["sync", "slow", "--json"]).await;
     let report = ran.report();
     assert_eq!((ran.code, report.outcome), (75, Outcome::Partial), "{report:?}");
