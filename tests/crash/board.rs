@@ -46,7 +46,7 @@ fn settings(mode: Mode) -> &'static str {
 
 /// A database and a mode, and the table that is in work.
 pub struct Board {
-    database: Database,
+    pub database: Database,
     pub mode: Mode,
     place: Place,
     tables: u32,
@@ -54,19 +54,14 @@ pub struct Board {
     day: u32,
     /// The greatest id before them.
     base: u32,
-    /// Whether all columns of the matrix are for it.
-    pub in_full: bool,
     /// Whether something went wrong with the table.
     pub is_spoilt: bool,
 }
 
 impl Board {
     pub async fn new(database: Database, mode: Mode) -> Self {
-        // one of each database, and all of them when there is time
-        let in_full = std::env::var_os("HIGHWATER_SOAK").is_some()
-            || matches!((database, mode), (Database::Postgres, Mode::Append) | (Database::MariaDb, Mode::Merge));
         let place = Place::new().await;
-        Self { database, mode, place, tables: 0, day: 0, base: 0, in_full, is_spoilt: true }
+        Self { database, mode, place, tables: 0, day: 0, base: 0, is_spoilt: true }
     }
 
     fn table(&self) -> String {
