@@ -3,7 +3,8 @@
 //! Whether an intent can still be written is told by the state's generation, not by a clock: leftovers are listed
 //! *before* a write of the state of ours and deleted *after* it. Every other run that had staged them by then had
 //! read an older generation, so its intent can never be written any more, and an intent that had been written is in
-//! the state that we hold. A run that wrote nothing deletes only what is left of the intent that was committed last.
+//! the state that we hold. A run that wrote nothing deletes what is left of the intent that was committed
+//! last, and writes the state as it is where it finds parts of older ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +24,13 @@ const LIST_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Leftovers(BTreeMap<String, Vec<String>>);
 
 impl Leftovers {
+    /// Whether there are parts of intents that are older than the one that was committed last, while none is pending:
+    /// most likely a dead run's. Newer ones may be a living run's, which a write of the state would set back.
+    pub(super) fn outlived(&self, state: &TableState) -> bool {
+        let applied = state.applied.as_ref().map(IntentId::as_str);
+        state.intent.is_none() && self.0.keys().any(|id| applied.is_some_and(|applied| id.as_str() < applied))
+    }
+
     /// The intents whose parts nobody can use any more, if `state` is as it is now. `fenced` says that we have written
     /// it since these were listed.
     pub(super) fn dead(&self, state: &TableState, fenced: bool) -> Vec<String> {
@@ -93,6 +101,8 @@ mod tests {
         // without a write of ours another run may still write the intents of 1 and 3
         assert_eq!(dead(&state, false), [id(2).to_string()]);
         assert_eq!(dead(&state, true).len(), 3);
+        assert!(leftovers.outlived(&state));
+        assert!(!leftovers.outlived(&TableState { applied: Some(id(1)), ..TableState::new() }));
         state.applied = None;
         assert_eq!(dead(&state, false), Vec::<String>::new());
     }

@@ -6,7 +6,7 @@ use super::history;
 use super::plan::{Kind, Plan, Sight};
 
 /// Seeds that are tried before a planted bug counts as not found.
-const SEEDS_MAX: u64 = 400;
+const SEEDS_MAX: u64 = 3_000;
 
 macro_rules! plants {
     ($($(#[$doc:meta])* $name:ident,)*) => {

@@ -73,6 +73,13 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     /// Deletes leftovers that nobody can use any more. What cannot be deleted now is found again or expires, so an
     /// error is only logged.
     pub(super) async fn sweep(&mut self) {
+        // a run that had nothing to write writes the state as it is: from then on they are nobody's
+        if !self.fenced
+            && self.leftovers.outlived(&self.at.state)
+            && let Err(error) = self.flush().await
+        {
+            tracing::info!(error = error.one_line(), "leftovers are left to the next run");
+        }
         let ids = self.leftovers.dead(&self.at.state, self.fenced);
         if ids.is_empty() {
             return;
