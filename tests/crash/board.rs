@@ -108,7 +108,7 @@ impl Board {
                 base + to
             ),
             Database::MariaDb => format!(
-                "seq, md5(seq), timestamp '2024-01-01' + INTERVAL {day} DAY + INTERVAL seq SECOND FROM seq_{}_to_{}",
+                "seq, md5(seq), timestamp('2024-01-01') + INTERVAL {day} DAY + INTERVAL seq SECOND FROM seq_{}_to_{}",
                 base + from,
                 base + to
             ),

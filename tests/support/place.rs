@@ -33,7 +33,8 @@ impl Place {
         let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let gate = Gate::open(&stack.bigquery, &stack.storage).await;
         let valve = Valve::open(&stack.storage).await;
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        // the emulators close idle connections, which a request may be on its way over
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         let place = Self { stack, gate, valve, name, folder: tempfile::tempdir().unwrap(), client };
         place.pg_in("postgres", &format!("CREATE DATABASE {}", place.name)).await;
         place.my_in("mysql", &format!("CREATE DATABASE {} CHARACTER SET utf8mb4", place.name)).await;
