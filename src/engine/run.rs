@@ -355,7 +355,10 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             let next = self.commit(&intent, applied, next).await?;
             match next {
                 Next::Superseded => return Ok(PassEnd::Superseded),
-                Next::Chunk(following, follower) => (chunk, intent) = (following, follower),
+                Next::Chunk(following, follower) => {
+                    engine.faults.at(Point::IntentWritten).await?;
+                    (chunk, intent) = (following, follower);
+                }
                 Next::Nothing if late => return Ok(PassEnd::OutOfTime),
                 Next::Nothing if more => return Ok(PassEnd::Done),
                 Next::Nothing => {
