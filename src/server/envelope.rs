@@ -81,7 +81,7 @@ pub(super) enum BadEnvelope {
 /// # Errors
 /// The body names no table.
 pub(super) fn table_of(body: &[u8]) -> Result<TableId, BadEnvelope> {
-    let Object(Envelope { message: Object(message) }) = serde_json::from_slice(body).map_err(BadEnvelope::Envelope)?;
+    let Object(Envelope { message: Object(message) }) = parse(body).map_err(BadEnvelope::Envelope)?;
     let Object(attributes) = message.attributes;
     let data = STANDARD
         .decode(&message.data)
@@ -89,7 +89,7 @@ pub(super) fn table_of(body: &[u8]) -> Result<TableId, BadEnvelope> {
         .map_err(|_invalid| BadEnvelope::Base64)?;
     let from_data: Named = match data.is_empty() {
         true => Named::default(),
-        false => match serde_json::from_slice(&data) {
+        false => match parse(&data) {
             Ok(Object(named)) => named,
             // attributes that name both make the data somebody else's business
             Err(_) if attributes.source.is_some() && attributes.table.is_some() => Named::default(),
@@ -99,6 +99,11 @@ pub(super) fn table_of(body: &[u8]) -> Result<TableId, BadEnvelope> {
     let source = from_data.source.or(attributes.source).ok_or(BadEnvelope::Unnamed)?;
     let table = from_data.table.or(attributes.table).ok_or(BadEnvelope::Unnamed)?;
     Ok(TableId { source: source.parse()?, table: table.parse()? })
+}
+
+/// Reads JSON, which is UTF-8 throughout: the reader alone does not look into texts that nobody asks for.
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_str(std::str::from_utf8(bytes).map_err(serde::de::Error::custom)?)
 }
 
 #[cfg(test)]
@@ -137,6 +142,8 @@ mod tests {
         ] {
             assert!(named(bad.into()).is_err(), "{bad}");
         }
+        let latin1 = b"{\"message\":{\"attributes\":{\"source\":\"a\",\"table\":\"b\",\"note\":\"\xfc\"}}}";
+        assert!(table_of(latin1).is_err());
     }
 
     proptest! {
