@@ -108,7 +108,9 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
         let store = Store::new(&self.bucket, id);
         let before = store.read(cx).await?;
         if let (Some(intent), true) = (&before.state.intent, drop_intent) {
-            // before the state forgets it: a merge that somebody is about to submit must find nothing to merge
+            // before the state forgets it: whoever still works at it must find nothing to load and nothing to merge. If
+            // this goes no further, the next run finds its parts gone, drops it and reads its rows again
+            finish::delete_parts(self, cx, &intent.parts).await?;
             match finish::finish(self, cx, intent, Progress::given_up(intent.rows)).await? {
                 Finished::Applied(_) => return Err(RunError::Applied(intent.id.clone())),
                 Finished::Unappliable => {}

@@ -7,6 +7,7 @@ use highwater::bucket::{Bucket, BucketError, ContentType, Generation, LISTED_MAX
 use highwater::net::Context;
 
 use super::planted::Plant;
+use super::process::OPERATOR;
 use super::world::{Failed, Lost, Shared, World};
 use crate::tell;
 
@@ -90,7 +91,7 @@ impl World {
     fn delete(&mut self, who: &str, name: &str) {
         if self.objects.objects.remove(name).is_some() {
             tell!(self, "{who}: deleted {name}");
-            self.part_deleted(name);
+            self.part_deleted(who, name);
         }
     }
 }
@@ -186,7 +187,11 @@ impl Bucket for SimBucket {
 
     async fn delete(&self, cx: &Context, name: &str) -> Result<(), BucketError> {
         let (object, who) = (name.to_owned(), self.name);
-        let delete = move |world: &mut World| world.delete(who, &object);
+        let delete = move |world: &mut World| {
+            if world.plant != Some(Plant::ResetLeavesChunk) || who != OPERATOR {
+                world.delete(who, &object);
+            }
+        };
         self.world.call(cx, delete).await.map_err(|failed| self.failed("deleting", name, failed))
     }
 }

@@ -8,6 +8,7 @@ use highwater::state::codec;
 use super::bucket::intent_of;
 use super::database::{Row, value_of};
 use super::plan::Kind;
+use super::process::OPERATOR;
 use super::warehouse::chunk_of;
 use super::world::World;
 use crate::tell;
@@ -223,11 +224,9 @@ impl World {
         let whole = known.chunk == sorted(staged);
         match (known.merges, known.end) {
             (2.., _) => self.broke("a chunk is applied once", id.to_owned()),
-            (_, End::Dropped) => self.broke("no job of a dropped intent takes effect", id.to_owned()),
-            (_, End::Pending | End::Committed | End::Reset) if whole => {}
-            // whose staging table an operator has taken away
-            (_, End::Reset) if intent.mode == Mode::Merge => self.count("merges of part of a chunk after a reset"),
-            (_, End::Pending | End::Committed | End::Reset) => {
+            (_, End::Dropped | End::Reset) => self.broke("no job of a dropped intent takes effect", id.to_owned()),
+            (_, End::Pending | End::Committed) if whole => {}
+            (_, End::Pending | End::Committed) => {
                 self.broke("a merge applies its intent's rows", format!("{id}: {} rows", staged.len()));
             }
         }
@@ -244,7 +243,10 @@ impl World {
         }
     }
 
-    pub fn part_deleted(&mut self, name: &str) {
+    pub fn part_deleted(&mut self, who: &str, name: &str) {
+        if who == OPERATOR {
+            return;
+        }
         let pending = self.check.pending().filter(|pending| pending == intent_of(name));
         if let Some(known) = pending.and_then(|id| self.check.intents.get(&id))
             && known.merges == 0

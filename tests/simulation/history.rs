@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::{Kind, Plan};
 use super::planted::Plant;
-use super::process::{engine, run_once};
+use super::process::{OPERATOR, engine, run_once};
 use super::world::{Broken, Shared};
 use super::writers;
 use crate::tell;
@@ -150,7 +150,7 @@ async fn settle(world: &Shared, lag: Duration) {
 /// An operator who sets the watermark back, or drops an intent.
 async fn operate(world: Shared) {
     let id = TableId { source: "sim".parse().unwrap(), table: "t".parse().unwrap() };
-    let engine = engine(&world, "operator", true);
+    let engine = engine(&world, OPERATOR, true);
     for _ in 0..2 {
         let span = world.with(|world| world.plan.span);
         let pause = world.with(|world| world.between(Duration::ZERO, span));

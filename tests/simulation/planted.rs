@@ -49,8 +49,8 @@ plants! {
     PartsDeletedBeforeCommit,
     /// Parts of others are deleted without a write of the state before.
     SweepWithoutFence,
-    /// Older rows are written over newer ones.
-    MergeWithoutGuard,
+    /// An operator's reset leaves the parts and the staging table of the intent that it drops to whoever works at it.
+    ResetLeavesChunk,
     /// A chunk begins with the last row of the one before.
     KeysetInclusive,
     /// Chunks are cut by the cursor, without the key.
@@ -79,8 +79,7 @@ impl Plant {
         if self == Self::KeysetByCursorAlone {
             plan.kind = Kind::AppendTime;
         }
-        // rows come in the order of their snapshots, unless a merge goes on that an operator has given up
-        if self == Self::MergeWithoutGuard {
+        if self == Self::ResetLeavesChunk {
             (plan.kind, plan.operator, plan.max_hold) = (Kind::MergeTime, true, Duration::from_secs(3_600));
         }
     }

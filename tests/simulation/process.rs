@@ -115,6 +115,9 @@ impl Ambient for Container {
     }
 }
 
+/// Who resets the table by hand.
+pub const OPERATOR: &str = "operator";
+
 /// An engine of that name; the container's clock may be wrong.
 pub fn engine(world: &Shared, name: &'static str, operator: bool) -> SimEngine {
     let bucket = SimBucket { world: world.clone(), name, operator };

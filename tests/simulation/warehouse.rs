@@ -12,6 +12,7 @@ use highwater::warehouse::{Job, Layout, TableInfo, Warehouse, WarehouseError};
 
 use super::bucket::delete_parts_of;
 use super::planted::Plant;
+use super::process::OPERATOR;
 use super::world::{Failed, Shared, World};
 use crate::tell;
 
@@ -201,7 +202,7 @@ impl World {
             return failure(id, NOT_WHOLE, false, false);
         }
         self.merging(id, intent, &staged);
-        let guard = intent.cursor.as_deref().filter(|_| self.plant != Some(Plant::MergeWithoutGuard));
+        let guard = intent.cursor.as_deref();
         let World { tables, database, .. } = self;
         let target = &mut tables.tables.get_mut(&intent.target.table).unwrap().rows;
         match intent.mode {
@@ -330,7 +331,12 @@ impl Warehouse for SimWarehouse {
 
     async fn delete_table(&self, cx: &Context, table: &BqTable) -> Result<(), WarehouseError> {
         let (name, who) = (table.table.clone(), self.name);
-        self.call(cx, "deleting a table", move |world| world.delete_table(who, &name)).await
+        let delete = move |world: &mut World| {
+            if world.plant != Some(Plant::ResetLeavesChunk) || who != OPERATOR {
+                world.delete_table(who, &name);
+            }
+        };
+        self.call(cx, "deleting a table", delete).await
     }
 
     async fn submit(&self, cx: &Context, id: &JobId, job: Job<'_>) -> Result<(), WarehouseError> {
