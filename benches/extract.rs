@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use highwater::bucket::{Bucket, BucketError, ContentType, Generation, Object, Precondition, Put};
-use highwater::engine::{Ambient, Engine};
+use highwater::engine::{Ambient, Engine, RunOptions};
 use highwater::model::{
     Address, BqTable, ChunkBytes, ChunkRows, ColumnSettings, Connection, JobId, JobStats, JobStatus, Limits,
     MaxRejects, Mode, NullCursor, Schema, SchemaSettings, Secret, SourceTable, TableId, TableSettings, TableSpec, Tls,
@@ -197,6 +197,7 @@ fn settings(database: Option<&str>) -> TableSettings {
     TableSettings {
         id: TableId { source: "bench".parse().unwrap(), table: "wide".parse().unwrap() },
         table: SourceTable { schema: database.map(str::to_owned), name: "wide".into() },
+        deletes: None,
         target: table,
         location: "US".into(),
         job_project: "p".into(),
@@ -225,7 +226,7 @@ fn settings(database: Option<&str>) -> TableSettings {
 fn ours<S: Source>(runtime: &tokio::runtime::Runtime, source: &S, settings: &TableSettings, rows: u64) -> RunReport {
     let engine = Engine::new(NullBucket, NullWarehouse { rows }, Arc::new(Real));
     let cx = Context::new(tokio::time::Instant::now() + Duration::from_secs(3600), CancellationToken::new());
-    let report = runtime.block_on(engine.run(&cx, source, settings, false));
+    let report = runtime.block_on(engine.run(&cx, source, settings, RunOptions::default()));
     assert_eq!((report.outcome, report.rows), (Outcome::Synced, rows), "{:?}", report.error);
     report
 }

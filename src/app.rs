@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::bucket::gcs::GcsBucket;
 use crate::config::{Config, Endpoint, SourceConfig, SourceKind};
-use crate::engine::{Ambient, Engine, RunError};
+use crate::engine::{Ambient, Engine, RunError, RunOptions};
 use crate::model::{SourceName, TableId, TableSettings};
 use crate::net::{self, Context, Tokens};
 use crate::report::RunReport;
@@ -118,16 +118,16 @@ impl App {
         UnknownTable { id: name.to_owned(), known: format!("there are: {}{more}", listed.join(", ")) }
     }
 
-    /// Runs the table. `accept` goes on from a watermark that was made with other settings.
+    /// Runs the table.
     ///
     /// # Errors
     /// There is no such table. A run that fails is a report, not an error.
-    pub async fn sync(&self, cx: &Context, id: &TableId, accept: bool) -> Result<RunReport, UnknownTable> {
+    pub async fn sync(&self, cx: &Context, id: &TableId, options: RunOptions) -> Result<RunReport, UnknownTable> {
         let table = self.table(id)?;
         let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
         let report = match source {
-            AnySource::Postgres(source) => self.engine.run(cx, source, table, accept).await,
-            AnySource::MySql(source) => self.engine.run(cx, source, table, accept).await,
+            AnySource::Postgres(source) => self.engine.run(cx, source, table, options).await,
+            AnySource::MySql(source) => self.engine.run(cx, source, table, options).await,
         };
         log_report(&report);
         Ok(report)

@@ -1,5 +1,6 @@
 //! The command line: arguments, and one file per command.
 
+mod deletes;
 mod output;
 mod reset;
 mod serve;
@@ -74,6 +75,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Move tables forward now.
     Sync(sync::Arguments),
+    /// Look now for rows that are gone at the source, and take them out of the target, after moving the table forward.
+    Deletes(deletes::Arguments),
     /// Show where tables are: watermark, pending intent, rows so far.
     Status(status::Arguments),
     /// Set a table's watermark back (or anywhere), so that rows are read again.
@@ -86,7 +89,7 @@ pub fn main() -> ExitCode {
     let env = Env::from_process();
     let format = match cli.command {
         Command::Serve(_) => output::log_format_of_service(&env),
-        Command::Sync(_) | Command::Status(_) | Command::Reset(_) => output::log_format(&env),
+        Command::Sync(_) | Command::Deletes(_) | Command::Status(_) | Command::Reset(_) => output::log_format(&env),
     };
     if let Err(error) = log::start(format, env.log_filter()) {
         output::fault(&error.to_string());
@@ -131,6 +134,7 @@ async fn run(cli: Cli, config: Config, env: &Env) -> u8 {
     match cli.command {
         Command::Serve(arguments) => serve::run(app, arguments, stop).await,
         Command::Sync(arguments) => sync::run(app, arguments, json, stop).await,
+        Command::Deletes(arguments) => deletes::run(app, arguments, json, stop).await,
         Command::Status(arguments) => status::run(&app, arguments, json, stop).await,
         Command::Reset(arguments) => reset::run(&app, arguments, json, stop).await,
     }

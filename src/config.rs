@@ -6,6 +6,7 @@
 //! `columns` know the keys.
 
 mod columns;
+mod deletes;
 mod env;
 mod reader;
 mod scalar;

@@ -23,7 +23,7 @@ pub use failure::RunError;
 use self::faults::Faults;
 use self::finish::Finished;
 use crate::bucket::Bucket;
-use crate::model::{IntentId, TableId, TableSettings, TableState};
+use crate::model::{Fraction, IntentId, TableId, TableSettings, TableState};
 use crate::net::Context;
 use crate::plan::finish::Progress;
 use crate::report::RunReport;
@@ -39,6 +39,28 @@ pub trait Ambient: Send + Sync + fmt::Debug {
 
     /// 128 random bits.
     fn random(&self) -> u128;
+}
+
+/// How a table is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// Whether to go on from a watermark that was made with other settings.
+    pub accept: bool,
+    /// When to look for rows that are gone at the source.
+    pub deletes: LookForDeletes,
+}
+
+/// When a run looks for rows that are gone at the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LookForDeletes {
+    /// When the table's settings say that it is time.
+    #[default]
+    IfDue,
+    /// In this run.
+    Now {
+        /// Instead of the settings' greatest part of rows that may go.
+        max_fraction: Option<Fraction>,
+    },
 }
 
 /// Runs tables against one bucket and one warehouse.
@@ -78,11 +100,16 @@ impl<B, W> Engine<B, W> {
 
 impl<B: Bucket, W: Warehouse> Engine<B, W> {
     /// Moves one table forward: finishes whatever intent it finds, then chunk by chunk up to the ceiling or until
-    /// the context's time is spent. Whatever happens, the report says it. `accept` goes on from a watermark that was
-    /// made with other settings.
-    pub async fn run<S: Source>(&self, cx: &Context, source: &S, settings: &TableSettings, accept: bool) -> RunReport {
+    /// the context's time is spent. Whatever happens, the report says it.
+    pub async fn run<S: Source>(
+        &self,
+        cx: &Context,
+        source: &S,
+        settings: &TableSettings,
+        options: RunOptions,
+    ) -> RunReport {
         // what calls this moves its future about
-        Box::pin(run::run(self, cx, source, settings, accept)).await
+        Box::pin(run::run(self, cx, source, settings, options)).await
     }
 
     /// The table's state as it is now.
@@ -113,7 +140,7 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
             finish::delete_parts(self, cx, &intent.parts).await?;
             match finish::finish(self, cx, intent, Progress::given_up(intent.rows)).await? {
                 Finished::Applied(_) => return Err(RunError::Applied(intent.id.clone())),
-                Finished::Unappliable => {}
+                Finished::Unappliable | Finished::Refused(_) => {}
             }
         }
         let mut state = transition::apply(&before.state, Event::Reset { to, drop_intent })?;

@@ -2,11 +2,12 @@
 //!
 //! `table` chooses key and order, `columns` which columns and as what; `basis` says whether a watermark still fits
 //! the settings; `ceiling` says up to where it is safe to read; `drift` compares the
-//! columns with BigQuery's; `finish` says what an intent needs next.
+//! columns with BigQuery's; `deletes` says which rows can be gone; `finish` says what an intent needs next.
 
 pub mod basis;
 pub mod ceiling;
 pub mod columns;
+pub mod deletes;
 pub mod drift;
 pub mod finish;
 pub mod table;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::audit::ColumnAudit;
-use crate::model::{Class, Mode, Position, TableId};
+use crate::model::{Class, Mode, Position, Removal, TableId};
 
 /// The most jobs, findings and notes that a report lists; beyond it they are only counted.
 pub const LISTED_MAX: usize = 100;
@@ -110,6 +110,9 @@ pub struct RunReport {
     /// Rows whose cursor is NULL; they are synced only with `null_cursor: include`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub null_cursor_rows: Option<u64>,
+    /// The look for rows that are gone at the source, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes: Option<DeletesReport>,
     /// Values that did not arrive as they were, per column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<ColumnAudit>,
@@ -124,6 +127,17 @@ pub struct RunReport {
     pub notes: Vec<String>,
     /// Time per step, milliseconds. Extracting the next chunk overlaps with applying this one.
     pub durations_ms: Durations,
+}
+
+/// A look for rows that are gone at the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletesReport {
+    /// What became of them.
+    pub removal: Removal,
+    /// Keys of the source.
+    pub keys: u64,
+    /// Rows of the target that were deleted or marked, or that had come back and are marked no longer.
+    pub affected: u64,
 }
 
 /// One BigQuery job.
@@ -173,12 +187,18 @@ impl RunReport {
             ceiling: None,
             held_by: None,
             null_cursor_rows: None,
+            deletes: None,
             findings: Vec::new(),
             rejected: 0,
             rejects: Vec::new(),
             notes: Vec::new(),
             durations_ms: Durations::default(),
         }
+    }
+
+    /// Whether anything was applied.
+    pub fn moved_anything(&self) -> bool {
+        self.chunks + self.recovered > 0 || self.deletes.is_some_and(|deletes| deletes.affected > 0)
     }
 
     /// Adds jobs up to [`LISTED_MAX`].
@@ -230,6 +250,7 @@ impl RunReport {
             rejected: self.rejected,
             rejects: self.rejects,
             notes: self.notes,
+            deletes: next.deletes.or(self.deletes),
             durations_ms: Durations {
                 state: first.state + second.state,
                 plan: first.plan + second.plan,

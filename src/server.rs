@@ -29,6 +29,7 @@ use self::answer::{Answer, RETRY_AFTER_SECONDS};
 use self::route::{NoRoute, Route};
 use self::stream::Stream;
 use crate::app::App;
+use crate::engine::RunOptions;
 use crate::log;
 use crate::model::TableId;
 use crate::net::Context;
@@ -199,7 +200,7 @@ impl Server {
         let (done, report) = oneshot::channel();
         let app = self.app.clone();
         let run = async move {
-            let report = app.sync(&cx, &id, false).await;
+            let report = app.sync(&cx, &id, RunOptions::default()).await;
             drop(slot);
             // nobody may be waiting any more
             done.send(report).unwrap_or_default();

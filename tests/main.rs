@@ -17,6 +17,7 @@ mod cases;
 mod columns;
 mod coverage;
 mod crash;
+mod deletes;
 mod door;
 mod drift;
 mod http_door;
@@ -56,6 +57,7 @@ fn main() {
         columns::tests(),
         policies::tests(),
         drift::tests(),
+        deletes::tests(),
         rebuild::tests(),
         names::tests(),
         coverage::tests(),
@@ -72,7 +74,7 @@ fn main() {
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
     let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() {
-        vec![soak::tests(), late::large(), kills::tests(), crash::tests()]
+        vec![soak::tests(), late::large(), deletes::large(), kills::tests(), crash::tests()]
     } else {
         tests
     };

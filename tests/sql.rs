@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
 use highwater::model::{
-    BqTable, BqType, DELETED_AT, Field, FieldMode, Intent, IntentId, Lane, Mode, SYNCED_AT, Schema,
+    Bound, BqTable, BqType, DELETED_AT, DeletesPass, Field, FieldMode, Fraction, Intent, IntentId, Lane, Mode, Removal,
+    SYNCED_AT, Schema,
 };
 use highwater::warehouse::bigquery::sql::{merge_statement, widen_statement};
 use serde_json::{Value, json};
@@ -46,6 +47,7 @@ fn intent(mode: Mode, columns: &[(String, BqType)], key: &[String], cursor: Opti
         metadata: false,
         rejected: 0,
         rejects: vec![],
+        deletes: None,
     }
 }
 
@@ -106,6 +108,43 @@ fn cases() -> Vec<Value> {
                 let names: Vec<String> = key.iter().map(|(name, _)| name.clone()).collect();
                 let one = intent(mode, key, &names, Some(&names[0]), enforced);
                 cases.push(case(format!("{mode} {names:?} enforced={enforced} cursor in key"), &one));
+            }
+        }
+    }
+    cases
+}
+
+/// The look for rows that are gone: each key × enforced × removal × the cursor's type.
+fn deletes() -> Vec<Value> {
+    let mut cases = Vec::new();
+    let bounds = [
+        (BqType::Timestamp, "2026-01-01T00:00:00.5Z"),
+        (BqType::DateTime, "2026-01-01T00:00:00"),
+        (BqType::Date, "2026-01-01"),
+        (BqType::Int64, "7"),
+        (BqType::BigNumeric, "7.5"),
+    ];
+    for key in BqType::ALL.iter().filter(|ty| ty.comparable()) {
+        for enforced in [true, false].into_iter().filter(|enforced| *enforced || key.groupable()) {
+            for removal in [Removal::Soft, Removal::Hard] {
+                for (cursor_type, value) in bounds {
+                    let columns = [("k".to_owned(), *key), (ODD.to_owned(), BqType::String)];
+                    let mut one = intent(Mode::Merge, &columns, &["k".to_owned(), ODD.to_owned()], None, enforced);
+                    one.deletes = Some(Box::new(DeletesPass {
+                        removal,
+                        max_fraction: Fraction::NOT_ALL,
+                        cursor: "c".to_owned(),
+                        cursor_type,
+                        newest: Some(Bound { value: value.to_owned(), inclusive: enforced }),
+                        at_us: 0,
+                    }));
+                    let mut analysed =
+                        case(format!("deletes {removal:?} {key} enforced={enforced} {cursor_type}"), &one);
+                    let target = format!("{}.{}.{}", one.target.project, one.target.dataset, one.target.table);
+                    analysed["tables"][target.as_str()]["c"] = json!(cursor_type.name());
+                    analysed["tables"][target.as_str()][DELETED_AT] = json!("TIMESTAMP");
+                    cases.push(analysed);
+                }
             }
         }
     }
@@ -176,6 +215,7 @@ fn every_statement() {
     assert!(installed.success(), "the analyser could not be installed");
     let mut cases = cases();
     cases.extend(more_cases());
+    cases.extend(deletes());
     cases.push(widening());
     let wrong = wrong();
     let total = cases.len() + wrong.len();

@@ -12,9 +12,10 @@ use tracing::Instrument as _;
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
 use crate::app::App;
 use crate::audit::ColumnAudit;
-use crate::model::{Parallel, TableId};
+use crate::engine::RunOptions;
+use crate::model::{Parallel, Removal, TableId};
 use crate::net::Context;
-use crate::report::{FailureClass, Outcome, RunReport};
+use crate::report::{DeletesReport, FailureClass, Outcome, RunReport};
 
 /// From a signal to the end of the process, as for the service.
 const GRACE: Duration = Duration::from_secs(8);
@@ -39,7 +40,7 @@ pub(super) struct Arguments {
     parallel: Option<Parallel>,
 }
 
-fn parallel(text: &str) -> Result<Parallel, String> {
+pub(super) fn parallel(text: &str) -> Result<Parallel, String> {
     let number: u64 = text.parse().map_err(|_not_a_number| format!("{text:?} is not a number"))?;
     Parallel::try_from(number).map_err(|fault| fault.to_string())
 }
@@ -57,11 +58,24 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: C
             }
         }
     };
-    let side_by_side = arguments.parallel.unwrap_or(app.config().parallel).get() as usize;
+    let options = RunOptions { accept: arguments.accept, ..RunOptions::default() };
+    let how = How { until_caught_up: arguments.until_caught_up, options };
+    run_all(app, ids, arguments.parallel, how, json, stop).await
+}
+
+/// Runs these tables side by side, and gives the exit status.
+pub(super) async fn run_all(
+    app: Arc<App>,
+    ids: Vec<TableId>,
+    parallel: Option<Parallel>,
+    how: How,
+    json: bool,
+    stop: CancellationToken,
+) -> u8 {
+    let side_by_side = parallel.unwrap_or(app.config().parallel).get() as usize;
     let slots = Arc::new(Semaphore::new(side_by_side));
     let cancel = CancellationToken::new();
     let mut runs = JoinSet::new();
-    let how = How { until_caught_up: arguments.until_caught_up, accept: arguments.accept };
     for id in ids {
         let (app, slots, stop, cancel) = (app.clone(), slots.clone(), stop.clone(), cancel.clone());
         runs.spawn(async move {
@@ -104,9 +118,9 @@ async fn cut_after_grace(stop: CancellationToken, cancel: CancellationToken) {
 
 /// How tables are run.
 #[derive(Clone, Copy)]
-struct How {
-    until_caught_up: bool,
-    accept: bool,
+pub(super) struct How {
+    pub(super) until_caught_up: bool,
+    pub(super) options: RunOptions,
 }
 
 /// One table; with `until_caught_up`, run after run, their reports added up.
@@ -123,7 +137,7 @@ async fn sync_one(
         // not `info`: a filter that leaves out information must not take the names from warnings
         let span = tracing::error_span!("run", source = %id.source, table = %id.table);
         // the name was looked up before, so it is there
-        let report = app.sync(&cx, id, how.accept).instrument(span).await.ok()?;
+        let report = app.sync(&cx, id, how.options).instrument(span).await.ok()?;
         let again = how.until_caught_up && report.outcome == Outcome::Partial && !stop.is_cancelled();
         sum = Some(match sum {
             None => report,
@@ -159,6 +173,9 @@ fn print(reports: &[RunReport]) {
         if let Some(rows) = report.null_cursor_rows {
             output::line(&format!("{name}: {rows} rows have NULL in the cursor; `null_cursor: include` syncs them"));
         }
+        if let Some(deletes) = &report.deletes {
+            output::line(&format!("{name}: {}", look(deletes)));
+        }
         for finding in &report.findings {
             output::line(&format!("{name}: {}", describe(finding)));
         }
@@ -173,6 +190,15 @@ fn print(reports: &[RunReport]) {
             output::fault(&format!("{name}: {}", failure.message));
         }
     }
+}
+
+/// A look for rows that are gone, in one line.
+fn look(deletes: &DeletesReport) -> String {
+    let became = match deletes.removal {
+        Removal::Soft => "rows were marked as deleted, or came back",
+        Removal::Hard => "rows were deleted",
+    };
+    format!("{} keys of the source compared: {} {became}", deletes.keys, deletes.affected)
 }
 
 /// A finding in one line.

@@ -72,6 +72,11 @@ impl Shared {
         }
     }
 
+    /// Whether the target has columns of Highwater's, if it is said.
+    pub(super) fn metadata(&self) -> Option<bool> {
+        self.metadata
+    }
+
     /// Whether rows are to be read again where columns were added.
     pub(super) fn backfills(&self) -> bool {
         self.schema.backfill_added == Some(true)

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::reader::{Map, Placed};
 use super::source::Place;
-use super::{columns, scalar};
+use super::{columns, deletes, scalar};
 use crate::model::{
-    BqTable, ChunkBytes, ChunkRows, GzipLevel, Limits, Mode, NullCursor, PartBytes, Policy, SourceName, SourceTable,
-    TableId, TableSettings, TimeUnit, WantedPartitioning,
+    BqTable, ChunkBytes, ChunkRows, GzipLevel, Limits, Mode, NullCursor, PartBytes, Policy, Removal, SourceName,
+    SourceTable, TableId, TableSettings, TimeUnit, WantedPartitioning,
 };
 
 const LAG_DEFAULT: Duration = Duration::from_secs(60);
@@ -37,6 +37,7 @@ pub(super) struct Defaults {
     lookback: Option<Duration>,
     null_cursor: Option<NullCursor>,
     cursor_timezone: Option<String>,
+    deletes: deletes::Deletes,
     columns: columns::Shared,
 }
 
@@ -55,8 +56,29 @@ impl Defaults {
             lookback: self.lookback.or(below.lookback),
             null_cursor: self.null_cursor.or(below.null_cursor),
             cursor_timezone: self.cursor_timezone.or_else(|| below.cursor_timezone.clone()),
+            deletes: self.deletes.over(below.deletes),
             columns: self.columns.over(&below.columns),
         }
+    }
+
+    /// Reports what a table of that mode cannot have. What it inherits is for the tables that can.
+    fn check(&self, map: &Map<'_>, mode: Mode) {
+        if mode == Mode::Replace && self.cursor.is_some() {
+            map.fault(
+                "cursor",
+                "`mode: replace` reads the whole table each time and has no cursor; remove one of them",
+            );
+        }
+        if mode != Mode::Merge && self.lookback.is_some_and(|lookback| !lookback.is_zero()) {
+            map.fault("lookback", "rows are read again only in `mode: merge`; remove one of them");
+        }
+        if mode != Mode::Merge && self.null_cursor == Some(NullCursor::Include) {
+            map.fault("null_cursor", "`include` syncs such rows on each run, which only `mode: merge` can");
+        }
+        if mode != Mode::Merge && self.columns.backfills() {
+            map.fault("schema", "`backfill_added` reads rows again, which only `mode: merge` can");
+        }
+        self.deletes.check(map, mode, self.columns.metadata());
     }
 
     fn limits(&self) -> Limits {
@@ -95,6 +117,7 @@ fn shared(map: &mut Map<'_>) -> (Defaults, BTreeMap<String, Policy>) {
         lookback: map.optional("lookback", scalar::duration),
         null_cursor: map.optional("null_cursor", |text| scalar::word(text, &nulls)),
         cursor_timezone: map.optional("cursor_timezone", scalar::zone),
+        deletes: deletes::read(map),
         columns,
     };
     (defaults, policies)
@@ -111,27 +134,16 @@ pub(super) fn read(
         return None;
     }
     let (own, policies) = shared(&mut map);
-    let own_backfills = own.columns.backfills();
-    let (own_cursor, own_lookback, own_nulls) = (own.cursor.clone(), own.lookback, own.null_cursor);
+    let mode = own.mode.or(defaults.mode).unwrap_or(Mode::Merge);
+    own.check(&map, mode);
     let settings = own.over(defaults);
-    let mode = settings.mode.unwrap_or(Mode::Merge);
-    if mode == Mode::Replace && own_cursor.is_some() {
-        map.fault("cursor", "`mode: replace` reads the whole table each time and has no cursor; remove one of them");
-    }
     let cursor = settings.cursor.clone().filter(|_| mode != Mode::Replace);
     if mode != Mode::Replace && cursor.is_none() && !map.has("cursor") {
         map.fault("", "`cursor` is missing: name the column that grows when a row changes, or say `mode: replace`");
     }
-    if mode != Mode::Merge && own_lookback.is_some_and(|lookback| !lookback.is_zero()) {
-        map.fault("lookback", "rows are read again only in `mode: merge`; remove one of them");
-    }
-    if mode != Mode::Merge && own_nulls == Some(NullCursor::Include) {
-        map.fault("null_cursor", "`include` syncs such rows on each run, which only `mode: merge` can");
-    }
-    if mode != Mode::Merge && own_backfills {
-        map.fault("schema", "`backfill_added` reads rows again, which only `mode: merge` can");
-    }
-    let columns = columns::read(&mut map, &settings.columns, policies);
+    let deletes = settings.deletes.settings(mode);
+    let mut columns = columns::read(&mut map, &settings.columns, policies);
+    columns.metadata |= deletes.is_some_and(|deletes| deletes.removal == Removal::Soft);
     let filter = map.optional("where", scalar::text);
     let key_columns = map.texts("key");
     let partitioning = read_partitioning(&mut map);
@@ -167,6 +179,7 @@ pub(super) fn read(
         filter,
         max_rejects: settings.columns.max_rejects(),
         schema: settings.columns.schema(merging),
+        deletes,
         limits,
         lag: settings.lag.unwrap_or(LAG_DEFAULT),
         max_hold: settings.max_hold.unwrap_or(MAX_HOLD_DEFAULT),

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Address, ArraysAs, BqType, Mode, NullCursor, NumericAs, Policy, SchemaSettings, SourceTable, TimeUnit, TlsMode,
-    WantedPartitioning, WantedType,
+    Address, ArraysAs, BqType, DeletesSettings, Fraction, Mode, NullCursor, NumericAs, Policy, Removal, SchemaSettings,
+    SourceTable, TimeUnit, TlsMode, WantedPartitioning, WantedType,
 };
 
 const BASE: &str = "project: p\ndataset: d\nbucket: acme-highwater\n";
@@ -341,6 +341,12 @@ fn column_settings_that_are_wrong_are_told() {
         ("metadata_columns: yes", "\"yes\" is not one of true, false"),
         ("schema: { incompatible: drop }", "\"drop\" is not one of fail, rebuild"),
         ("mode: append, schema: { backfill_added: true }", "which only `mode: merge` can"),
+        ("deletes: yes", "deletes: \"yes\" is not one of none, soft, hard"),
+        ("deletes: { every: 6h }", "t.deletes: `mode` is missing"),
+        ("deletes: { mode: soft, evry: 6h }", "did you mean `every`?"),
+        ("deletes: soft, max_delete_fraction: 20%", "\"20%\" is not a part of the whole: say a number from 0 to 1"),
+        ("deletes: soft, metadata_columns: false", "marks rows in `_deleted_at`, which is one of them"),
+        ("mode: append, deletes: hard", "`mode: append` keeps every row that ever was"),
     ] {
         let faults = parse(&source(&format!("      t: {{ cursor: u, {settings} }}\n")), &[]).unwrap_err();
         assert!(faults.iter().any(|line| line.contains(fault)), "{settings}: {faults:?}");
@@ -401,4 +407,20 @@ fn faults_do_not_repeat_what_a_variable_holds() {
     let faults = parse(&text, &[("SALT", "a \"secret\"\\")]).unwrap_err();
     assert_eq!(faults.iter().filter(|line| line.contains("${SALT}\" is not a")).count(), 3, "{faults:?}");
     assert!(faults.iter().all(|line| !line.contains("secret")), "{faults:?}");
+}
+
+#[test]
+fn deletes_are_read_and_inherited() {
+    let text = "      a: { cursor: u }\n      b: { cursor: u, deletes: none }\n      c: { mode: append, cursor: id }\n      \
+                d: { cursor: u, deletes: { mode: hard, every: 6h }, max_delete_fraction: 0.05 }\n";
+    let config = parse(&format!("{}defaults: {{ deletes: soft }}\n", source(text)), &[]).unwrap();
+    let deletes: Vec<_> = config.tables().map(|table| table.deletes).collect();
+    let day = Duration::from_secs(86_400);
+    let of =
+        |removal, every, part| Some(DeletesSettings { removal, every, max_fraction: Fraction::parse(part).unwrap() });
+    let hard = of(Removal::Hard, Duration::from_secs(6 * 3600), "0.05");
+    assert_eq!(deletes, [of(Removal::Soft, day, "0.2"), None, None, hard]);
+    // rows are marked in a column of ours
+    let metadata: Vec<bool> = config.tables().map(|table| table.columns.metadata).collect();
+    assert_eq!(metadata, [true, false, false, false]);
 }

@@ -7,7 +7,7 @@ use super::prepare::Prepared;
 use super::{Engine, RunError, finish, stage};
 use crate::audit::ColumnAudit;
 use crate::bucket::Bucket;
-use crate::model::{Bound, BqTable, Intent, IntentId, Lane, Mode, Position, Reread, TableSettings};
+use crate::model::{Bound, BqTable, DeletesPass, Intent, IntentId, Lane, Mode, Position, Reread, TableSettings};
 use crate::net::Context;
 use crate::source::{Nulls, Range, ReadEnd, ReadQuery, Session, SourceError};
 use crate::state;
@@ -31,6 +31,15 @@ pub(super) struct Piece {
     pub(super) reread: Option<Reread>,
     /// Rows that may be rejected.
     pub(super) rejects_max: u64,
+    /// In the lane of deletes: which rows of the target go.
+    pub(super) deletes: Option<DeletesPass>,
+}
+
+impl Piece {
+    /// Whether all of it is read in one go: it cannot be cut.
+    fn is_whole(&self) -> bool {
+        matches!(self.lane, Lane::Whole | Lane::Deletes)
+    }
 }
 
 /// A chunk that was read.
@@ -62,7 +71,7 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
     let prefix = format!("{}{id}/", staging_folder(settings));
     let rejects = format!("{}{id}", folder("rejects", settings));
     // half of the time that is left is for reading, so that what was read can still be applied
-    let cut_at = (piece.lane != Lane::Whole).then(|| begun + cx.remaining() / 2);
+    let cut_at = (!piece.is_whole()).then(|| begun + cx.remaining() / 2);
     let (sink, pipeline) = stage::open(cx, settings.limits, cut_at, engine.faults.clone());
     let query = query(settings, prepared, piece);
     let read = async move {
@@ -103,13 +112,17 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
             };
             discard(engine, cx, &rejects).await;
             // the next run would begin at the first row again: it is not that only the time is up
-            let whole = piece.lane == Lane::Whole && error.is_budget();
-            return Err(if whole { RunError::WholeTooLong { table: settings.id.to_string() } } else { error });
+            let table = || settings.id.to_string();
+            return Err(match piece.lane {
+                Lane::Whole if error.is_budget() => RunError::WholeTooLong { table: table() },
+                Lane::Deletes if error.is_budget() => RunError::KeysTooLong { table: table() },
+                Lane::Live | Lane::Reread | Lane::Nulls | Lane::Whole | Lane::Swap | Lane::Deletes => error,
+            });
         }
     };
     let took = begun.elapsed();
     tracing::info!(chunk = piece.chunk, intent = %id, rows = done.rows, bytes = done.bytes, parts = parts.len(), lane = ?piece.lane, ms = took.as_millis(), "chunk staged");
-    let empty = done.rows + done.rejected == 0 && piece.lane != Lane::Whole;
+    let empty = done.rows + done.rejected == 0 && !piece.is_whole();
     let intent = (!empty).then(|| {
         let staged = stage::Staged { parts: addresses(&parts), rejects: addresses(&rejects) };
         Box::new(intent(id, staged, &done, settings, prepared, piece))
@@ -119,7 +132,7 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
 
 fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Piece) -> ReadQuery<'a> {
     let plan = &prepared.plan;
-    let ordered = piece.lane != Lane::Whole;
+    let chunked = !piece.is_whole();
     let range = Range {
         after: piece.lower.as_ref(),
         from: piece.reread.as_ref().and_then(|reread| reread.from.as_deref()),
@@ -127,18 +140,18 @@ fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Pie
         nulls: match piece.lane {
             Lane::Live | Lane::Reread => Nulls::Skip,
             Lane::Nulls => Nulls::Only,
-            Lane::Whole | Lane::Swap => Nulls::Any,
+            Lane::Whole | Lane::Swap | Lane::Deletes => Nulls::Any,
         },
     };
     ReadQuery {
         table: &settings.table,
         columns: &plan.columns,
         names: &plan.names,
-        cursor: plan.cursor.filter(|_| ordered),
+        cursor: plan.cursor.filter(|_| chunked),
         key: &plan.key,
         range,
-        rows_max: ordered.then(|| settings.limits.chunk_rows.get()),
-        bytes_max: ordered.then(|| settings.limits.chunk_bytes.get()),
+        rows_max: chunked.then(|| settings.limits.chunk_rows.get()),
+        bytes_max: chunked.then(|| settings.limits.chunk_bytes.get()),
         rejects_max: piece.rejects_max,
         filter: settings.filter.as_deref(),
     }
@@ -178,6 +191,7 @@ fn intent(
         metadata: settings.columns.metadata,
         rejected: done.rejected,
         rejects: staged.rejects,
+        deletes: piece.deletes.clone().map(Box::new),
     }
 }
 
@@ -226,6 +240,7 @@ pub(super) fn swap_intent<B, W>(
         metadata: false,
         rejected: 0,
         rejects: Vec::new(),
+        deletes: None,
     })
 }
 

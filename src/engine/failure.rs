@@ -1,7 +1,7 @@
 //! What can end a run before its work is done.
 
 use crate::bucket::BucketError;
-use crate::model::{BqTable, Class, IntentId, JobFailure};
+use crate::model::{BqTable, Class, Fraction, IntentId, JobFailure};
 use crate::net::{Interrupted, Tried};
 use crate::plan::drift::Incompatible;
 use crate::plan::finish::FinishError;
@@ -152,6 +152,43 @@ pub enum RunError {
         /// The table.
         table: String,
     },
+    /// More rows are gone at the source than may be deleted.
+    #[error(
+        "{counts} rows of {target} are gone at the source, more than `max_delete_fraction` {max}: nothing was deleted; if \
+         that is right, `highwater deletes --max-fraction 1 {table}`"
+    )]
+    TooManyDeletes {
+        /// The table.
+        table: String,
+        /// Its target.
+        target: BqTable,
+        /// How many of how many.
+        counts: String,
+        /// What may go.
+        max: Fraction,
+    },
+    /// The source has no rows, the target has.
+    #[error(
+        "{table} has no rows at the source, so {counts} rows of {target} would go: nothing was deleted; if that is right, \
+         `highwater deletes --max-fraction 1 {table}`"
+    )]
+    SourceEmpty {
+        /// The table.
+        table: String,
+        /// Its target.
+        target: BqTable,
+        /// How many of how many.
+        counts: String,
+    },
+    /// The keys could not be read in time.
+    #[error(
+        "the keys of {table} could not be read within the run's time, so rows that are gone were not looked for; raise \
+         `server.run_budget`, or run `highwater deletes` from a Cloud Run job, where a run may take longer"
+    )]
+    KeysTooLong {
+        /// The table.
+        table: String,
+    },
     /// The run's time was over before a chunk was read.
     #[error(
         "no chunk of {table} could be read within the run's time; an index on cursor and key lets rows come at once, else raise `server.run_budget` or lower `chunk_rows`"
@@ -202,6 +239,9 @@ impl RunError {
             | Self::Finish { .. }
             | Self::WholeTooLong { .. }
             | Self::NothingRead { .. }
+            | Self::TooManyDeletes { .. }
+            | Self::SourceEmpty { .. }
+            | Self::KeysTooLong { .. }
             | Self::Illegal(_)
             | Self::Compress(_) => Class::Permanent,
             Self::TargetMoved(_) | Self::PartTaken(_) | Self::Interrupted(_) | Self::Superseded => Class::Transient,
@@ -243,6 +283,9 @@ impl RunError {
             | Self::PartTaken(_)
             | Self::WholeTooLong { .. }
             | Self::NothingRead { .. }
+            | Self::TooManyDeletes { .. }
+            | Self::SourceEmpty { .. }
+            | Self::KeysTooLong { .. }
             | Self::Illegal(_)
             | Self::Compress(_)
             | Self::Superseded => None,

@@ -27,8 +27,8 @@ pub(super) fn progress(intent: &Intent, fresh: bool) -> Progress {
     match (intent.lane, fresh) {
         (Lane::Swap, true) => Progress::fresh_swap(),
         (Lane::Swap, false) => Progress::found_swap(),
-        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Whole, true) => Progress::fresh(intent.rows),
-        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Whole, false) => Progress::found(intent.rows),
+        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Whole | Lane::Deletes, true) => Progress::fresh(intent.rows),
+        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Whole | Lane::Deletes, false) => Progress::found(intent.rows),
     }
 }
 
@@ -61,6 +61,8 @@ pub(super) enum Finished {
     Applied(Vec<JobReport>),
     /// It can never be applied and must be dropped.
     Unappliable,
+    /// Too many rows would go: nothing was changed, nothing of it can take effect any more, and it must be dropped.
+    Refused(String),
 }
 
 /// Finishes `intent`, whoever wrote it.
@@ -125,7 +127,9 @@ pub(super) async fn finish<B: Bucket, W: Warehouse>(
                 engine.faults.at(Point::Merged).await?;
                 return Ok(Finished::Applied(jobs));
             }
-            Step::Drop => return Ok(Finished::Unappliable),
+            Step::Drop => {
+                return Ok(progress.refused().map_or(Finished::Unappliable, Finished::Refused));
+            }
             Step::Fail(error) => return Err(RunError::Finish { intent: intent.id.clone(), error }),
         };
         progress.learn(fact);

@@ -25,12 +25,16 @@ const RIPEN_LOOKS_MAX: u32 = 6;
 const RIPEN_WAIT: Duration = Duration::from_millis(400);
 
 /// What a run reads with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Prepared {
     /// Columns, key, order, target.
     pub(super) plan: TablePlan,
     /// Up to where; `None` in `replace`.
     pub(super) ceiling: Option<Ceiling>,
+    /// The source's clock when the ceiling was fixed, microseconds since the epoch; 0 in `replace`.
+    pub(super) now_us: i64,
+    /// The zone in which civil cursors become instants.
+    pub(super) zone: TimeZone,
     /// Whether reading up to the ceiling is reading all that the table had when it was fixed.
     pub(super) whole: bool,
     /// What the watermark rests on from now on.
@@ -95,13 +99,13 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     if let Some(filter) = &settings.filter {
         session.check_filter(cx, &settings.table, filter).await?;
     }
-    let (ceiling, whole) = match plan.cursor {
+    let (ceiling, whole, now_us) = match plan.cursor {
         Some(cursor) => {
-            let (ceiling, empty) = look(cx, settings, session, state, &plan, cursor, report).await?;
+            let Look { ceiling, empty, now_us } = look(cx, settings, session, state, &plan, cursor, report).await?;
             let whole = empty || ceiling.bound.is_some();
-            (Some(ceiling), whole)
+            (Some(ceiling), whole, now_us)
         }
-        None => (None, true),
+        None => (None, true, 0),
     };
     engine.faults.at(super::faults::Point::Described).await?;
     session.begin(cx).await?;
@@ -133,6 +137,8 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         backfill: backfills(settings, state, &basis),
         plan,
         ceiling,
+        now_us,
+        zone: zone(settings, settings.columns.naive_zone.as_ref().unwrap_or(&settings.cursor_timezone))?,
         whole,
         basis,
     })))
@@ -199,7 +205,21 @@ fn check_basis(wanted: Wanted<'_>, state: &TableState, now: &Basis, report: &mut
     Err(RunError::Changed { table: settings.id.to_string(), changes })
 }
 
-/// The ceiling, and whether the table has no row with a cursor at all.
+/// The zone of that name. The configuration has checked it; should the bundled zones differ, UTC would be a guess: say it.
+fn zone(settings: &TableSettings, name: &str) -> Result<TimeZone, table::PlanError> {
+    TimeZone::get(name)
+        .map_err(|_unknown| table::PlanError::Zone { table: settings.table.clone(), zone: name.to_owned() })
+}
+
+/// What a look at the source says.
+struct Look {
+    ceiling: Ceiling,
+    /// Whether the table has no row with a cursor at all.
+    empty: bool,
+    /// The source's clock.
+    now_us: i64,
+}
+
 async fn look<S: Session>(
     cx: &Context,
     settings: &TableSettings,
@@ -208,7 +228,7 @@ async fn look<S: Session>(
     plan: &TablePlan,
     cursor: usize,
     report: &mut RunReport,
-) -> Result<(Ceiling, bool), RunError> {
+) -> Result<Look, RunError> {
     let column = &plan.columns[cursor];
     let Some(kind) = column.cursor else {
         return Err(table::PlanError::CursorNotOrdered {
@@ -218,11 +238,7 @@ async fn look<S: Session>(
         }
         .into());
     };
-    // the configuration has checked the name; should the bundled zones differ, UTC would be a guess: say it
-    let zone = TimeZone::get(&settings.cursor_timezone).map_err(|_unknown| table::PlanError::Zone {
-        table: settings.table.clone(),
-        zone: settings.cursor_timezone.clone(),
-    })?;
+    let zone = zone(settings, &settings.cursor_timezone)?;
     let mut known = state.clone();
     for attempt in 1.. {
         // before the activity: what was written by then ends with transactions that the activity shows
@@ -244,7 +260,7 @@ async fn look<S: Session>(
         let empty = kind == CursorKind::Number && max.is_none();
         if found.bound.is_some() || empty || attempt >= RIPEN_LOOKS_MAX {
             report_look(report, &found, &activity, empty);
-            return Ok((found, empty));
+            return Ok(Look { ceiling: found, empty, now_us: activity.now_us });
         }
         known.note = found.note;
         cx.sleep(RIPEN_WAIT).await?;

@@ -2,6 +2,7 @@
 //!
 //! While chunk *k* is applied, chunk *k+1* is read; the commit of *k* and the intent of *k+1* are one write.
 
+mod deletes;
 mod rebuild;
 mod tally;
 mod trouble;
@@ -17,7 +18,7 @@ use super::faults::Point;
 use super::finish::{self, Finished};
 use super::prepare::{self, Prepared, Ready, Wanted};
 use super::sweep::{self, Leftovers};
-use super::{Engine, RunError};
+use super::{Engine, RunError, RunOptions};
 use crate::bucket::Bucket;
 use crate::model::{Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
 use crate::net::Context;
@@ -69,7 +70,9 @@ struct Run<'a, B, W> {
     rejected: u64,
     /// Tables that this run began to build beside the target.
     rebuilds: u32,
-    accept: bool,
+    /// The keys were compared in this run.
+    deletes_done: bool,
+    options: RunOptions,
     report: RunReport,
     /// Extraction and application of the last chunk.
     last_chunk: Duration,
@@ -81,7 +84,7 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
     cx: &Context,
     source: &S,
     settings: &TableSettings,
-    accept: bool,
+    options: RunOptions,
 ) -> RunReport {
     let begun = Instant::now();
     let mut run = Run {
@@ -98,7 +101,8 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
         lookback_done: false,
         rejected: 0,
         rebuilds: 0,
-        accept,
+        deletes_done: false,
+        options,
         report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
         last_chunk: Duration::ZERO,
     };
@@ -142,7 +146,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         loop {
             let (begun, chunks) = (Instant::now(), self.report.chunks);
             match self.pass(source).await {
-                Ok(PassEnd::Done) if self.report.chunks + self.report.recovered > 0 => return Ok(Outcome::Synced),
+                Ok(PassEnd::Done) if self.report.moved_anything() => return Ok(Outcome::Synced),
                 Ok(PassEnd::Done) => return Ok(Outcome::UpToDate),
                 Ok(PassEnd::Reconnect) => trouble = Trouble::none(Instant::now()),
                 Ok(PassEnd::OutOfTime) => return Ok(Outcome::Partial),
@@ -181,7 +185,9 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             let event = match &finished {
                 Finished::Applied(_) => Event::Commit { id: intent.id.clone(), next: None },
                 Finished::Unappliable => Event::Drop(intent.id.clone()),
+                Finished::Refused(why) => Event::RefuseDeletes { id: intent.id.clone(), why: why.clone() },
             };
+            let mut refused = None;
             if self.write(event).await? {
                 match finished {
                     Finished::Applied(jobs) => self.committed(&intent, jobs, true),
@@ -191,11 +197,15 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
                         tracing::warn!(intent = %intent.id, "parts and staging table are gone: dropping the intent");
                         self.report.note(note);
                     }
+                    Finished::Refused(counts) => refused = Some(self.too_many(&intent, &counts)),
                 }
             }
             // also if somebody else was faster: what it left is nobody's
             if self.at.state.intent.as_ref().is_none_or(|now| now.id != intent.id) {
                 finish::clean(self.engine, self.cx, &intent).await;
+            }
+            if let Some(refused) = refused {
+                return Err(refused);
             }
         }
         if self.at.state.intent.is_some() { Err(RunError::Superseded) } else { Ok(()) }
@@ -206,7 +216,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         let begun = Instant::now();
         let mut session = source.connect(self.cx).await?;
         self.engine.faults.at(Point::Connected).await?;
-        let (state, wanted) = (&self.at.state, Wanted { settings: self.settings, accept: self.accept });
+        let (state, wanted) = (&self.at.state, Wanted { settings: self.settings, accept: self.options.accept });
         let ready = prepare::prepare(self.engine, self.cx, wanted, &mut session, state, &mut self.report).await?;
         self.report.durations_ms.plan += millis(begun.elapsed());
         let prepared = match ready {
@@ -224,6 +234,10 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         } else {
             self.lanes(&mut session, &prepared).await?
         };
+        let end = match end {
+            PassEnd::Done if self.at.state.rebuild.is_none() => self.deletes(&mut session, &prepared).await?,
+            PassEnd::Done | PassEnd::Reconnect | PassEnd::OutOfTime | PassEnd::Superseded => end,
+        };
         if end == PassEnd::Done {
             // it has a limit of its own; a goodbye that is not heard does not outlive the run either
             self.cx.limit(self.cx.remaining(), session.close()).await.unwrap_or_default();
@@ -239,7 +253,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
 
     /// A piece of that lane from its beginning, without bounds.
     fn piece(&self, lane: Lane) -> Piece {
-        Piece { lane, chunk: 0, lower: None, ceiling: None, reread: None, rejects_max: 0 }
+        Piece { lane, chunk: 0, lower: None, ceiling: None, reread: None, rejects_max: 0, deletes: None }
     }
 
     async fn lanes<S: Session>(&mut self, session: &mut S, prepared: &Prepared) -> Result<PassEnd, RunError> {
@@ -393,6 +407,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             // the parts that we have just written are gone: somebody finished the chunk and cleaned up, or they were
             // deleted by hand. Then what was read after it has no place either.
             Ok(Finished::Unappliable) => Event::Drop(intent.id.clone()),
+            Ok(Finished::Refused(why)) => Event::RefuseDeletes { id: intent.id.clone(), why: why.clone() },
             Err(error) => {
                 chunk::discard(self.engine, self.cx, &[parts, rejects].concat()).await;
                 if self.is_overtaken(intent, error).await? {
@@ -409,6 +424,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         }
         let jobs = match applied {
             Ok(Finished::Applied(jobs)) if written => jobs,
+            Ok(Finished::Refused(counts)) if written => return Err(self.too_many(intent, &counts)),
             _ => {
                 // its rejected rows stay, as where an intent is begun
                 chunk::discard(self.engine, self.cx, &parts).await;

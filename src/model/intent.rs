@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BqTable, Position, Schema};
+use super::{BqTable, DeletesPass, Position, Schema};
 
 /// What is done with a chunk's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,10 +49,15 @@ pub enum Lane {
     Whole,
     /// No rows: the staging table, built anew beside the target, replaces it; the commit ends the rebuild.
     Swap,
+    /// The keys of all rows of the source; the target's rows without a match go. The commit notes when that was.
+    Deletes,
 }
 
 /// What a merge says if its staging table does not hold the intent's rows: it changes nothing then.
 pub const NOT_WHOLE: &str = "highwater: the staging table is not whole";
+
+/// What a merge says, before two counts, if more rows would go than may: it changes nothing then.
+pub const TOO_MANY_DELETES: &str = "highwater: too many rows are gone at the source";
 
 /// A fresh id of a chunk: 26 characters, sorted by time, never used twice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -191,6 +196,9 @@ pub struct Intent {
     /// `gs://` addresses of the objects with the rejected rows. They stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<String>,
+    /// In the lane of deletes: which rows of the target go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes: Option<Box<DeletesPass>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::BqTable;
 
 /// A BigQuery type that a source column can become. Array columns are `Json` (TYPES of the design).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum BqType {
     /// 64-bit integer.
     Int64,
@@ -93,6 +94,20 @@ impl BqType {
     /// Whether rows can be grouped by values of the type, which making a key unique needs.
     pub fn groupable(self) -> bool {
         self.comparable() && self != Self::Float64
+    }
+}
+
+impl TryFrom<String> for BqType {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::from_name(&name).ok_or_else(|| format!("{name:?} is not a type of BigQuery's"))
+    }
+}
+
+impl From<BqType> for &'static str {
+    fn from(ty: BqType) -> &'static str {
+        ty.name()
     }
 }
 

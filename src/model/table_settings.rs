@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BqTable, ColumnSettings, Limits, MaxRejects, Mode, SourceTable, TableId, TimeUnit};
+use super::{BqTable, ColumnSettings, DeletesSettings, Limits, MaxRejects, Mode, SourceTable, TableId, TimeUnit};
 
 /// One table's settings: all that a run needs besides the connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct TableSettings {
     pub max_rejects: MaxRejects,
     /// What is done when the source's columns change.
     pub schema: SchemaSettings,
+    /// Whether and how rows that are gone at the source leave the target (`merge`).
+    pub deletes: Option<DeletesSettings>,
     /// Limits of chunks and parts.
     pub limits: Limits,
     /// How far behind the clock it is safe to read where other sessions cannot be seen.

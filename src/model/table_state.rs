@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BqTable, Intent, IntentId, Mode, Position};
+use super::{BqTable, DeletesDone, Intent, IntentId, Mode, Position};
 
 /// The version of the state object that this binary reads and writes.
 pub const STATE_VERSION: u32 = 1;
@@ -35,6 +35,9 @@ pub struct TableState {
     /// The table that is built anew beside the target, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<Rebuild>,
+    /// The last look for rows that are gone at the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes: Option<DeletesDone>,
     /// When this content was written, RFC 3339, by the container's clock; for people only.
     #[serde(default)]
     pub written_at: String,
@@ -67,6 +70,7 @@ impl TableState {
             holds: Vec::new(),
             basis: None,
             rebuild: None,
+            deletes: None,
             written_at: String::new(),
             written_by: String::new(),
             rows_total: 0,

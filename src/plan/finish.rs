@@ -3,7 +3,7 @@
 //! The engine asks [`Progress::next`], does it, tells what it saw by [`Progress::learn`], and asks again.
 //! Architecture Invariant: no job of a new attempt is asked for before the jobs of all earlier attempts were seen.
 
-use crate::model::{Attempt, JobFailure, JobKind, JobStats, JobStatus, NOT_WHOLE};
+use crate::model::{Attempt, JobFailure, JobKind, JobStats, JobStatus, NOT_WHOLE, TOO_MANY_DELETES};
 
 /// The most attempts at one job of an intent that one run submits; the next run may try again.
 pub const JOB_ATTEMPTS_PER_RUN: u32 = 5;
@@ -126,20 +126,38 @@ pub struct Progress {
     /// Attempts that we submitted, and the failure before the last.
     submitted: u32,
     last: Option<JobFailure>,
+    /// What the merge said that was not willing.
+    refused: Option<String>,
 }
 
 impl Progress {
     /// Of an intent that was found: nothing is known of it. `rows` are the intent's.
     pub fn found(rows: u64) -> Self {
         let unasked = (Attempt::FIRST, Seen::Unasked);
-        Self { rows, load: unasked.clone(), merge: unasked, staging: Staging::Unknown, submitted: 0, last: None }
+        Self {
+            rows,
+            load: unasked.clone(),
+            merge: unasked,
+            staging: Staging::Unknown,
+            submitted: 0,
+            last: None,
+            refused: None,
+        }
     }
 
     /// Of an intent that we have just written ourselves: no job of it can be older than our first, and if another
     /// process was faster, submitting the same id shows it.
     pub fn fresh(rows: u64) -> Self {
         let absent = (Attempt::FIRST, Seen::Absent);
-        Self { rows, load: absent.clone(), merge: absent, staging: Staging::NotReady, submitted: 0, last: None }
+        Self {
+            rows,
+            load: absent.clone(),
+            merge: absent,
+            staging: Staging::NotReady,
+            submitted: 0,
+            last: None,
+            refused: None,
+        }
     }
 
     /// Of a swap that was found: its staging table was built chunk by chunk, and there is nothing to load.
@@ -237,6 +255,12 @@ impl Progress {
     }
 
     fn learn_merge(&mut self, attempt: Attempt, seen: Seen) {
+        if let Some(why) = refusal(&seen).filter(|_| self.staging != Staging::Condemned) {
+            // trying again would say the same; nobody else's attempt may succeed behind our back
+            (self.refused, self.staging) = (Some(why), Staging::Doomed);
+            self.merge = (attempt, seen);
+            return;
+        }
         // a staging table that expired under the merge is loaded again: the failed job has changed nothing
         let vanished = staging_vanished(&seen);
         // of an intent that is given up it only matters whether a merge succeeded
@@ -258,6 +282,11 @@ impl Progress {
         } else {
             self.merge = (attempt, seen);
         }
+    }
+
+    /// What the merge said that was not willing to delete so much; the intent is to be given up.
+    pub fn refused(&self) -> Option<String> {
+        self.refused.clone()
     }
 
     fn learn_load(&mut self, attempt: Attempt, seen: Seen) {
@@ -313,6 +342,14 @@ impl Progress {
 fn staging_vanished(seen: &Seen) -> bool {
     let Seen::Failed(failure) = seen else { return false };
     failure.reason == NOT_FOUND && !failure.parts_missing || failure.message.contains(NOT_WHOLE)
+}
+
+/// What a merge says that would delete too much.
+fn refusal(seen: &Seen) -> Option<String> {
+    let Seen::Failed(failure) = seen else { return None };
+    let from = failure.message.find(TOO_MANY_DELETES)? + TOO_MANY_DELETES.len();
+    let counts = failure.message[from..].trim_start_matches(':').trim();
+    Some(counts.chars().take_while(|c| c.is_ascii_digit() || " of".contains(*c)).collect::<String>().trim().to_owned())
 }
 
 fn seen(status: Option<JobStatus>) -> Seen {

@@ -315,6 +315,15 @@ impl TablePlan {
         Schema(self.columns.iter().zip(&self.names).map(field).collect())
     }
 
+    /// The plan of reading the key alone.
+    #[must_use]
+    pub fn key_alone(&self) -> Self {
+        let names = self.key.iter().map(|&index| self.names[index].clone()).collect();
+        let columns: Vec<Column> = self.key.iter().map(|&index| self.columns[index].clone()).collect();
+        let key = (0..columns.len()).collect();
+        Self { columns, names, cursor: None, key, ..self.clone() }
+    }
+
     /// The plan without these columns, by their names in BigQuery; those of cursor and key stay.
     #[must_use]
     pub fn without(mut self, names: &[String]) -> Self {

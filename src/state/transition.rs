@@ -1,6 +1,8 @@
 //! How a state may change: one pure function. Whatever is not here cannot happen to a state.
 
-use crate::model::{Basis, BqTable, Hold, Intent, IntentId, Lane, Note, Position, Rebuild, Reread, TableState};
+use crate::model::{
+    Basis, BqTable, DeletesDone, Hold, Intent, IntentId, Lane, Note, Position, Rebuild, Reread, TableState,
+};
 
 /// A change of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,13 @@ pub enum Event {
     },
     /// The intent can never be applied (its parts and its staging table are gone): forget it.
     Drop(IntentId),
+    /// Too many rows would go: the intent of deletes is forgotten, and why is remembered.
+    RefuseDeletes {
+        /// The intent, which changed nothing.
+        id: IntentId,
+        /// How many of how many.
+        why: String,
+    },
     /// The interval that was read again is done.
     RereadDone,
     /// A table is built anew beside the target: everything is read again, into it.
@@ -91,6 +100,10 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
             if take(&mut next, &id)?.lane == Lane::Swap {
                 give_up_rebuild(&mut next);
             }
+        }
+        Event::RefuseDeletes { id, why } => {
+            let at_us = take(&mut next, &id)?.deletes.map(|pass| pass.at_us);
+            next.deletes = at_us.map(|at_us| DeletesDone { at_us, refused: Some(why) });
         }
         Event::RereadDone => {
             refuse_pending(&next)?;
@@ -182,6 +195,8 @@ fn begin(state: &mut TableState, intent: Box<Intent>) -> Result<(), Illegal> {
         Lane::Live => intent.lower == state.watermark && intent.upper.is_some(),
         Lane::Reread => state.rereads.first().is_some_and(|reread| intent.lower == reread.at) && intent.upper.is_some(),
         Lane::Nulls | Lane::Whole => true,
+        // what is built beside the target has no row that is gone
+        Lane::Deletes => state.rebuild.is_none() && intent.deletes.is_some(),
         Lane::Swap => state.rebuild.as_ref().is_some_and(|rebuild| rebuild.table == intent.staging),
     };
     if !here {
@@ -200,6 +215,10 @@ fn take(state: &mut TableState, id: &IntentId) -> Result<Intent, Illegal> {
 
 fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
     state.applied = Some(intent.id.clone());
+    if let Some(pass) = &intent.deletes {
+        state.deletes = Some(DeletesDone { at_us: pass.at_us, refused: None });
+        return Ok(());
+    }
     state.rows_total = state.rows_total.saturating_add(intent.rows);
     state.rejected_total = state.rejected_total.saturating_add(intent.rejected);
     match intent.lane {
@@ -208,7 +227,7 @@ fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
             let reread = state.rereads.first_mut().ok_or(Illegal::NoReread)?;
             reread.at.clone_from(&intent.upper);
         }
-        Lane::Nulls => {}
+        Lane::Nulls | Lane::Deletes => {}
         // an older watermark says nothing of what is in the target now
         Lane::Whole => {
             state.watermark = None;
@@ -223,7 +242,7 @@ fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
     use super::*;
-    use crate::model::{Mode, Schema};
+    use crate::model::{BqType, DeletesPass, Fraction, Mode, Removal, Schema};
 
     fn at(cursor: &str) -> Option<Position> {
         Some(Position { cursor: Some(cursor.into()), key: vec!["1".into()] })
@@ -252,6 +271,7 @@ mod tests {
             metadata: false,
             rejected: 0,
             rejects: vec![],
+            deletes: None,
         })
     }
 
@@ -358,5 +378,28 @@ mod tests {
         let idle = TableState { watermark: at("z"), ..TableState::new() };
         let pending = apply(&idle, Event::Begin(intent(1, Lane::Whole, None, None))).unwrap();
         assert_eq!(apply(&pending, Event::Commit { id: id(1), next: None }).unwrap().watermark, None);
+    }
+
+    #[test]
+    fn deletes_move_nothing_but_their_own_note() {
+        let pass = || DeletesPass {
+            removal: Removal::Hard,
+            max_fraction: Fraction::ALL,
+            cursor: "c".into(),
+            cursor_type: BqType::Int64,
+            newest: None,
+            at_us: 7,
+        };
+        let idle = TableState { watermark: at("a"), rows_total: 1, ..TableState::new() };
+        let mut keys = intent(1, Lane::Deletes, None, at("z"));
+        assert_eq!(apply(&idle, Event::Begin(keys.clone())), Err(Illegal::Misplaced(id(1))), "it says not what goes");
+        keys.deletes = Some(Box::new(pass()));
+        let pending = apply(&idle, Event::Begin(keys)).unwrap();
+        let done = apply(&pending, Event::Commit { id: id(1), next: None }).unwrap();
+        assert_eq!((done.watermark.clone(), done.rows_total, done.intent.is_none()), (at("a"), 1, true));
+        assert_eq!(done.deletes, Some(DeletesDone { at_us: 7, refused: None }));
+        let refused = apply(&pending, Event::RefuseDeletes { id: id(1), why: "3 of 4".into() }).unwrap();
+        assert_eq!((refused.watermark, refused.intent), (at("a"), None));
+        assert_eq!(refused.deletes, Some(DeletesDone { at_us: 7, refused: Some("3 of 4".into()) }));
     }
 }

@@ -65,7 +65,7 @@ fn place(state: &TableState, lane: Lane) -> Option<&Position> {
     match lane {
         Lane::Live => state.watermark.as_ref(),
         Lane::Reread => state.rereads.first().and_then(|reread| reread.at.as_ref()),
-        Lane::Nulls | Lane::Whole | Lane::Swap => None,
+        Lane::Nulls | Lane::Whole | Lane::Swap | Lane::Deletes => None,
     }
 }
 
@@ -111,6 +111,7 @@ impl World {
             Lane::Reread => "chunks: reread",
             Lane::Nulls => "chunks: nulls",
             Lane::Whole | Lane::Swap => "chunks: whole",
+            Lane::Deletes => "chunks: deletes",
         });
         let id = intent.id.to_string();
         if self.check.intents.contains_key(&id) {

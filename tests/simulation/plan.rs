@@ -183,6 +183,7 @@ impl Plan {
             filter: None,
             max_rejects: highwater::model::MaxRejects::default(),
             schema: SchemaSettings::default(),
+            deletes: None,
             limits,
             lag: self.lag,
             max_hold: self.max_hold,

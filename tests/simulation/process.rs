@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use highwater::engine::faults::testing::{Action, Hook};
 use highwater::engine::faults::{Faults, Point};
-use highwater::engine::{Ambient, Engine};
+use highwater::engine::{Ambient, Engine, RunOptions};
 use highwater::net::Context;
 use highwater::report::RunReport;
 use tokio::time::{Instant, Sleep};
@@ -193,7 +193,7 @@ pub async fn run_once(world: &Shared, name: &'static str) -> Option<RunReport> {
             });
         }
     }
-    let run = Box::pin(async move { engine.run(&cx, &source, &settings, false).await });
+    let run = Box::pin(async move { engine.run(&cx, &source, &settings, RunOptions::default()).await });
     let killed = killed.map(|time| Box::pin(tokio::time::sleep(time)));
     let report = Process { run, destiny, frozen: None, killed }.await;
     world.with(|world| match &report {

@@ -179,6 +179,15 @@ impl Place {
         if answer.status() == 404 { None } else { Some(answer.text().await.unwrap()) }
     }
 
+    /// Writes an object.
+    pub async fn put(&self, name: &str, text: &str) {
+        let name = name.replace('/', "%2F");
+        let url =
+            format!("{}/upload/storage/v1/b/{}/o?uploadType=media&name={name}", self.stack.storage, self.bucket());
+        let answer = self.client.post(url).body(text.to_owned()).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
     /// Writes a configuration with a PostgreSQL source `pg` and a MySQL source `my` with these tables (YAML flow
     /// mappings' content, one per line), and more keys at the top.
     pub fn configure(&self, pg: &[&str], my: &[&str], top: &str) -> PathBuf {

@@ -39,11 +39,17 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     }
 
     pub(super) fn committed(&mut self, intent: &Intent, jobs: Vec<JobReport>, recovered: bool) {
+        self.report.recovered += u64::from(recovered);
+        if let Some(pass) = &intent.deletes {
+            let affected = jobs.iter().find(|job| job.id.starts_with("hw_merge_")).map_or(0, |job| job.rows);
+            self.compared(intent, pass, affected);
+            self.report.add_jobs(jobs);
+            return;
+        }
         self.report.rows += intent.rows;
         self.report.bytes += intent.bytes;
         self.report.parts += intent.parts.len() as u64;
         self.report.chunks += 1;
-        self.report.recovered += u64::from(recovered);
         self.report.add_rejects(intent.rejected, &intent.rejects);
         tracing::info!(chunk = self.report.chunks, intent = %intent.id, rows = intent.rows, "chunk committed");
         self.report.add_jobs(jobs);

@@ -305,3 +305,29 @@ fn a_load_of_another_number_of_rows_fails() {
         Step::Fail(FinishError::Rows { loaded: 9, staged: ROWS }),
     );
 }
+
+#[test]
+fn a_merge_that_would_delete_too_much_is_given_up() {
+    let refused = |attempt| {
+        let message = format!("{TOO_MANY_DELETES}: 3 of 11; at [1:2]");
+        let failure = JobFailure { message, ..failure("invalidQuery", false, false) };
+        Fact::Job(Merge, at(attempt), Some(JobStatus::Failed(failure)))
+    };
+    let story = || {
+        vec![
+            (Step::SubmitLoad(at(1)), Fact::Submitted(Load, at(1))),
+            (Step::Wait(Load, at(1)), job(Load, 1, OK)),
+            (Step::SubmitMerge(at(1)), Fact::Submitted(Merge, at(1))),
+            (Step::Wait(Merge, at(1)), refused(1)),
+            (Step::DeleteStaging, Fact::StagingDeleted),
+            (Step::Ask(Merge, at(1)), refused(1)),
+        ]
+    };
+    walk(Progress::fresh(ROWS), [story(), vec![(Step::Ask(Merge, at(2)), job(Merge, 2, None))]].concat(), Step::Drop);
+    // somebody's second attempt found fewer rows gone
+    let other = vec![(Step::Ask(Merge, at(2)), job(Merge, 2, RUNNING)), (Step::Wait(Merge, at(2)), job(Merge, 2, OK))];
+    walk(Progress::fresh(ROWS), [story(), other].concat(), Step::Commit(DONE));
+    let mut progress = Progress::found(ROWS);
+    progress.learn(refused(1));
+    assert_eq!((progress.refused().as_deref(), progress.next()), (Some("3 of 11"), Step::DeleteStaging));
+}

@@ -1,5 +1,7 @@
 //! The statements that move a staging table's rows into the target. Pure; every name is quoted by its type.
 
+mod deletes;
+
 use std::fmt;
 
 use crate::model::{BqTable, BqType, DELETED_AT, Intent, Mode, NOT_WHOLE, SYNCED_AT};
@@ -22,6 +24,24 @@ impl fmt::Display for Ident<'_> {
     }
 }
 
+/// A quoted text.
+struct Literal<'a>(&'a str);
+
+impl fmt::Display for Literal<'_> {
+    /// Between single quotes; backslash, quote and control characters escaped (GoogleSQL, "String literals").
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("'")?;
+        for c in self.0.chars() {
+            match c {
+                '\'' | '\\' => write!(f, "\\{c}")?,
+                c if c.is_control() => write!(f, "\\U{:08x}", u32::from(c))?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("'")
+    }
+}
+
 /// A quoted table path.
 struct Path<'a>(&'a BqTable);
 
@@ -36,6 +56,7 @@ impl fmt::Display for Path<'_> {
 /// - `merge`: rows are matched by key; a row whose cursor is older than the target's does not overwrite it, and a
 ///   NULL cursor counts as older than any value. A key that is not enforced is made unique first, newest row first.
 /// - `append`: every row is inserted.
+/// - of the lane of deletes: rows of the target without a match go.
 /// - `replace`: all rows of the target go and all of the staging table come, in one atomic statement. The table
 ///   itself stays, with its policies, descriptions and REQUIRED columns.
 ///
@@ -45,6 +66,9 @@ impl fmt::Display for Path<'_> {
 /// Columns of the target that the intent does not have are left alone in rows that exist and NULL in new ones; those
 /// that the source has dropped become NULL in rows that are written again.
 pub fn merge_statement(intent: &Intent) -> String {
+    if let Some(pass) = &intent.deletes {
+        return deletes::statement(intent, pass);
+    }
     let target = Path(&intent.target);
     let columns = list(intent.schema.0.iter().map(|field| Ident(&field.name).to_string()));
     match intent.mode {
@@ -169,6 +193,7 @@ mod tests {
             metadata: false,
             rejected: 0,
             rejects: vec![],
+            deletes: None,
         }
     }
 
@@ -246,6 +271,7 @@ mod tests {
 
     #[test]
     fn names_cannot_break_out() {
+        assert_eq!(Literal("a' OR \\ \n").to_string(), "'a\\' OR \\\\ \\U0000000a'");
         assert_eq!(Ident("a`; DROP \\ x").to_string(), "`a\\`; DROP \\\\ x`");
     }
 }
