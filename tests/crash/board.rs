@@ -12,6 +12,8 @@ use crate::support::process::{self, Ran};
 
 /// Cloud Run kills ten seconds after SIGTERM.
 pub const STOP_SECONDS_MAX: f64 = 10.0;
+/// The time that a run has for its step when it is told to stop, but for what the test itself takes.
+pub const GRACE_SPENT: Duration = Duration::from_secs(7);
 /// How long a held step waits.
 const HELD_MS: u32 = 700;
 /// The most time until a point is reached, and until a process ends.
@@ -187,13 +189,11 @@ impl Board {
     }
 
     pub async fn no_intent_is_left(&self) -> Result<(), String> {
-        for name in self.place.objects("state/").await {
-            let state = self.place.object(&name).await.unwrap();
-            if !state["intent"].is_null() {
-                return Err(format!("an intent is left: {state}"));
-            }
+        let source = if self.database == Database::Postgres { "pg" } else { "my" };
+        match self.place.object(&format!("state/{source}/{}.json", self.table())).await {
+            Some(state) if !state["intent"].is_null() => Err(format!("an intent is left: {state}")),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// New rows that are in the target.
