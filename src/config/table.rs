@@ -28,6 +28,7 @@ pub(super) struct Context<'a> {
 pub(super) struct Defaults {
     mode: Option<Mode>,
     cursor: Option<String>,
+    create: Option<bool>,
     chunk_rows: Option<ChunkRows>,
     chunk_bytes: Option<ChunkBytes>,
     part_bytes: Option<PartBytes>,
@@ -46,6 +47,7 @@ impl Defaults {
         Self {
             mode: self.mode.or(below.mode),
             cursor: self.cursor.or_else(|| below.cursor.clone()),
+            create: self.create.or(below.create),
             chunk_rows: self.chunk_rows.or(below.chunk_rows),
             chunk_bytes: self.chunk_bytes.or(below.chunk_bytes),
             part_bytes: self.part_bytes.or(below.part_bytes),
@@ -86,6 +88,7 @@ fn shared(map: &mut Map<'_>) -> (Defaults, BTreeMap<String, Policy>) {
     let defaults = Defaults {
         mode: map.optional("mode", |text| scalar::word(text, &modes)),
         cursor: map.optional("cursor", scalar::text),
+        create: map.optional("create", scalar::boolean),
         chunk_rows: map.optional("chunk_rows", scalar::limited),
         chunk_bytes: map.optional("chunk_bytes", scalar::limited),
         part_bytes: map.optional("part_bytes", scalar::limited),
@@ -161,6 +164,7 @@ pub(super) fn read(
         mode,
         cursor,
         key: key_columns,
+        create: settings.create.unwrap_or(true),
         partitioning,
         cluster_by,
         columns,
