@@ -19,6 +19,7 @@ mod coverage;
 mod crash;
 mod door;
 mod drift;
+mod environment;
 mod http_door;
 mod keys;
 mod kills;
@@ -56,6 +57,7 @@ fn main() {
         columns::tests(),
         policies::tests(),
         drift::tests(),
+        environment::tests(),
         rebuild::tests(),
         names::tests(),
         coverage::tests(),

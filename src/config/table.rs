@@ -243,13 +243,26 @@ fn target_name(text: &str) -> Result<(Option<String>, String), String> {
 }
 
 fn default_target(table: &SourceTable, default_schema: Option<&str>) -> String {
-    let plain = |text: &str| -> String {
-        text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
-    };
     match &table.schema {
-        Some(schema) if Some(schema.as_str()) != default_schema => format!("{}__{}", plain(schema), plain(&table.name)),
+        Some(schema) if Some(schema.as_str()) != default_schema => joined(schema, &table.name),
         _ => plain(&table.name),
     }
+}
+
+/// The target of a table that is named with its schema: `schema__table`; `None` if it is not.
+pub(super) fn joined_target(name: &str) -> Option<String> {
+    match split_name(name)?.as_slice() {
+        [schema, table] => Some(joined(schema, table)),
+        _ => None,
+    }
+}
+
+fn joined(schema: &str, table: &str) -> String {
+    format!("{}__{}", plain(schema), plain(table))
+}
+
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
 
 fn read_partitioning(map: &mut Map<'_>) -> Option<WantedPartitioning> {
