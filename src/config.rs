@@ -11,6 +11,7 @@ mod document;
 mod dotenv;
 mod env;
 mod environment;
+pub mod import;
 mod input;
 mod placeholders;
 mod reader;

@@ -10,6 +10,7 @@ pub fn tests() -> Vec<Test> {
         an_environment_of_two_databases_runs_unchanged,
         a_dotenv_file_is_below_the_environment,
         faults_of_the_environment_are_told_at_once,
+        an_imported_configuration_is_printed,
     ]
 }
 
@@ -300,4 +301,34 @@ async fn faults_of_the_environment_are_told_at_once() {
     env.push(("HIGHWATER_CONFIG".into(), "other.yaml".into()));
     let ran = run(&place, &env, &["status"]).await;
     assert!(ran.code == 2 && ran.stderr.contains("other.yaml: the configuration cannot be read"), "{}", ran.stderr);
+}
+
+async fn an_imported_configuration_is_printed() {
+    let place = Place::new().await;
+    place.my("CREATE TABLE t (id int PRIMARY KEY, u datetime NOT NULL); INSERT INTO t VALUES (1, '2024-01-01')").await;
+    let text = format!(
+        "project: demo\ndataset: {}\nlocation: EU\ntemp_bucket: {}\nmappings:\n  - {{ name: t, mysql_table: t, \
+         bigquery_table: copy, primary_keys: [id], incremental_column: u, mode: upsert, backfill_start: 2020-01-01 }}\n",
+        place.name,
+        place.bucket()
+    );
+    std::fs::write(place.folder.path().join("old.yaml"), text).unwrap();
+    let ran = place.run(&["config", "--import", "old.yaml"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("# `backfill_start: 2020-01-01` was not carried over"), "{}", ran.stdout);
+    place.write_config(&ran.stdout);
+    let at = &place.stack.mysql;
+    let mut env = place.env();
+    for (name, value) in [
+        ("MYSQL_HOST", "127.0.0.1"),
+        ("MYSQL_PORT", &at.port.to_string()),
+        ("MYSQL_USER", &at.user),
+        ("MYSQL_PASSWORD", &at.password),
+        ("MYSQL_DATABASE", &place.name),
+    ] {
+        env.push((name.to_owned(), value.to_owned()));
+    }
+    let ran = run(&place, &env, &["sync", "--all", "--json"]).await;
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.copy").await, "1");
 }

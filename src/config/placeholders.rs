@@ -73,6 +73,11 @@ pub(super) fn escape(text: &str) -> String {
     text.replace("${", "$${")
 }
 
+/// Whether the text can be filled in, given the variables.
+pub(super) fn is_well_formed(text: &str) -> bool {
+    pieces(text).is_ok()
+}
+
 /// The variables of a text.
 pub(super) fn names(text: &str) -> Vec<&str> {
     let name = |piece| match piece {

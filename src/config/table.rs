@@ -249,6 +249,11 @@ fn default_target(table: &SourceTable, default_schema: Option<&str>) -> String {
     }
 }
 
+/// Whether it names a table: `table` or `schema.table`.
+pub(super) fn is_name(text: &str) -> bool {
+    text.parse::<crate::model::TableName>().is_ok() && split_name(text).is_some_and(|parts| parts.len() <= 2)
+}
+
 /// The target of a table that is named with its schema: `schema__table`; `None` if it is not.
 pub(super) fn joined_target(name: &str) -> Option<String> {
     match split_name(name)?.as_slice() {
