@@ -68,3 +68,38 @@ impl Input {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Env {
+        Env::new(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn a_file_that_is_named_wins_over_variables() {
+        let file = |path: &str| Input::File(path.into());
+        // the project's own folder has no highwater.yaml
+        for (named, pairs, wanted) in [
+            (None, vec![], file(FILE_DEFAULT)),
+            (None, vec![(DATABASES, " ")], file(FILE_DEFAULT)),
+            (None, vec![(DATABASES, "a")], Input::Environment),
+            (None, vec![(DATABASES, "a"), (FILE_VARIABLE, "b.yaml")], file("b.yaml")),
+            (Some(""), vec![(DATABASES, "a"), (FILE_VARIABLE, "")], Input::Environment),
+            (Some("c.yaml"), vec![(DATABASES, "a"), (FILE_VARIABLE, "b.yaml")], file("c.yaml")),
+        ] {
+            assert_eq!(Input::choose(named.map(Path::new), &env(&pairs)), wanted, "{named:?} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn log_variables_count_where_variables_are_the_configuration() {
+        let env = env(&[("LOG_LEVEL", "WARN"), ("LOG_ENV", "prod")]);
+        assert_eq!((Input::Environment.log_filter(&env), Input::Environment.log_look(&env)), ("warn", Look::Machine));
+        let file = Input::File(FILE_DEFAULT.into());
+        assert_eq!((file.log_filter(&env), file.log_look(&env)), (LOG_DEFAULT, Look::Any));
+        let own = self::env(&[("LOG_LEVEL", "warn"), (LOG_VARIABLE, "trace"), ("LOG_ENV", "loud")]);
+        assert_eq!((Input::Environment.log_filter(&own), Input::Environment.log_look(&own)), ("trace", Look::Any));
+    }
+}
