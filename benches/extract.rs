@@ -204,6 +204,7 @@ fn settings(database: Option<&str>) -> TableSettings {
         mode: Mode::Merge,
         cursor: Some("updated_at".into()),
         key: None,
+        create: true,
         partitioning: None,
         cluster_by: Vec::new(),
         columns: ColumnSettings::default(),

@@ -1,5 +1,6 @@
 //! The command line: arguments, and one file per command.
 
+mod config;
 mod deletes;
 mod output;
 mod reset;
@@ -15,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::config::{Config, Env};
+use crate::config::{Config, Env, Input, Loaded};
 use crate::log;
 
 /// Done.
@@ -47,23 +48,30 @@ const AFTER_HELP: &str = "Examples:
   highwater sync finance/invoices            move one table forward
   highwater sync --all --until-caught-up     move every table until nothing is left
   highwater status                           where every table is
+  highwater config                           print the configuration, secrets masked
   highwater serve                            answer POST /sync/{source}/{table} and POST /pubsub
 
 Environment:
   HIGHWATER_CONFIG         the configuration file (default: highwater.yaml)
+  SYNC_DATABASES           without a file: the databases whose variables, such as {ID}_DB_HOST,
+                           are the configuration
   HIGHWATER_LOG            log filter (default: info), for example highwater=debug
   PORT                     where `serve` listens (Cloud Run sets it)
   STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST
                            use emulators, without credentials
   NO_COLOR                 no colours
+  A file .env in the working directory is read too; what the environment has of its own wins.
 
 Exit status: 0 done, 1 failed, 2 bad usage or configuration, 75 worth trying again.";
 
 #[derive(Debug, Args)]
 struct Global {
     /// The configuration file.
-    #[arg(long, short, global = true, env = "HIGHWATER_CONFIG", default_value = "highwater.yaml", value_name = "FILE")]
-    config: PathBuf,
+    ///
+    /// By default highwater.yaml. Where that is not there and none is named, variables are the configuration if
+    /// SYNC_DATABASES names databases.
+    #[arg(long, short, global = true, env = "HIGHWATER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print JSON instead of a table, one object per line.
     #[arg(long, global = true)]
     json: bool,
@@ -71,6 +79,15 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Wired(Wired),
+    /// Print what the configuration came to, or turn another tool's into one of ours.
+    Config(config::Arguments),
+}
+
+/// Commands that need the configuration's services.
+#[derive(Debug, Subcommand)]
+enum Wired {
     /// Answer HTTP requests that name the table to run.
     Serve(serve::Arguments),
     /// Move tables forward now.
@@ -87,21 +104,17 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let env = Env::from_process();
-    let format = match cli.command {
-        Command::Serve(_) => output::log_format_of_service(&env),
-        Command::Sync(_) | Command::Deletes(_) | Command::Status(_) | Command::Reset(_) => output::log_format(&env),
-    };
-    if let Err(error) = log::start(format, env.log_filter()) {
+    let input = Input::choose(cli.global.config.as_deref(), &env);
+    if let Err(error) = log::start(output::log_format(&env, input.log_look(&env)), input.log_filter(&env)) {
         output::fault(&error.to_string());
         return ExitCode::from(EXIT_USAGE);
     }
-    let config = match Config::load(&cli.global.config, &env) {
-        Ok(config) => config,
-        Err(errors) => {
-            output::fault(&errors.to_string());
-            return ExitCode::from(EXIT_USAGE);
-        }
+    let json = cli.global.json;
+    let command = match cli.command {
+        Command::Config(arguments) => return ExitCode::from(config::run(&arguments, &input, &env, json)),
+        Command::Wired(command) => command,
     };
+    let Some(loaded) = load(&input, &env) else { return ExitCode::from(EXIT_USAGE) };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -109,14 +122,30 @@ pub fn main() -> ExitCode {
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    let code = runtime.block_on(run(cli, config, &env));
+    let code = runtime.block_on(run(command, json, loaded.config, &env));
     // a compressing thread that still waits for its reader must not hold the process
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
+/// The configuration; what is wrong with it is told.
+fn load(input: &Input, env: &Env) -> Option<Loaded> {
+    match Config::load(input, env) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                tracing::warn!("{warning}");
+            }
+            Some(loaded)
+        }
+        Err(errors) => {
+            output::fault(&errors.to_string());
+            None
+        }
+    }
+}
+
 #[cfg_attr(not(feature = "testing"), expect(unused_variables, reason = "only tests arm faults"))]
-async fn run(cli: Cli, config: Config, env: &Env) -> u8 {
+async fn run(command: Wired, json: bool, config: Config, env: &Env) -> u8 {
     let stop = CancellationToken::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(stop_on_signal(stop.clone()));
@@ -130,13 +159,12 @@ async fn run(cli: Cli, config: Config, env: &Env) -> u8 {
         }
     };
     let app = Arc::new(app);
-    let json = cli.global.json;
-    match cli.command {
-        Command::Serve(arguments) => serve::run(app, arguments, stop).await,
-        Command::Sync(arguments) => sync::run(app, arguments, json, stop).await,
-        Command::Deletes(arguments) => deletes::run(app, arguments, json, stop).await,
-        Command::Status(arguments) => status::run(&app, arguments, json, stop).await,
-        Command::Reset(arguments) => reset::run(&app, arguments, json, stop).await,
+    match command {
+        Wired::Serve(arguments) => serve::run(app, arguments, stop).await,
+        Wired::Sync(arguments) => sync::run(app, arguments, json, stop).await,
+        Wired::Deletes(arguments) => deletes::run(app, arguments, json, stop).await,
+        Wired::Status(arguments) => status::run(&app, arguments, json, stop).await,
+        Wired::Reset(arguments) => reset::run(&app, arguments, json, stop).await,
     }
 }
 

@@ -1,27 +1,38 @@
 //! From file and environment to one parsed [`Config`]. The only reader of the environment.
 //!
-//! A value that exists is valid: the file is read in one pass that collects every fault, each with its line and the
-//! way out. `env` captures the process's variables, `tree` turns YAML into nodes with places, `reader` reads nodes,
-//! `scalar` parses texts, `source`, `table` and
-//! `columns` know the keys.
+//! A value that exists is valid: the document is read in one pass that collects every fault, each with its line or
+//! variable and the way out. `env` captures the process's variables (`dotenv` those of `.env`), `tree` turns YAML into
+//! nodes with places, `environment` turns variables into the same nodes, `reader` reads nodes, `placeholders`
+//! fills in `${NAME}`, `scalar` parses texts, `source`, `table` and `columns` know the keys. `document` is such a tree with its
+//! origin; it is printed again by `yaml`.
 
 mod columns;
 mod deletes;
+mod document;
+mod dotenv;
 mod env;
+mod environment;
+pub mod import;
+mod input;
+mod placeholders;
 mod reader;
 mod scalar;
 mod source;
 mod table;
 mod tree;
+mod yaml;
 
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+pub use document::Loaded;
 pub use env::{Endpoint, Endpoints, Env};
+pub use input::{Input, Look};
 pub use source::{SourceConfig, SourceKind};
 
-use self::reader::{Faults, Map};
+use self::document::Document;
+use self::reader::{Findings, Map};
 use crate::model::{Parallel, TableSettings};
 
 /// The most bytes of a configuration file.
@@ -87,21 +98,24 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 impl Config {
-    /// Reads the file.
+    /// Reads the configuration.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn load(path: &Path, env: &Env) -> Result<Self, ConfigErrors> {
+    pub fn load(input: &Input, env: &Env) -> Result<Loaded, ConfigErrors> {
+        let path = match input {
+            Input::Environment => return environment::load(env),
+            Input::File(path) => path,
+        };
         let name = path.display().to_string();
-        let fail = |problem: String| ConfigErrors(vec![format!("{name}: {problem}")]);
-        let size = std::fs::metadata(path).map_err(|error| {
-            fail(format!("the configuration cannot be read: {error}; name another with --config or HIGHWATER_CONFIG"))
+        let text = read_file(path).map_err(|problem| {
+            ConfigErrors(vec![format!(
+                "{name}: the configuration cannot be read: {problem}; name another with --config or HIGHWATER_CONFIG, or \
+                 name databases in {} and have no file",
+                environment::DATABASES
+            )])
         })?;
-        if size.len() > FILE_BYTES_MAX {
-            return Err(fail(format!("the file has {} bytes, more than {FILE_BYTES_MAX}", size.len())));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| fail(format!("it cannot be read: {error}")))?;
-        Self::parse(&text, &name, env)
+        Document::parse(&text, &name)?.read(env, Findings::default(), Vec::new())
     }
 
     /// Parses the text of a file of that name.
@@ -109,16 +123,18 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(text: &str, name: &str, env: &Env) -> Result<Self, ConfigErrors> {
-        let root = tree::parse(text).map_err(|fault| ConfigErrors(vec![fault.in_file(name)]))?;
-        let faults = Faults::default();
-        let config = read(Map::root(&root, env, &faults), env);
-        let mut found = faults.into_lines(name);
-        found.extend(env.faults().iter().cloned());
-        match config {
-            Some(config) if found.is_empty() => Ok(config),
-            _ => Err(ConfigErrors(found)),
-        }
+        let loaded = Document::parse(text, name)?.read(env, Findings::default(), Vec::new())?;
+        Ok(loaded.config)
     }
+}
+
+/// A text file of a size that a person may have written.
+fn read_file(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(format!("it has {size} bytes, more than {FILE_BYTES_MAX}"));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
 fn read(mut root: Map<'_>, env: &Env) -> Option<Config> {

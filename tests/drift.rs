@@ -18,6 +18,7 @@ pub fn tests() -> Vec<Test> {
         settings_that_make_the_watermark_wrong_are_refused,
         columns_that_were_left_out_are_not_forgotten,
         a_target_that_is_gone_is_told,
+        a_target_is_created_only_where_that_is_wanted,
         names_stay_when_columns_come_and_go,
         a_column_that_may_not_be_read_any_more_is_told,
         a_column_that_mariadb_hides_is_told,
@@ -281,6 +282,22 @@ async fn a_target_that_is_gone_is_told() {
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("is gone, and the watermark of my/t says that rows are in it"), "{}", ran.stderr);
     assert_eq!(place.run(&["reset", "t"]).await.code, 0);
+    assert_eq!(place.sync(&["t"]).await[0].rows, 1);
+}
+
+async fn a_target_is_created_only_where_that_is_wanted() {
+    let place = Place::new().await;
+    place.my("CREATE TABLE t (id int PRIMARY KEY, u datetime NOT NULL); INSERT INTO t VALUES (1, '2024-01-01')").await;
+    place.configure(&[], &["t: { cursor: u }"], "defaults: { create: false }");
+    let ran = place.run(&["sync", "t"]).await;
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("does not exist, and the settings of my/t say `create: false`"), "{}", ran.stderr);
+    assert_eq!(place.tables().await, Vec::<String>::new());
+    // one that somebody made is filled
+    place.configure(&[], &["t: { cursor: u }"], "");
+    place.sync(&["t"]).await;
+    assert_eq!(place.run(&["reset", "t"]).await.code, 0);
+    place.configure(&[], &["t: { cursor: u, create: false }"], "");
     assert_eq!(place.sync(&["t"]).await[0].rows, 1);
 }
 

@@ -20,6 +20,7 @@ mod crash;
 mod deletes;
 mod door;
 mod drift;
+mod environment;
 mod http_door;
 mod keys;
 mod kills;
@@ -58,6 +59,7 @@ fn main() {
         policies::tests(),
         drift::tests(),
         deletes::tests(),
+        environment::tests(),
         rebuild::tests(),
         names::tests(),
         coverage::tests(),

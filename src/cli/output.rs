@@ -6,17 +6,16 @@ use std::io::IsTerminal as _;
 
 use serde::Serialize;
 
-use crate::config::Env;
+use crate::config::{Env, Look};
 use crate::log::Format;
 
-/// Human lines where a person can see them, JSON elsewhere.
-pub(super) fn log_format(env: &Env) -> Format {
-    if std::io::stderr().is_terminal() { Format::Human { colour: env.colour() } } else { Format::Stackdriver }
-}
-
-/// As [`log_format`]; a service is read by Cloud Logging unless it runs on a terminal.
-pub(super) fn log_format_of_service(env: &Env) -> Format {
-    log_format(env)
+/// Human lines where a person can see them, JSON elsewhere, unless one of them is wanted.
+pub(super) fn log_format(env: &Env, look: Look) -> Format {
+    let terminal = std::io::stderr().is_terminal();
+    match (look, terminal) {
+        (Look::Human, _) | (Look::Any, true) => Format::Human { colour: terminal && env.colour() },
+        (Look::Machine, _) | (Look::Any, false) => Format::Stackdriver,
+    }
 }
 
 /// One error for a person.
@@ -27,6 +26,11 @@ pub(super) fn fault(message: &str) {
 /// One line of text.
 pub(super) fn line(text: &str) {
     println!("{text}");
+}
+
+/// Text that ends with a line's end.
+pub(super) fn text(text: &str) {
+    print!("{text}");
 }
 
 /// One JSON object on a line.

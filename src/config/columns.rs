@@ -97,7 +97,7 @@ pub(super) fn read_shared(map: &mut Map<'_>) -> (Shared, BTreeMap<String, Policy
             scalar::word(text, &[("json", ArraysAs::Json), ("repeated", ArraysAs::Repeated)])
         }),
         metadata: map.optional("metadata_columns", scalar::boolean),
-        salt: map.optional("hash_salt", |text| scalar::text(text).map(|text| Arc::new(Secret::new(text)))),
+        salt: map.secret("hash_salt").map(Arc::new),
         schema: read_schema(map),
     };
     (shared, policies)

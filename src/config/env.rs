@@ -1,8 +1,11 @@
-//! The process's environment, captured once.
+//! The process's environment and `.env`, captured once.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use url::Url;
+
+use super::dotenv;
 
 /// The variables that interpolation and a few settings read.
 #[derive(Clone, Default)]
@@ -40,12 +43,24 @@ impl std::fmt::Debug for Env {
 }
 
 impl Env {
-    /// The process's environment. Variables that are not Unicode are left out.
+    /// The process's environment, and below it `.env` in the working directory. Variables that are not Unicode are left
+    /// out.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_process() -> Self {
-        Self::new(
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        )
+        let own: HashMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        match read_dotenv(&own) {
+            Ok(mut below) => {
+                below.extend(own);
+                Self::new(below)
+            }
+            Err(fault) => {
+                let mut env = Self::new(own);
+                env.faults.push(fault);
+                env
+            }
+        }
     }
 
     /// These variables and no others.
@@ -60,6 +75,11 @@ impl Env {
             }
         }
         env
+    }
+
+    /// The names of all variables, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str)
     }
 
     fn endpoint(&mut self, name: &str) -> Endpoint {
@@ -91,11 +111,6 @@ impl Env {
         self.port
     }
 
-    /// HIGHWATER_LOG, by default `info`.
-    pub fn log_filter(&self) -> &str {
-        self.get("HIGHWATER_LOG").filter(|filter| !filter.is_empty()).unwrap_or("info")
-    }
-
     /// Whether colours are wanted on a terminal (<https://no-color.org>).
     pub fn colour(&self) -> bool {
         self.get("NO_COLOR").is_none_or(str::is_empty)
@@ -105,4 +120,14 @@ impl Env {
     pub fn faults(&self) -> &[String] {
         &self.faults
     }
+}
+
+/// A folder of that name is not ours: virtual environments of Python are often called so.
+fn read_dotenv(own: &HashMap<String, String>) -> Result<HashMap<String, String>, String> {
+    let path = Path::new(dotenv::FILE);
+    if matches!(path.try_exists(), Ok(false)) || path.is_dir() {
+        return Ok(HashMap::new());
+    }
+    let text = super::read_file(path).map_err(|problem| format!("{}: it cannot be read: {problem}", dotenv::FILE))?;
+    dotenv::parse(&text, own)
 }

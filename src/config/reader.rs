@@ -4,7 +4,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use super::env::Env;
+use super::placeholders::{self, Hidden};
+use super::scalar;
 use super::tree::{Kind, Node, Place};
+use crate::model::Secret;
 
 /// The most faults that are listed.
 const FAULTS_MAX: usize = 200;
@@ -13,25 +16,34 @@ const FAULT_CHARS_MAX: usize = 1000;
 /// The most bytes of an unknown key that is compared with the known ones.
 const NEAR_BYTES_MAX: usize = 64;
 
-/// Faults as they are found.
+/// What is found while a document is read: its faults, and the places of its secrets.
 #[derive(Debug, Default)]
-pub(super) struct Faults(RefCell<Vec<(Place, String)>>);
+pub(super) struct Findings {
+    faults: RefCell<Vec<Fault>>,
+    secrets: RefCell<Vec<(Place, Hidden)>>,
+}
 
-impl Faults {
-    pub(super) fn add(&self, place: Place, path: &str, problem: &str) {
-        let line = if path.is_empty() { problem.to_owned() } else { format!("{path}: {problem}") };
-        self.0.borrow_mut().push((place, line));
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) place: Place,
+    /// The key, and those above it.
+    pub(super) path: String,
+    pub(super) problem: String,
+}
+
+impl Findings {
+    pub(super) fn fault(&self, place: Place, path: &str, problem: &str) {
+        self.faults.borrow_mut().push(Fault { place, path: path.to_owned(), problem: problem.to_owned() });
     }
 
-    /// The faults in the file's order, each with the file's name.
-    pub(super) fn into_lines(self, name: &str) -> Vec<String> {
-        let mut faults = self.0.into_inner();
-        faults.sort_by_key(|(place, _)| *place);
+    /// The faults in the document's order, and the secrets.
+    pub(super) fn into_parts(self) -> (Vec<Fault>, Vec<(Place, Hidden)>) {
+        let mut faults = self.faults.into_inner();
+        faults.sort_by_key(|fault| fault.place);
         faults.dedup();
         faults.truncate(FAULTS_MAX);
-        let line =
-            |(place, text): (Place, String)| format!("{name}:{}:{}: {}", place.line, place.column, one_line(&text));
-        faults.into_iter().map(line).collect()
+        (faults, self.secrets.into_inner())
     }
 }
 
@@ -44,7 +56,7 @@ pub(super) struct Map<'a> {
     order: Vec<&'a str>,
     known: Vec<&'static str>,
     env: &'a Env,
-    faults: &'a Faults,
+    findings: &'a Findings,
     broken: bool,
 }
 
@@ -57,11 +69,11 @@ pub(super) struct Placed<T> {
 
 impl<'a> Map<'a> {
     /// The file's top.
-    pub(super) fn root(node: &'a Node, env: &'a Env, faults: &'a Faults) -> Self {
-        Self::of(node, String::new(), env, faults)
+    pub(super) fn root(node: &'a Node, env: &'a Env, findings: &'a Findings) -> Self {
+        Self::of(node, String::new(), env, findings)
     }
 
-    fn of(node: &'a Node, path: String, env: &'a Env, faults: &'a Faults) -> Self {
+    fn of(node: &'a Node, path: String, env: &'a Env, findings: &'a Findings) -> Self {
         let mut entries = HashMap::new();
         let mut order = Vec::new();
         let broken = matches!(node.kind, Kind::Scalar(_) | Kind::List(_));
@@ -70,21 +82,21 @@ impl<'a> Map<'a> {
             Kind::Map(pairs) => {
                 for (key, place, value) in pairs {
                     if entries.insert(key.as_str(), (*place, value)).is_some() {
-                        faults.add(*place, &join(&path, key), "the key is there twice; remove one");
+                        findings.fault(*place, &join(&path, key), "the key is there twice; remove one");
                     } else {
                         order.push(key.as_str());
                     }
                 }
             }
             Kind::Scalar(_) | Kind::List(_) => {
-                faults.add(
+                findings.fault(
                     node.place,
                     &path,
                     &format!("must be a mapping (`key: value` lines), not {}", name_of(node)),
                 );
             }
         }
-        Self { place: node.place, path, entries, order, known: Vec::new(), env, faults, broken }
+        Self { place: node.place, path, entries, order, known: Vec::new(), env, findings, broken }
     }
 
     /// Whether there was no mapping to read; the fault is reported already.
@@ -101,7 +113,7 @@ impl<'a> Map<'a> {
     /// Reports a fault at a place.
     pub(super) fn fault_at(&self, place: Place, key: &str, problem: &str) {
         let path = if key.is_empty() { self.path.clone() } else { join(&self.path, key) };
-        self.faults.add(place, &path, problem);
+        self.findings.fault(place, &path, problem);
     }
 
     /// Whether the key is there with a value.
@@ -154,6 +166,19 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// A scalar that must not be seen.
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
+        self.hide(key, Hidden::Whole);
+        self.optional(key, |text| scalar::text(text).map(Secret::new))
+    }
+
+    /// Notes that a scalar holds a secret.
+    pub(super) fn hide(&self, key: &str, hidden: Hidden) {
+        if let Some((_, node)) = self.entries.get(key) {
+            self.findings.secrets.borrow_mut().push((node.place, hidden));
+        }
+    }
+
     /// A scalar that may be there, or YAML's NULL, which counts as given.
     pub(super) fn optional_or_null<T>(
         &mut self,
@@ -202,7 +227,7 @@ impl<'a> Map<'a> {
         };
         let text = |node: &Node| {
             let text = match &node.kind {
-                Kind::Scalar(text) => self.interpolate(text),
+                Kind::Scalar(text) => placeholders::fill(text, self.env),
                 Kind::Null | Kind::List(_) | Kind::Map(_) => Err(format!("must be a text, not {}", name_of(node))),
             };
             let text =
@@ -226,7 +251,7 @@ impl<'a> Map<'a> {
         match node.kind {
             Kind::Null => None,
             Kind::Scalar(_) | Kind::List(_) | Kind::Map(_) => {
-                Some(Self::of(node, join(&self.path, key), self.env, self.faults))
+                Some(Self::of(node, join(&self.path, key), self.env, self.findings))
             }
         }
     }
@@ -240,7 +265,7 @@ impl<'a> Map<'a> {
     pub(super) fn named(&mut self) -> Vec<(Placed<&'a str>, Map<'a>)> {
         let named = |key: &&'a str| {
             let (place, node) = *self.entries.get(key)?;
-            Some((Placed { place, value: *key }, Self::of(node, join(&self.path, key), self.env, self.faults)))
+            Some((Placed { place, value: *key }, Self::of(node, join(&self.path, key), self.env, self.findings)))
         };
         self.order.iter().filter_map(named).collect()
     }
@@ -266,40 +291,8 @@ impl<'a> Map<'a> {
 
     /// Parses a scalar. A fault repeats it as the file has it: what a variable holds may be a secret in the wrong place.
     fn parse<T>(&self, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
-        let value = self.interpolate(text)?;
+        let value = placeholders::fill(text, self.env)?;
         parse(&value).map_err(|problem| problem.replace(&format!("{value:?}"), &format!("{text:?}")))
-    }
-
-    /// Replaces `${NAME}` and `${NAME:-default}`; `$${` is a literal `${`. The text comes from a parsed scalar, so
-    /// what a variable holds cannot change the file's structure.
-    fn interpolate(&self, text: &str) -> Result<String, String> {
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(at) = rest.find("${") {
-            if rest[..at].ends_with('$') {
-                out.push_str(&rest[..at]);
-                out.push('{');
-                rest = &rest[at + 2..];
-                continue;
-            }
-            out.push_str(&rest[..at]);
-            let inner = &rest[at + 2..];
-            let end = inner.find('}').ok_or_else(|| "`${` without `}`; write `$${` for the characters".to_owned())?;
-            let (name, default) = match inner[..end].split_once(":-") {
-                Some((name, default)) => (name, Some(default)),
-                None => (&inner[..end], None),
-            };
-            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                return Err(format!("`${{{name}}}` is not a variable's name"));
-            }
-            let value = self.env.get(name).filter(|value| !value.is_empty() || default.is_none()).or(default);
-            let value = value
-                .ok_or_else(|| format!("the variable {name} is not set; set it, or say `${{{name}:-default}}`"))?;
-            out.push_str(value);
-            rest = &inner[end + 1..];
-        }
-        out.push_str(rest);
-        Ok(out)
     }
 }
 

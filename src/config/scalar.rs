@@ -28,6 +28,14 @@ pub(super) fn dataset(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
+/// The name of a source's database, as a url can have it.
+pub(super) fn database(text: &str) -> Parsed<String> {
+    if text.is_empty() || text.contains('/') || matches!(text, "." | "..") {
+        return Err(format!("{text:?} is not a database's name: it may hold no `/`"));
+    }
+    Ok(text.to_owned())
+}
+
 /// A BigQuery table id. BigQuery takes more, but these need no care anywhere.
 pub(super) fn table(text: &str) -> Parsed<String> {
     let fine = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ');

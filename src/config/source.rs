@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::placeholders::Hidden;
 use super::reader::Map;
 use super::scalar;
 use super::table::{self, Defaults};
@@ -86,8 +87,9 @@ fn read_one(
     place: Option<&Place>,
     defaults: &Defaults,
 ) -> Option<SourceConfig> {
+    map.hide("url", Hidden::UrlPassword);
     let parsed = map.required("url", url);
-    let password = map.optional("password", |text| scalar::text(text).map(Secret::new));
+    let password = map.secret("password");
     let tls = read_tls(&mut map, parsed.as_ref().map(|parsed| &parsed.address));
     let dataset = map.optional("dataset", scalar::dataset);
     let schema = map.optional("schema", scalar::text);
@@ -165,12 +167,14 @@ fn read_tls(map: &mut Map<'_>, address: Option<&Address>) -> Tls {
 fn default_mode(address: Option<&Address>) -> TlsMode {
     match address {
         Some(Address::Socket(_)) => TlsMode::Disable,
-        Some(Address::Tcp { host, .. }) => {
-            let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-            if loopback { TlsMode::Disable } else { TlsMode::VerifyFull }
-        }
-        None => TlsMode::VerifyFull,
+        Some(Address::Tcp { host, .. }) if is_loopback(host) => TlsMode::Disable,
+        Some(Address::Tcp { .. }) | None => TlsMode::VerifyFull,
     }
+}
+
+/// Whether nobody else can listen on the way to the host.
+pub(super) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Parses a url. No error echoes it: it holds a password.
@@ -223,6 +227,12 @@ fn url(text: &str) -> Result<Parsed, String> {
     }
     let password = url.password().map(decode).transpose()?.map(Secret::new);
     Ok(Parsed { kind, address, user, password, database })
+}
+
+/// Everything that has a meaning in a url as `%XX`.
+pub(super) fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn decode(part: &str) -> Option<String> {

@@ -28,6 +28,7 @@ pub(super) struct Context<'a> {
 pub(super) struct Defaults {
     mode: Option<Mode>,
     cursor: Option<String>,
+    create: Option<bool>,
     chunk_rows: Option<ChunkRows>,
     chunk_bytes: Option<ChunkBytes>,
     part_bytes: Option<PartBytes>,
@@ -47,6 +48,7 @@ impl Defaults {
         Self {
             mode: self.mode.or(below.mode),
             cursor: self.cursor.or_else(|| below.cursor.clone()),
+            create: self.create.or(below.create),
             chunk_rows: self.chunk_rows.or(below.chunk_rows),
             chunk_bytes: self.chunk_bytes.or(below.chunk_bytes),
             part_bytes: self.part_bytes.or(below.part_bytes),
@@ -108,6 +110,7 @@ fn shared(map: &mut Map<'_>) -> (Defaults, BTreeMap<String, Policy>) {
     let defaults = Defaults {
         mode: map.optional("mode", |text| scalar::word(text, &modes)),
         cursor: map.optional("cursor", scalar::text),
+        create: map.optional("create", scalar::boolean),
         chunk_rows: map.optional("chunk_rows", scalar::limited),
         chunk_bytes: map.optional("chunk_bytes", scalar::limited),
         part_bytes: map.optional("part_bytes", scalar::limited),
@@ -173,6 +176,7 @@ pub(super) fn read(
         mode,
         cursor,
         key: key_columns,
+        create: settings.create.unwrap_or(true),
         partitioning,
         cluster_by,
         columns,
@@ -252,13 +256,31 @@ fn target_name(text: &str) -> Result<(Option<String>, String), String> {
 }
 
 fn default_target(table: &SourceTable, default_schema: Option<&str>) -> String {
-    let plain = |text: &str| -> String {
-        text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
-    };
     match &table.schema {
-        Some(schema) if Some(schema.as_str()) != default_schema => format!("{}__{}", plain(schema), plain(&table.name)),
+        Some(schema) if Some(schema.as_str()) != default_schema => joined(schema, &table.name),
         _ => plain(&table.name),
     }
+}
+
+/// Whether it names a table: `table` or `schema.table`.
+pub(super) fn is_name(text: &str) -> bool {
+    text.parse::<crate::model::TableName>().is_ok() && split_name(text).is_some_and(|parts| parts.len() <= 2)
+}
+
+/// The target of a table that is named with its schema: `schema__table`; `None` if it is not.
+pub(super) fn joined_target(name: &str) -> Option<String> {
+    match split_name(name)?.as_slice() {
+        [schema, table] => Some(joined(schema, table)),
+        _ => None,
+    }
+}
+
+fn joined(schema: &str, table: &str) -> String {
+    format!("{}__{}", plain(schema), plain(table))
+}
+
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
 
 fn read_partitioning(map: &mut Map<'_>) -> Option<WantedPartitioning> {

@@ -42,7 +42,7 @@ sources:
     tables:
       invoices: { cursor: updated_at, partition_by: created_at, cluster_by: [customer_id] }
       audit: { mode: append, cursor: id, key: [id], chunk_rows: 10 }
-      currencies: { mode: replace }
+      currencies: { mode: replace, create: false }
   web:
     url: postgresql://reader@/shop?host=/cloudsql/p:r:i
     password: ${PW:-none}
@@ -80,6 +80,7 @@ sources:
     assert_eq!((odd.target.to_string().as_str(), odd.null_cursor), ("acme.other.odd", NullCursor::Include));
     assert_eq!(orders.table, SourceTable { schema: Some("public".into()), name: "orders".into() });
     assert_eq!(orders.target.to_string(), "acme.web.orders");
+    assert_eq!((orders.create, currencies.create), (true, false));
     assert!(!format!("{config:?}").contains("p@ss"));
 }
 

@@ -69,6 +69,17 @@ pub enum RunError {
         /// The target.
         target: BqTable,
     },
+    /// The target does not exist, and is not to be created.
+    #[error(
+        "{target} does not exist, and the settings of {table} say `create: false`; create it, or say `create: true` \
+         (AUTO_CREATE_TABLES=true)"
+    )]
+    TargetMissing {
+        /// The table.
+        table: String,
+        /// The target.
+        target: BqTable,
+    },
     /// More rows were rejected than is borne.
     #[error("{cause}; those that were found are in {}", .objects.join(", "))]
     Rejects {
@@ -228,6 +239,7 @@ impl RunError {
             | Self::Location { .. }
             | Self::Changed { .. }
             | Self::TargetGone { .. }
+            | Self::TargetMissing { .. }
             | Self::Layout(_)
             | Self::TooManyParts { .. } => Class::Usage,
             Self::Widen { failure, .. } if failure.retryable => Class::Transient,
@@ -270,6 +282,7 @@ impl RunError {
             | Self::Drift { .. }
             | Self::Changed { .. }
             | Self::TargetGone { .. }
+            | Self::TargetMissing { .. }
             | Self::Rejects { .. }
             | Self::Widen { .. }
             | Self::Layout(_)

@@ -377,6 +377,10 @@ async fn prepare_target<B: Bucket, W: Warehouse>(
         if has_rows && !wanted.accept {
             return Err(RunError::TargetGone { table: settings.id.to_string(), target: target.clone() });
         }
+        // a table that is built beside its target is ours alone
+        if !settings.create && *target == settings.target {
+            return Err(RunError::TargetMissing { table: settings.id.to_string(), target: target.clone() });
+        }
         engine.warehouse.ensure_dataset(cx, &target.project, &target.dataset, &settings.location).await?;
         let spec = as_target(engine, cx, wanted.settings, plan).await?;
         engine.warehouse.create_table(cx, &spec).await?;

@@ -23,6 +23,8 @@ pub struct TableSettings {
     pub cursor: Option<String>,
     /// The key's columns at the source; `None` takes the primary key.
     pub key: Option<Vec<String>>,
+    /// Whether a target that does not exist is created.
+    pub create: bool,
     /// Partitions of a target that Highwater creates.
     pub partitioning: Option<WantedPartitioning>,
     /// Clustering of a target that Highwater creates: columns at the source, at most 4.

@@ -177,6 +177,7 @@ impl Plan {
             mode: self.mode(),
             cursor: self.cursor().map(str::to_owned),
             key: None,
+            create: true,
             partitioning: None,
             cluster_by: Vec::new(),
             columns: ColumnSettings::default(),

@@ -38,7 +38,7 @@ impl Ran {
 fn command(folder: &Path, env: &[(String, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
     command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    for name in ["PORT", "HIGHWATER_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS"] {
+    for name in ["PORT", "HIGHWATER_CONFIG", "SYNC_DATABASES", "GOOGLE_APPLICATION_CREDENTIALS"] {
         command.env_remove(name);
     }
     command.envs(env.iter().map(|(name, value)| (name, value)));
