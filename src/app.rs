@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::bucket::apart::{Apart, StatePlace};
+use crate::bucket::folder::FolderBucket;
 use crate::bucket::gcs::GcsBucket;
-use crate::config::{Config, Endpoint, SourceConfig, SourceKind};
+use crate::config::{Config, Endpoint, SourceConfig, SourceKind, State};
 use crate::engine::{Ambient, Engine, RunError, RunOptions};
 use crate::model::{SourceName, TableId, TableSettings};
 use crate::net::{self, Context, Tokens};
@@ -19,7 +21,7 @@ use crate::warehouse::bigquery::BigQuery;
 #[derive(Debug)]
 pub struct App {
     config: Config,
-    engine: Engine<GcsBucket, BigQuery>,
+    engine: Engine<Apart, BigQuery>,
     sources: HashMap<SourceName, AnySource>,
 }
 
@@ -55,7 +57,13 @@ impl App {
             Endpoint::Emulator(url) => Some(url.clone()),
         };
         let (storage, bigquery) = (&config.endpoints.storage, &config.endpoints.bigquery);
-        let bucket = GcsBucket::new(&config.bucket, &config.prefix, url(storage), tokens(storage));
+        let gcs = |bucket: &str, prefix: &str| GcsBucket::new(bucket, prefix, url(storage), tokens(storage));
+        let state = match &config.state {
+            State::Bucket => StatePlace::Bucket,
+            State::Other { bucket, prefix } => StatePlace::Other(gcs(bucket, prefix)),
+            State::Folder(folder) => StatePlace::Folder(FolderBucket::new(folder.clone())),
+        };
+        let bucket = Apart { bucket: gcs(&config.bucket, &config.prefix), state };
         let warehouse = BigQuery::new(url(bigquery), tokens(bigquery));
         let sources = config.sources.iter().map(|source| (source.name.clone(), any_source(source))).collect();
         Self { engine: Engine::new(bucket, warehouse, Arc::new(System)), sources, config }

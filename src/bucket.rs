@@ -7,6 +7,8 @@
 //!   or may not have taken effect; the caller settles it by reading.
 //! - Reads, lists and deletes may be repeated and are retried inside, within the context.
 
+pub mod apart;
+pub mod folder;
 pub mod gcs;
 pub mod memory;
 
@@ -97,11 +99,11 @@ pub trait Bucket: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
     /// The service refused, for good: no bucket, no right, bad request.
-    #[error("{what} gs://{bucket}/{name} was refused with {status}: {message}")]
+    #[error("{what} {bucket}/{name} was refused with {status}: {message}")]
     Refused {
         /// `reading`, `writing` …
         what: &'static str,
-        /// The bucket.
+        /// The bucket's address: `gs://…`, or a folder.
         bucket: String,
         /// The object.
         name: String,
@@ -110,13 +112,25 @@ pub enum BucketError {
         /// The service's message.
         message: String,
     },
+    /// A folder or file that cannot be used as it is.
+    #[error("{what} {bucket}/{name} failed: {message}")]
+    Folder {
+        /// `reading`, `writing` …
+        what: &'static str,
+        /// The folder.
+        bucket: String,
+        /// The object.
+        name: String,
+        /// What the operating system says.
+        message: String,
+    },
     /// A read, delete or list did not succeed in time; or a write was answered with 429 or another status that
     /// says it had no effect. Nothing was changed.
-    #[error("{what} gs://{bucket}/{name} failed after {}: {message}", Tried { attempts: *attempts, elapsed: *elapsed })]
+    #[error("{what} {bucket}/{name} failed after {}: {message}", Tried { attempts: *attempts, elapsed: *elapsed })]
     Unavailable {
         /// `reading`, `writing` …
         what: &'static str,
-        /// The bucket.
+        /// The bucket's address: `gs://…`, or a folder.
         bucket: String,
         /// The object.
         name: String,
@@ -130,9 +144,9 @@ pub enum BucketError {
         after_seconds: Option<u32>,
     },
     /// A write whose answer never came or was a 5xx: it may have taken effect.
-    #[error("writing gs://{bucket}/{name} was not answered after {}: {message}", Tried { attempts: *attempts, elapsed: *elapsed })]
+    #[error("writing {bucket}/{name} was not answered after {}: {message}", Tried { attempts: *attempts, elapsed: *elapsed })]
     Unsettled {
-        /// The bucket.
+        /// The bucket's address: `gs://…`, or a folder.
         bucket: String,
         /// The object.
         name: String,
@@ -146,9 +160,9 @@ pub enum BucketError {
         after_seconds: Option<u32>,
     },
     /// The object is larger than it may be.
-    #[error("gs://{bucket}/{name} has more than {bytes_max} bytes")]
+    #[error("{bucket}/{name} has more than {bytes_max} bytes")]
     TooLarge {
-        /// The bucket.
+        /// The bucket's address: `gs://…`, or a folder.
         bucket: String,
         /// The object.
         name: String,
@@ -175,7 +189,11 @@ impl BucketError {
             Self::Unavailable { after_seconds, .. } | Self::Unsettled { after_seconds, .. } => {
                 after_seconds.map(|seconds| Duration::from_secs(seconds.into()))
             }
-            Self::Refused { .. } | Self::TooLarge { .. } | Self::Credentials(_) | Self::Interrupted { .. } => None,
+            Self::Refused { .. }
+            | Self::Folder { .. }
+            | Self::TooLarge { .. }
+            | Self::Credentials(_)
+            | Self::Interrupted { .. } => None,
         }
     }
 
@@ -186,7 +204,11 @@ impl BucketError {
             Self::Unavailable { attempts, elapsed, .. } | Self::Unsettled { attempts, elapsed, .. } => {
                 (*attempts, *elapsed) = (tried.attempts, tried.elapsed);
             }
-            Self::Refused { .. } | Self::TooLarge { .. } | Self::Credentials(_) | Self::Interrupted { .. } => {}
+            Self::Refused { .. }
+            | Self::Folder { .. }
+            | Self::TooLarge { .. }
+            | Self::Credentials(_)
+            | Self::Interrupted { .. } => {}
         }
         self
     }
@@ -194,7 +216,7 @@ impl BucketError {
     /// What may be done about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::Refused { .. } | Self::TooLarge { .. } => Class::Permanent,
+            Self::Refused { .. } | Self::Folder { .. } | Self::TooLarge { .. } => Class::Permanent,
             Self::Unavailable { .. } | Self::Unsettled { .. } | Self::Credentials(_) | Self::Interrupted { .. } => {
                 Class::Transient
             }

@@ -23,7 +23,7 @@ mod tree;
 mod yaml;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use document::Loaded;
@@ -57,6 +57,8 @@ pub struct Config {
     pub bucket: String,
     /// Path in the bucket below which everything lies; empty or ending in `/`.
     pub prefix: String,
+    /// Where the state lies.
+    pub state: State,
     /// The service.
     pub server: Server,
     /// How many tables `sync` runs side by side.
@@ -65,6 +67,22 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// Where Cloud Storage and BigQuery are.
     pub endpoints: Endpoints,
+}
+
+/// Where the state lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// In the bucket, with everything else.
+    Bucket,
+    /// In another bucket, or below another path; as [`Config::bucket`] and [`Config::prefix`].
+    Other {
+        /// The bucket's name.
+        bucket: String,
+        /// The path in it.
+        prefix: String,
+    },
+    /// In a folder of this machine.
+    Folder(PathBuf),
 }
 
 /// Settings of the service.
@@ -144,6 +162,7 @@ fn read(mut root: Map<'_>, env: &Env) -> Option<Config> {
     let location = root.optional("location", scalar::location).unwrap_or_else(|| "US".to_owned());
     let bucket = root.required("bucket", scalar::bucket);
     let prefix = root.optional("prefix", scalar::prefix).unwrap_or_default();
+    let state = root.optional("state", |text| read_state(text, env)).unwrap_or(State::Bucket);
     let server = root.map("server").map_or_else(|| default_server(env), |map| read_server(map, env));
     let parallel = root.optional("parallel", scalar::limited::<Parallel>).unwrap_or_default();
     let defaults = root.map("defaults").map(table::read_defaults).unwrap_or_default();
@@ -159,12 +178,30 @@ fn read(mut root: Map<'_>, env: &Env) -> Option<Config> {
         project: project?,
         bucket: bucket?,
         prefix,
+        state,
         server,
         parallel,
         sources: sources?,
         endpoints: env.endpoints().clone(),
     };
     Some(config)
+}
+
+/// `gs://bucket/path`, or a folder. A container's folder is gone with it.
+fn read_state(text: &str, env: &Env) -> Result<State, String> {
+    if let Some(rest) = text.strip_prefix("gs://") {
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        return Ok(State::Other { bucket: scalar::bucket(bucket)?, prefix: scalar::prefix(prefix)? });
+    }
+    if text.contains("://") {
+        return Err(format!("{text:?} is neither a folder nor gs://bucket/path"));
+    }
+    if ["K_SERVICE", "CLOUD_RUN_JOB"].iter().any(|name| env.get(name).is_some()) {
+        return Err(
+            "a folder of a Cloud Run container is gone with it; say gs://bucket/path, or leave it out".to_owned()
+        );
+    }
+    scalar::text(text).map(|folder| State::Folder(PathBuf::from(folder)))
 }
 
 fn default_server(env: &Env) -> Server {

@@ -13,6 +13,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their settings from the environment")]
 
 mod architecture;
+mod buckets;
 mod cases;
 mod columns;
 mod coverage;
@@ -53,6 +54,7 @@ fn main() {
         sql::tests(),
         sync::tests(),
         keys::tests(),
+        buckets::tests(),
         cases::tests(),
         round_trip::tests(),
         columns::tests(),

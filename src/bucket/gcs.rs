@@ -83,16 +83,21 @@ impl GcsBucket {
         format!("projects/_/buckets/{}", self.bucket)
     }
 
+    /// The bucket's address.
+    fn root(&self) -> String {
+        format!("gs://{}", self.bucket)
+    }
+
     fn full(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
     fn refused(&self, what: &'static str, name: &str, status: u16, message: String) -> BucketError {
-        BucketError::Refused { what, bucket: self.bucket.clone(), name: self.full(name), status, message }
+        BucketError::Refused { what, bucket: self.root(), name: self.full(name), status, message }
     }
 
     fn too_large(&self, name: &str, bytes_max: u64) -> BucketError {
-        BucketError::TooLarge { bucket: self.bucket.clone(), name: self.full(name), bytes_max }
+        BucketError::TooLarge { bucket: self.root(), name: self.full(name), bytes_max }
     }
 
     async fn read_once(&self, name: &str, bytes_max: u64) -> Result<Option<Object>, Failed> {
@@ -129,7 +134,7 @@ impl GcsBucket {
         let message = one_line(error);
         let unavailable = |message| BucketError::Unavailable {
             what: "writing",
-            bucket: self.bucket.clone(),
+            bucket: self.root(),
             name: self.full(name),
             attempts: 1,
             elapsed: begun.elapsed(),
@@ -238,7 +243,7 @@ fn one_line(error: &GaxError) -> String {
 
 impl Bucket for GcsBucket {
     fn address(&self, name: &str) -> String {
-        format!("gs://{}/{}", self.bucket, self.full(name))
+        format!("{}/{}", self.root(), self.full(name))
     }
 
     async fn get(&self, cx: &Context, name: &str, bytes_max: u64) -> Result<Option<Object>, BucketError> {
