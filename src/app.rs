@@ -60,7 +60,7 @@ impl App {
         let gcs = |bucket: &str, prefix: &str| GcsBucket::new(bucket, prefix, url(storage), tokens(storage));
         let state = match &config.state {
             State::Bucket => StatePlace::Bucket,
-            State::Other { bucket, prefix } => StatePlace::Other(gcs(bucket, prefix)),
+            State::Other { bucket, prefix } => StatePlace::Other(Box::new(gcs(bucket, prefix))),
             State::Folder(folder) => StatePlace::Folder(FolderBucket::new(folder.clone())),
         };
         let bucket = Apart { bucket: gcs(&config.bucket, &config.prefix), state };

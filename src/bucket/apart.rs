@@ -25,7 +25,7 @@ pub enum StatePlace {
     /// With everything else.
     Bucket,
     /// In another bucket, or below another prefix.
-    Other(GcsBucket),
+    Other(Box<GcsBucket>),
     /// In a folder of this machine.
     Folder(FolderBucket),
 }

@@ -51,16 +51,18 @@ impl FolderBucket {
     fn failed(&self, what: &'static str, name: &str, error: &io::Error) -> BucketError {
         let (bucket, name, message) = (self.root.display().to_string(), name.to_owned(), error.to_string());
         // what an operator must mend does not pass by itself
-        match error.kind() {
+        let lasting = matches!(
+            error.kind(),
             io::ErrorKind::PermissionDenied
-            | io::ErrorKind::InvalidInput
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::NotADirectory => BucketError::Folder { what, bucket, name, message },
-            _ => {
-                let (attempts, elapsed, after_seconds) = (1, Duration::ZERO, None);
-                BucketError::Unavailable { what, bucket, name, attempts, elapsed, message, after_seconds }
-            }
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::NotADirectory
+        );
+        if lasting {
+            return BucketError::Folder { what, bucket, name, message };
         }
+        let (attempts, elapsed, after_seconds) = (1, Duration::ZERO, None);
+        BucketError::Unavailable { what, bucket, name, attempts, elapsed, message, after_seconds }
     }
 
     /// Does something with files on a thread that may wait for a disk.
