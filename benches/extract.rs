@@ -197,6 +197,7 @@ fn settings(database: Option<&str>) -> TableSettings {
     TableSettings {
         id: TableId { source: "bench".parse().unwrap(), table: "wide".parse().unwrap() },
         table: SourceTable { schema: database.map(str::to_owned), name: "wide".into() },
+        matched: None,
         target: table,
         location: "US".into(),
         job_project: "p".into(),

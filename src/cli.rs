@@ -5,8 +5,9 @@ mod reset;
 mod serve;
 mod status;
 mod sync;
+mod tables;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ const AFTER_HELP: &str = "Examples:
   highwater sync finance/invoices            move one table forward
   highwater sync --all --until-caught-up     move every table until nothing is left
   highwater status                           where every table is
+  highwater tables                           the tables that the configuration comes to
   highwater serve                            answer POST /sync/{source}/{table} and POST /pubsub
 
 Environment:
@@ -76,6 +78,8 @@ enum Command {
     Sync(sync::Arguments),
     /// Show where tables are: watermark, pending intent, rows so far.
     Status(status::Arguments),
+    /// Show the tables that the configuration comes to, and what each lacks.
+    Tables(tables::Arguments),
     /// Set a table's watermark back (or anywhere), so that rows are read again.
     Reset(reset::Arguments),
 }
@@ -86,19 +90,12 @@ pub fn main() -> ExitCode {
     let env = Env::from_process();
     let format = match cli.command {
         Command::Serve(_) => output::log_format_of_service(&env),
-        Command::Sync(_) | Command::Status(_) | Command::Reset(_) => output::log_format(&env),
+        Command::Sync(_) | Command::Status(_) | Command::Reset(_) | Command::Tables(_) => output::log_format(&env),
     };
     if let Err(error) = log::start(format, env.log_filter()) {
         output::fault(&error.to_string());
         return ExitCode::from(EXIT_USAGE);
     }
-    let config = match Config::load(&cli.global.config, &env) {
-        Ok(config) => config,
-        Err(errors) => {
-            output::fault(&errors.to_string());
-            return ExitCode::from(EXIT_USAGE);
-        }
-    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -106,34 +103,40 @@ pub fn main() -> ExitCode {
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    let code = runtime.block_on(run(cli, config, &env));
+    let (Ok(code) | Err(code)) = runtime.block_on(run(cli, &env));
     // a compressing thread that still waits for its reader must not hold the process
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
-#[cfg_attr(not(feature = "testing"), expect(unused_variables, reason = "only tests arm faults"))]
-async fn run(cli: Cli, config: Config, env: &Env) -> u8 {
+/// The exit status; an `Err` is one too, of what ended before its command began.
+async fn run(cli: Cli, env: &Env) -> Result<u8, u8> {
     let stop = CancellationToken::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(stop_on_signal(stop.clone()));
-    let app = App::new(config);
-    #[cfg(feature = "testing")]
-    let app = match crate::engine::faults::Faults::parse(env.get("HIGHWATER_FAULTS").unwrap_or_default()) {
-        Ok(faults) => app.with_faults(faults),
-        Err(error) => {
-            output::fault(&error);
-            return EXIT_USAGE;
-        }
+    let Global { config, json } = cli.global;
+    let app = || wire(&config, env);
+    Ok(match cli.command {
+        Command::Serve(arguments) => serve::run(app()?, arguments, stop).await,
+        Command::Sync(arguments) => sync::run(app()?, arguments, json, stop).await,
+        Command::Status(arguments) => status::run(&*app()?, arguments, json, stop).await,
+        Command::Reset(arguments) => reset::run(&*app()?, arguments, json, stop).await,
+        Command::Tables(arguments) => tables::run(&*app()?, arguments, json, stop).await,
+    })
+}
+
+fn wire(config: &Path, env: &Env) -> Result<Arc<App>, u8> {
+    let usage = |fault: String| {
+        output::fault(&fault);
+        EXIT_USAGE
     };
-    let app = Arc::new(app);
-    let json = cli.global.json;
-    match cli.command {
-        Command::Serve(arguments) => serve::run(app, arguments, stop).await,
-        Command::Sync(arguments) => sync::run(app, arguments, json, stop).await,
-        Command::Status(arguments) => status::run(&app, arguments, json, stop).await,
-        Command::Reset(arguments) => reset::run(&app, arguments, json, stop).await,
-    }
+    let app = App::new(Config::load(config, env).map_err(|errors| usage(errors.to_string()))?);
+    #[cfg(feature = "testing")]
+    let app = {
+        let faults = crate::engine::faults::Faults::parse(env.get("HIGHWATER_FAULTS").unwrap_or_default());
+        app.with_faults(faults.map_err(usage)?)
+    };
+    Ok(Arc::new(app))
 }
 
 /// SIGTERM or SIGINT asks everything to end after its step.

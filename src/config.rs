@@ -2,11 +2,11 @@
 //!
 //! A value that exists is valid: the file is read in one pass that collects every fault, each with its line and the
 //! way out. `env` captures the process's variables, `tree` turns YAML into nodes with places, `reader` reads nodes,
-//! `scalar` parses texts, `source`, `table` and
-//! `columns` know the keys.
+//! `scalar` parses texts, `source`, `table`, `columns` and `pattern` know the keys.
 
 mod columns;
 mod env;
+mod pattern;
 mod reader;
 mod scalar;
 mod source;
@@ -18,6 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use env::{Endpoint, Endpoints, Env};
+pub use pattern::Patterns;
 pub use source::{SourceConfig, SourceKind};
 
 use self::reader::{Faults, Map};
@@ -180,7 +181,7 @@ fn read_server(mut map: Map<'_>, env: &Env) -> Server {
 }
 
 impl Config {
-    /// Every table, in the file's order.
+    /// Every table that is named, in the file's order.
     pub fn tables(&self) -> impl Iterator<Item = &TableSettings> {
         self.sources.iter().flat_map(|source| &source.tables)
     }

@@ -9,6 +9,7 @@ mod connection;
 mod intent;
 mod job;
 mod names;
+mod pattern;
 mod policy;
 mod position;
 mod schema;
@@ -22,7 +23,8 @@ pub use column_settings::{ArraysAs, ColumnSettings, DELETED_AT, NumericAs, SYNCE
 pub use connection::{Address, Connection, Secret, Tls, TlsMode};
 pub use intent::{Attempt, Intent, IntentId, JobId, JobKind, Lane, Mode, NOT_WHOLE};
 pub use job::{JobFailure, JobStats, JobStatus};
-pub use names::{BqTable, InvalidName, SourceName, SourceTable, TableId, TableName};
+pub use names::{BqTable, InvalidName, SourceName, SourceTable, TableId, TableKind, TableName, plain_name};
+pub use pattern::{Glob, InvalidGlob, Listed, Matched, NamePattern};
 pub use policy::Policy;
 pub use position::{Bound, Position};
 pub use schema::{BqType, Field, FieldMode, Partitioning, Schema, TableSpec, TimeUnit};

@@ -2,11 +2,12 @@
 //!
 //! `table` chooses key and order, `columns` which columns and as what; `basis` says whether a watermark still fits
 //! the settings; `ceiling` says up to where it is safe to read; `drift` compares the
-//! columns with BigQuery's; `finish` says what an intent needs next.
+//! columns with BigQuery's; `finish` says what an intent needs next. `matched` settles what a pattern leaves open.
 
 pub mod basis;
 pub mod ceiling;
 pub mod columns;
 pub mod drift;
 pub mod finish;
+pub mod matched;
 pub mod table;

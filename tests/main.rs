@@ -17,6 +17,7 @@ mod cases;
 mod columns;
 mod coverage;
 mod crash;
+mod discover;
 mod door;
 mod drift;
 mod http_door;
@@ -61,6 +62,7 @@ fn main() {
         coverage::tests(),
         http_door::tests(),
         door::tests(),
+        discover::tests(),
         trouble::tests(),
         races::tests(),
         crash::tests(),

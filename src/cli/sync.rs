@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
+use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, tables};
 use crate::app::App;
 use crate::audit::ColumnAudit;
 use crate::model::{Parallel, TableId};
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// Tables, as `source/table`, or `table` where only one source has it.
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "TABLE")]
     tables: Vec<String>,
-    /// Every table of the configuration.
+    /// Every table of the configuration, those that its patterns find included.
     #[arg(long)]
     all: bool,
     /// Run again until nothing is left below the ceiling.
@@ -45,8 +45,11 @@ fn parallel(text: &str) -> Result<Parallel, String> {
 }
 
 pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
+    let mut untold = EXIT_DONE;
     let ids: Vec<TableId> = if arguments.all {
-        app.tables().map(|table| table.id.clone()).collect()
+        let expansion = app.expand(&stop).await;
+        untold = tables::told(&expansion.faults);
+        expansion.tables.into_iter().map(|table| table.id).collect()
     } else {
         let found: Result<Vec<_>, _> = arguments.tables.iter().map(|name| app.find(name)).collect();
         match found {
@@ -92,7 +95,15 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: C
     if !json {
         print(&reports);
     }
-    exit_code(&reports)
+    // nobody named what a pattern found: that it lacks something is told, and stops nothing
+    reports.retain(|report| !arguments.all || report.outcome != Outcome::Unusable);
+    worse(exit_code(&reports), untold)
+}
+
+/// The worse of two exit statuses.
+fn worse(one: u8, other: u8) -> u8 {
+    let worst = [EXIT_USAGE, EXIT_FAILED, EXIT_RETRY].into_iter().find(|code| [one, other].contains(code));
+    worst.unwrap_or(EXIT_DONE)
 }
 
 /// Cuts off what still runs when the grace after a signal is over.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BqTable, ColumnSettings, Limits, MaxRejects, Mode, SourceTable, TableId, TimeUnit};
+use super::{BqTable, ColumnSettings, Limits, Matched, MaxRejects, Mode, SourceTable, TableId, TimeUnit};
 
 /// One table's settings: all that a run needs besides the connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct TableSettings {
     pub id: TableId,
     /// The table at the source.
     pub table: SourceTable,
+    /// The pattern that it was found by; `None` where it is named.
+    pub matched: Option<Matched>,
     /// The table in BigQuery.
     pub target: BqTable,
     /// BigQuery location of target, staging tables and jobs.

@@ -171,6 +171,7 @@ impl Plan {
         TableSettings {
             id: TableId { source: "sim".parse().unwrap(), table: "t".parse().unwrap() },
             table: SourceTable { schema: None, name: "t".to_owned() },
+            matched: None,
             target: BqTable { project: "p".into(), dataset: "d".into(), table: "t".into() },
             location: "EU".into(),
             job_project: "p".into(),
