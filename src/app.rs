@@ -1,17 +1,19 @@
 //! The one place that names backends and wires them. Nothing is contacted here: connections open at first use.
 
 mod expand;
+mod survey;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use expand::{Expansion, ExpansionFault, Inspected};
+pub use survey::{SurveyedTable, survey};
 
 use crate::bucket::gcs::GcsBucket;
 use crate::config::{Config, Endpoint, SourceConfig, SourceKind};
 use crate::engine::{Ambient, Engine, RunError};
-use crate::model::{SourceName, TableId, TableSettings};
+use crate::model::{Connection, SourceName, TableId, TableSettings};
 use crate::net::{self, Context, Tokens};
 use crate::report::{Outcome, RunReport};
 use crate::source::mysql::MySqlSource;
@@ -206,8 +208,11 @@ fn log_report(report: &RunReport) {
 }
 
 fn any_source(source: &SourceConfig) -> AnySource {
-    let connection = source.connection.clone();
-    match source.kind {
+    connect_by(source.kind, source.connection.clone())
+}
+
+fn connect_by(kind: SourceKind, connection: Connection) -> AnySource {
+    match kind {
         SourceKind::Postgres => AnySource::Postgres(PostgresSource::new(connection)),
         SourceKind::MySql => AnySource::MySql(MySqlSource::new(connection)),
     }

@@ -1,5 +1,6 @@
 //! The command line: arguments, and one file per command.
 
+mod discover;
 mod output;
 mod reset;
 mod serve;
@@ -47,6 +48,7 @@ const AFTER_HELP: &str = "Examples:
   highwater sync finance/invoices            move one table forward
   highwater sync --all --until-caught-up     move every table until nothing is left
   highwater status                           where every table is
+  highwater discover postgres://u@host/db    write a configuration for a database
   highwater tables                           the tables that the configuration comes to
   highwater serve                            answer POST /sync/{source}/{table} and POST /pubsub
 
@@ -80,6 +82,8 @@ enum Command {
     Status(status::Arguments),
     /// Show the tables that the configuration comes to, and what each lacks.
     Tables(tables::Arguments),
+    /// Write a configuration from live databases, with proposals of cursors and keys.
+    Discover(discover::Arguments),
     /// Set a table's watermark back (or anywhere), so that rows are read again.
     Reset(reset::Arguments),
 }
@@ -90,7 +94,9 @@ pub fn main() -> ExitCode {
     let env = Env::from_process();
     let format = match cli.command {
         Command::Serve(_) => output::log_format_of_service(&env),
-        Command::Sync(_) | Command::Status(_) | Command::Reset(_) | Command::Tables(_) => output::log_format(&env),
+        Command::Sync(_) | Command::Status(_) | Command::Reset(_) | Command::Tables(_) | Command::Discover(_) => {
+            output::log_format(&env)
+        }
     };
     if let Err(error) = log::start(format, env.log_filter()) {
         output::fault(&error.to_string());
@@ -122,6 +128,8 @@ async fn run(cli: Cli, env: &Env) -> Result<u8, u8> {
         Command::Status(arguments) => status::run(&*app()?, arguments, json, stop).await,
         Command::Reset(arguments) => reset::run(&*app()?, arguments, json, stop).await,
         Command::Tables(arguments) => tables::run(&*app()?, arguments, json, stop).await,
+        // it writes what the others read
+        Command::Discover(arguments) => discover::run(arguments, env, stop).await,
     })
 }
 

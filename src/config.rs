@@ -18,8 +18,8 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use env::{Endpoint, Endpoints, Env};
-pub use pattern::Patterns;
-pub use source::{SourceConfig, SourceKind};
+pub use pattern::{Patterns, name_pattern};
+pub use source::{Reached, SourceConfig, SourceKind, reach, tls_mode, tls_mode_name};
 
 use self::reader::{Faults, Map};
 use crate::model::{Parallel, TableSettings};

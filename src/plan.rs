@@ -2,12 +2,15 @@
 //!
 //! `table` chooses key and order, `columns` which columns and as what; `basis` says whether a watermark still fits
 //! the settings; `ceiling` says up to where it is safe to read; `drift` compares the
-//! columns with BigQuery's; `finish` says what an intent needs next. `matched` settles what a pattern leaves open.
+//! columns with BigQuery's; `finish` says what an intent needs next. `matched` settles what a pattern leaves open,
+//! `propose` and `draft` write a configuration for tables that have none.
 
 pub mod basis;
 pub mod ceiling;
 pub mod columns;
+pub mod draft;
 pub mod drift;
 pub mod finish;
 pub mod matched;
+pub mod propose;
 pub mod table;

@@ -1,14 +1,19 @@
-//! Tables that nobody named: patterns, what they come to.
+//! Tables that nobody named: patterns, what they come to, and configurations from live databases.
 
+use highwater::config::{Config, Env};
+use highwater::model::{Mode, SourceTable};
+use highwater::plan::draft::{self, Dialect, Head, Source, Table};
+use highwater::plan::propose::{Proposal, Way};
 use highwater::report::{Outcome, RunReport};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::served_tests;
-use crate::support::Test;
 use crate::support::place::Place;
+use crate::support::{Test, process, pure};
 
 pub fn tests() -> Vec<Test> {
-    served_tests![
+    let mut tests = served_tests![
         patterns_find_tables_of_postgres,
         patterns_find_tables_of_mariadb,
         a_pushed_table_is_matched_by_its_name,
@@ -16,7 +21,11 @@ pub fn tests() -> Vec<Test> {
         two_tables_of_one_target_are_told,
         the_cursor_of_the_watermark_stays,
         a_synced_table_that_becomes_unusable_fails,
-    ]
+        a_discovered_configuration_syncs_both_databases,
+        discover_shows_no_password_and_overwrites_nothing,
+    ];
+    tests.push(pure("main::discover::a_draft_means_what_it_was_written_from", drafts));
+    tests
 }
 
 const PATTERNS: [&str; 4] = [
@@ -200,4 +209,173 @@ async fn a_synced_table_that_becomes_unusable_fails() {
     place.pg("ALTER TABLE t RENAME u TO w").await;
     let (code, reports) = sync_all(&place).await;
     assert_eq!((code, outcomes(&reports)), (2, vec![("t", Outcome::Failed, 0)]), "{reports:?}");
+}
+
+/// `url` without its password.
+fn bare(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (login, host) = rest.rsplit_once('@').unwrap();
+    format!("{scheme}://{}@{host}", login.split(':').next().unwrap())
+}
+
+async fn a_discovered_configuration_syncs_both_databases() {
+    let place = Place::new().await;
+    fill_postgres(&place).await;
+    place
+        .pg("INSERT INTO tmp_x VALUES (1, '2024-01-01'); CREATE TABLE \"Odd.na\"\"me\" (id int PRIMARY KEY);
+             CREATE TABLE \"odd.* x\" (\"i d\" int PRIMARY KEY, \"updatedAt\" timestamp NOT NULL);
+             INSERT INTO \"odd.* x\" VALUES (1, '2024-01-01'); ANALYZE;")
+        .await;
+    place
+        .my("CREATE TABLE orders (id int PRIMARY KEY AUTO_INCREMENT, v int, ts timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, KEY (ts));
+             INSERT INTO orders (v, ts) VALUES (1, '2024-01-01'), (2, '2024-01-02');
+             CREATE TABLE click_events (id bigint PRIMARY KEY AUTO_INCREMENT, v int); INSERT INTO click_events (v) VALUES (1), (2), (3);
+             CREATE TABLE currencies (code char(3) PRIMARY KEY); INSERT INTO currencies VALUES ('EUR'), ('SEK');
+             CREATE VIEW seen AS SELECT * FROM orders; ANALYZE TABLE orders, click_events, currencies;")
+        .await;
+    let mut env = place.env();
+    let variable = |suffix: &str| format!("{}{suffix}_PASSWORD", place.name.to_uppercase());
+    env.push((variable(""), place.stack.postgres.password.clone()));
+    env.push((variable("_2"), place.stack.mysql.password.clone()));
+    env.push(("HIGHWATER_PROJECT".into(), "demo".into()));
+    let bucket = place.bucket();
+    let (pg, my) = (bare(&place.pg_url()), bare(&place.my_url()));
+    let arguments = ["discover", &pg, &my, "--bucket", &bucket, "--location", "EU", "--exclude", "tmp_*"];
+    let written = [arguments.as_slice(), &["--output", "highwater.yaml"]].concat();
+    let ran = process::run(place.folder.path(), &env, &written).await;
+    let text = std::fs::read_to_string(place.folder.path().join("highwater.yaml")).unwrap_or_default();
+    assert_eq!(ran.code, 0, "{ran:?}\n{text}");
+    for line in [
+        "      audit_log: { mode: append, cursor: id }",
+        "      audit_users: { cursor: updated_at }",
+        "      invoices: { cursor: modified }",
+        "      sales.items: { cursor: updated_at }",
+        "\"\\\"odd.* x\\\"\": { cursor: updatedAt }",
+        "      # no index serves the cursor: CREATE INDEX CONCURRENTLY ON \"public\".\"invoices\" (\"modified\", \"id\");",
+        "      # public.Odd.na\"me: its name cannot be written in a configuration",
+        "      orders: { cursor: ts }",
+        "      click_events: { mode: append, cursor: id }",
+        "      currencies: { mode: replace }",
+        "which the database sets on each update",
+        &format!("    password: ${{{}}}", variable("")),
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("tmp_x") && !text.contains("parted_low") && !text.contains("seen"), "{text}");
+    let ran = process::run(place.folder.path(), &env, &["sync", "--all", "--json"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}\n{text}");
+    let rows = |name: &str| ran.reports().iter().find(|report| report.table == name).map(|report| report.rows);
+    assert_eq!((rows("invoices"), rows("\"odd.* x\""), rows("orders")), (Some(3), Some(1), Some(2)), "{ran:?}");
+    assert_eq!((rows("click_events"), rows("currencies"), rows("parted")), (Some(3), Some(2), Some(1)), "{ran:?}");
+}
+
+async fn discover_shows_no_password_and_overwrites_nothing() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, updated_at timestamptz NOT NULL)").await;
+    let secret = place.stack.postgres.password.clone();
+    let env = |name: &str, value: &str| {
+        let mut env = place.env();
+        env.push((name.into(), value.into()));
+        env
+    };
+    let bare = bare(&place.pg_url());
+    let referred = place.pg_url().replace(&format!(":{secret}@"), ":${THE_PASSWORD}@");
+    for (name, url, kept) in [
+        (
+            "PGPASSWORD",
+            bare.as_str(),
+            format!("url: \"{bare}\"\n    password: ${{{}_PASSWORD}}", place.name.to_uppercase()),
+        ),
+        ("HIGHWATER_PASSWORD", bare.as_str(), format!("url: \"{bare}\"")),
+        ("THE_PASSWORD", referred.as_str(), format!("url: \"{referred}\"")),
+        ("THE_URL", "${THE_URL}", "url: \"${THE_URL}\"".to_owned()),
+        ("X", &place.pg_url(), format!("url: \"{bare}\"\n    password: ")),
+    ] {
+        let value = if name == "THE_URL" { place.pg_url() } else { secret.clone() };
+        let ran = process::run(place.folder.path(), &env(name, &value), &["discover", url]).await;
+        assert_eq!(ran.code, 0, "{name}: {ran:?}");
+        assert!(ran.stdout.contains(&kept) && ran.stdout.contains("t: { cursor: updated_at }"), "{name}: {ran:?}");
+        assert!(!ran.stdout.contains(&secret) && !ran.stderr.contains(&secret), "{name}");
+        assert_eq!(ran.stderr.contains("a password in an argument can be seen"), name == "X", "{name}: {ran:?}");
+    }
+    place.pg("CREATE SCHEMA sales; CREATE TABLE sales.items (id int PRIMARY KEY, updated_at timestamptz)").await;
+    let ran =
+        process::run(place.folder.path(), &env("PGPASSWORD", &secret), &["discover", &bare, "--schema", "sales"]).await;
+    assert!(ran.stdout.contains("schema: sales") && ran.stdout.contains("      items: {"), "{ran:?}");
+    assert!(!ran.stdout.contains(" t: {"), "{ran:?}");
+    let mine = place.folder.path().join("mine.yaml");
+    std::fs::write(&mine, "mine").unwrap();
+    let ran =
+        process::run(place.folder.path(), &env("PGPASSWORD", &secret), &["discover", &bare, "--output", "mine.yaml"])
+            .await;
+    assert!(ran.code == 2 && ran.stderr.contains("is there already"), "{ran:?}");
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
+    let ran = process::run(place.folder.path(), &env("PGPASSWORD", "wrong"), &["discover", &bare]).await;
+    assert!(ran.code != 0 && ran.stdout.is_empty() && ran.stderr.contains("refuses the login"), "{ran:?}");
+    let ran =
+        process::run(place.folder.path(), &place.env(), &["discover", &place.pg_url().replace("postgres:", "oracle:")])
+            .await;
+    assert!(ran.code == 2 && !ran.stderr.contains(&secret), "{ran:?}");
+}
+
+/// Whatever the names are, the text parses, and its tables are those that it was written from.
+fn drafts() {
+    let name = || "[a-zA-Z_ .*?\\[\\]{}:#,&!'\"`$%@\\\\\n\u{85}\u{2028}é-]{1,12}|null|true|\\$\\{HOME\\}";
+    let strategy = proptest::collection::vec((name(), name(), proptest::option::of(name())), 1..6);
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    // no two of one name, but some of one in BigQuery
+    let name_of = |at: usize, name: &str| format!("{name}{}", ["é", "ö", "ü", "-", " ", "+"][at]);
+    let ran = runner.run(&strategy, |names| {
+        let proposal = |cursor: &str, key: &Option<String>| Proposal {
+            way: Way::Sync {
+                mode: Mode::Merge,
+                cursor: Some(cursor.to_owned()),
+                key: key.as_ref().map(|key| vec![key.clone(), "b".to_owned()]),
+            },
+            why: vec![format!("cursor: {cursor}")],
+            index: Some(vec![cursor.to_owned()]),
+        };
+        let table = |(at, (name, cursor, key)): (usize, &(String, String, Option<String>))| Table {
+            table: SourceTable { schema: Some("public".to_owned()), name: name_of(at, name) },
+            rows: Some(1),
+            proposal: Ok(proposal(cursor, key)),
+        };
+        let source = Source {
+            name: "s".to_owned(),
+            url: "postgres://u@h/d".to_owned(),
+            password: None,
+            tls_mode: Some("require"),
+            tls_ca: None,
+            dataset: None,
+            schema: None,
+            dialect: Dialect::Postgres,
+            tables: names.iter().enumerate().map(table).collect(),
+        };
+        let head =
+            Head { project: Some("p".into()), dataset: "d".into(), location: None, bucket: Some("acme-hw".into()) };
+        let text = draft::write(&head, &[source]);
+        let env = Env::new([("HOME".to_owned(), "/root".to_owned())]);
+        let writable = |name: &String| !name.contains('"') && !name.chars().any(char::is_control);
+        let wanted: Vec<_> = names.iter().enumerate().filter(|(_, (name, ..))| writable(name)).collect();
+        let parsed = Config::parse(&text, "f.yaml", &env);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let config = match parsed {
+            Ok(config) => config,
+            Err(errors) => return Err(TestCaseError::fail(format!("{errors}\n{text}"))),
+        };
+        let tables = &config.sources[0].tables;
+        prop_assert_eq!(tables.len(), wanted.len(), "{}", text);
+        for (table, (at, (name, cursor, key))) in tables.iter().zip(wanted) {
+            prop_assert_eq!(&table.table.name, &name_of(at, name));
+            prop_assert_eq!(table.cursor.as_ref(), Some(cursor));
+            prop_assert_eq!(table.key.clone(), key.as_ref().map(|key| vec![key.clone(), "b".to_owned()]));
+        }
+        Ok(())
+    });
+    if let Err(failure) = ran {
+        panic!("{failure}");
+    }
 }

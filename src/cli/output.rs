@@ -24,6 +24,16 @@ pub(super) fn fault(message: &str) {
     eprintln!("highwater: {message}");
 }
 
+/// One line beside the output, for a person.
+pub(super) fn note(message: &str) {
+    eprintln!("{message}");
+}
+
+/// A text as it stands.
+pub(super) fn text(text: &str) {
+    print!("{text}");
+}
+
 /// One line of text.
 pub(super) fn line(text: &str) {
     println!("{text}");

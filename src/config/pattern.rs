@@ -198,7 +198,10 @@ pub(super) fn is_pattern(key: &str) -> bool {
 }
 
 /// Reads `pattern` or `schema.pattern`; what stands in double quotes means itself.
-pub(super) fn name_pattern(text: &str) -> Result<NamePattern, String> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn name_pattern(text: &str) -> Result<NamePattern, String> {
     let parts = super::table::split_name(text).ok_or("is not a pattern: say `pattern` or `schema.pattern`")?;
     let glob = |(part, quoted): &(String, bool)| {
         if *quoted { Ok(Glob::literal(part)) } else { Glob::parse(part).map_err(|fault| fault.to_string()) }

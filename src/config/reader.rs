@@ -270,37 +270,41 @@ impl<'a> Map<'a> {
         parse(&value).map_err(|problem| problem.replace(&format!("{value:?}"), &format!("{text:?}")))
     }
 
-    /// Replaces `${NAME}` and `${NAME:-default}`; `$${` is a literal `${`. The text comes from a parsed scalar, so
-    /// what a variable holds cannot change the file's structure.
+    /// The text comes from a parsed scalar, so what a variable holds cannot change the file's structure.
     fn interpolate(&self, text: &str) -> Result<String, String> {
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(at) = rest.find("${") {
-            if rest[..at].ends_with('$') {
-                out.push_str(&rest[..at]);
-                out.push('{');
-                rest = &rest[at + 2..];
-                continue;
-            }
-            out.push_str(&rest[..at]);
-            let inner = &rest[at + 2..];
-            let end = inner.find('}').ok_or_else(|| "`${` without `}`; write `$${` for the characters".to_owned())?;
-            let (name, default) = match inner[..end].split_once(":-") {
-                Some((name, default)) => (name, Some(default)),
-                None => (&inner[..end], None),
-            };
-            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                return Err(format!("`${{{name}}}` is not a variable's name"));
-            }
-            let value = self.env.get(name).filter(|value| !value.is_empty() || default.is_none()).or(default);
-            let value = value
-                .ok_or_else(|| format!("the variable {name} is not set; set it, or say `${{{name}:-default}}`"))?;
-            out.push_str(value);
-            rest = &inner[end + 1..];
-        }
-        out.push_str(rest);
-        Ok(out)
+        interpolate(text, self.env)
     }
+}
+
+/// Replaces `${NAME}` and `${NAME:-default}`; `$${` is a literal `${`.
+pub(super) fn interpolate(text: &str, env: &Env) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            out.push_str(&rest[..at]);
+            out.push('{');
+            rest = &rest[at + 2..];
+            continue;
+        }
+        out.push_str(&rest[..at]);
+        let inner = &rest[at + 2..];
+        let end = inner.find('}').ok_or_else(|| "`${` without `}`; write `$${` for the characters".to_owned())?;
+        let (name, default) = match inner[..end].split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (&inner[..end], None),
+        };
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            return Err(format!("`${{{name}}}` is not a variable's name"));
+        }
+        let value = env.get(name).filter(|value| !value.is_empty() || default.is_none()).or(default);
+        let value =
+            value.ok_or_else(|| format!("the variable {name} is not set; set it, or say `${{{name}:-default}}`"))?;
+        out.push_str(value);
+        rest = &inner[end + 1..];
+    }
+    out.push_str(rest);
+    Ok(out)
 }
 
 /// A fault in one line of a length that can be read: keys and names are the file's and may hold anything.

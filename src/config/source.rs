@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::env::Env;
 use super::pattern::{self, Patterns, Scope};
-use super::reader::Map;
+use super::reader::{Map, interpolate};
 use super::scalar;
 use super::table::{self, Defaults, Entry};
 use crate::model::{Address, BqTable, Connection, Listed, Secret, SourceName, TableName, TableSettings, Tls, TlsMode};
@@ -73,6 +74,46 @@ pub(super) struct Place {
     pub(super) job_project: String,
     pub(super) dataset: String,
     pub(super) location: String,
+}
+
+/// A database that a url names.
+#[derive(Clone, Debug)]
+pub struct Reached {
+    /// Which database it is.
+    pub kind: SourceKind,
+    /// How it is reached, by the defaults.
+    pub connection: Connection,
+}
+
+/// Reads a url outside of a file, variables replaced.
+///
+/// # Errors
+/// What is wrong with it, without what it holds.
+pub fn reach(text: &str, env: &Env) -> Result<Reached, String> {
+    let Parsed { kind, address, user, password, database } = url(&interpolate(text, env)?)?;
+    let tls = Tls { mode: default_mode(Some(&address)), ..Tls::default() };
+    Ok(Reached { kind, connection: Connection { address, user, password, database, tls } })
+}
+
+/// The modes of TLS.
+const TLS_MODES: [(&str, TlsMode); 4] = [
+    ("disable", TlsMode::Disable),
+    ("require", TlsMode::Require),
+    ("verify-ca", TlsMode::VerifyCa),
+    ("verify-full", TlsMode::VerifyFull),
+];
+
+/// Reads a mode of TLS.
+///
+/// # Errors
+/// It is none.
+pub fn tls_mode(text: &str) -> Result<TlsMode, String> {
+    scalar::word(text, &TLS_MODES)
+}
+
+/// The mode as the configuration writes it.
+pub fn tls_mode_name(mode: TlsMode) -> &'static str {
+    TLS_MODES.iter().find(|(_, known)| *known == mode).map_or("verify-full", |(name, _)| name)
 }
 
 /// What a source's url says.
@@ -182,13 +223,7 @@ fn read_tables(map: &mut Map<'_>, context: Option<&table::Context<'_>>, defaults
 fn read_tls(map: &mut Map<'_>, address: Option<&Address>) -> Tls {
     let mut tls = Tls { mode: default_mode(address), ..Tls::default() };
     let Some(mut section) = map.map("tls") else { return tls };
-    let modes = [
-        ("disable", TlsMode::Disable),
-        ("require", TlsMode::Require),
-        ("verify-ca", TlsMode::VerifyCa),
-        ("verify-full", TlsMode::VerifyFull),
-    ];
-    if let Some(mode) = section.optional("mode", |text| scalar::word(text, &modes)) {
+    if let Some(mode) = section.optional("mode", tls_mode) {
         tls.mode = mode;
     }
     let mut path = |key| section.optional(key, |text| scalar::text(text).map(PathBuf::from));

@@ -1,9 +1,9 @@
-//! What a database has, before anybody has named it.
+//! What a database has, before anybody has named it: its tables, and what hints at cursors.
 
 use std::future::Future;
 
 use super::{Session, SourceError};
-use crate::model::Listed;
+use crate::model::{Hints, Listed, SourceTable};
 use crate::net::Context;
 
 /// The most tables, views and partitions that are listed of one source; more are an error, never a part of them.
@@ -21,6 +21,9 @@ pub trait Survey: Session {
         cx: &Context,
         schema: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Listed>, SourceError>> + Send;
+
+    /// What hints at the table's cursor.
+    fn hints(&mut self, cx: &Context, table: &SourceTable) -> impl Future<Output = Result<Hints, SourceError>> + Send;
 }
 
 /// The error of a list that does not end.
