@@ -220,6 +220,7 @@ fn settings(database: Option<&str>) -> TableSettings {
         lookback: Duration::ZERO,
         null_cursor: NullCursor::Report,
         cursor_timezone: "UTC".into(),
+        schedule: None,
     }
 }
 

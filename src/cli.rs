@@ -3,6 +3,7 @@
 mod discover;
 mod output;
 mod reset;
+mod schedule;
 mod serve;
 mod status;
 mod sync;
@@ -50,6 +51,7 @@ const AFTER_HELP: &str = "Examples:
   highwater status                           where every table is
   highwater discover postgres://u@host/db    write a configuration for a database
   highwater tables                           the tables that the configuration comes to
+  highwater schedule                         run each table by its `schedule`
   highwater serve                            answer POST /sync/{source}/{table} and POST /pubsub
 
 Environment:
@@ -84,6 +86,8 @@ enum Command {
     Tables(tables::Arguments),
     /// Write a configuration from live databases, with proposals of cursors and keys.
     Discover(discover::Arguments),
+    /// Run each table by its `schedule`, in one process.
+    Schedule(schedule::Arguments),
     /// Set a table's watermark back (or anywhere), so that rows are read again.
     Reset(reset::Arguments),
 }
@@ -93,7 +97,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let env = Env::from_process();
     let format = match cli.command {
-        Command::Serve(_) => output::log_format_of_service(&env),
+        Command::Serve(_) | Command::Schedule(_) => output::log_format_of_service(&env),
         Command::Sync(_) | Command::Status(_) | Command::Reset(_) | Command::Tables(_) | Command::Discover(_) => {
             output::log_format(&env)
         }
@@ -128,6 +132,7 @@ async fn run(cli: Cli, env: &Env) -> Result<u8, u8> {
         Command::Status(arguments) => status::run(&*app()?, arguments, json, stop).await,
         Command::Reset(arguments) => reset::run(&*app()?, arguments, json, stop).await,
         Command::Tables(arguments) => tables::run(&*app()?, arguments, json, stop).await,
+        Command::Schedule(arguments) => schedule::run(app()?, arguments, json, stop).await,
         // it writes what the others read
         Command::Discover(arguments) => discover::run(arguments, env, stop).await,
     })

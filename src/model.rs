@@ -13,6 +13,7 @@ mod names;
 mod pattern;
 mod policy;
 mod position;
+mod schedule;
 mod schema;
 mod settings;
 mod table_settings;
@@ -29,6 +30,7 @@ pub use names::{BqTable, InvalidName, SourceName, SourceTable, TableId, TableKin
 pub use pattern::{Glob, InvalidGlob, Listed, Matched, NamePattern};
 pub use policy::Policy;
 pub use position::{Bound, Position};
+pub use schedule::{InvalidSchedule, Schedule};
 pub use schema::{BqType, Field, FieldMode, Partitioning, Schema, TableSpec, TimeUnit};
 pub use settings::{
     ChunkBytes, ChunkRows, GzipLevel, Limits, MaxRejects, OutOfRange, Parallel, PartBytes, SECOND_MICROS,

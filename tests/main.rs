@@ -30,6 +30,7 @@ mod policies;
 mod races;
 mod rebuild;
 mod round_trip;
+mod schedule;
 mod secrets;
 mod simulation;
 mod soak;
@@ -63,6 +64,7 @@ fn main() {
         http_door::tests(),
         door::tests(),
         discover::tests(),
+        schedule::tests(),
         trouble::tests(),
         races::tests(),
         crash::tests(),

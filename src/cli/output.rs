@@ -29,6 +29,11 @@ pub(super) fn note(message: &str) {
     eprintln!("{message}");
 }
 
+/// Whether a person looks on.
+pub(super) fn is_watched() -> bool {
+    std::io::stdout().is_terminal()
+}
+
 /// A text as it stands.
 pub(super) fn text(text: &str) {
     print!("{text}");

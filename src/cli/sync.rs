@@ -107,7 +107,7 @@ fn worse(one: u8, other: u8) -> u8 {
 }
 
 /// Cuts off what still runs when the grace after a signal is over.
-async fn cut_after_grace(stop: CancellationToken, cancel: CancellationToken) {
+pub(super) async fn cut_after_grace(stop: CancellationToken, cancel: CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(GRACE).await;
     cancel.cancel();
@@ -115,13 +115,15 @@ async fn cut_after_grace(stop: CancellationToken, cancel: CancellationToken) {
 
 /// How tables are run.
 #[derive(Clone, Copy)]
-struct How {
-    until_caught_up: bool,
-    accept: bool,
+pub(super) struct How {
+    /// Run after run, until nothing is left.
+    pub(super) until_caught_up: bool,
+    /// Whether other settings than the watermark's are accepted.
+    pub(super) accept: bool,
 }
 
 /// One table; with `until_caught_up`, run after run, their reports added up.
-async fn sync_one(
+pub(super) async fn sync_one(
     app: &App,
     id: &TableId,
     how: How,

@@ -22,6 +22,8 @@ struct Line {
     key: Vec<String>,
     target: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lacks: Option<String>,
 }
 
@@ -66,6 +68,7 @@ fn line(inspected: Inspected) -> Line {
         cursor: inspected.cursor,
         key: inspected.key,
         target: settings.target.to_string(),
+        schedule: settings.schedule.map(|schedule| schedule.to_string()),
         lacks: inspected.lacks,
     }
 }

@@ -89,6 +89,11 @@ impl Patterns {
         self.entries.is_empty()
     }
 
+    /// Whether a pattern's tables run by a schedule.
+    pub fn is_scheduled(&self) -> bool {
+        self.entries.iter().any(|entry| entry.template.schedule.is_some())
+    }
+
     /// The patterns as configured, in the file's order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.template.id.table.as_str())

@@ -9,7 +9,7 @@ use super::source::Place;
 use super::{columns, scalar};
 use crate::model::{
     BqTable, ChunkBytes, ChunkRows, ColumnSettings, GzipLevel, Limits, Matched, Mode, NamePattern, NullCursor,
-    PartBytes, Policy, SourceTable, TableId, TableName, TableSettings, TimeUnit, WantedPartitioning,
+    PartBytes, Policy, Schedule, SourceTable, TableId, TableName, TableSettings, TimeUnit, WantedPartitioning,
 };
 
 const LAG_DEFAULT: Duration = Duration::from_secs(60);
@@ -54,6 +54,9 @@ pub(super) struct Defaults {
     lookback: Option<Duration>,
     null_cursor: Option<NullCursor>,
     cursor_timezone: Option<String>,
+    /// An expression, or none where `none` takes an inherited one away.
+    schedule: Option<Option<String>>,
+    schedule_timezone: Option<String>,
     columns: columns::Shared,
 }
 
@@ -79,8 +82,16 @@ impl Defaults {
             lookback: self.lookback.or(below.lookback),
             null_cursor: self.null_cursor.or(below.null_cursor),
             cursor_timezone: self.cursor_timezone.or_else(|| below.cursor_timezone.clone()),
+            schedule: self.schedule.or_else(|| below.schedule.clone()),
+            schedule_timezone: self.schedule_timezone.or_else(|| below.schedule_timezone.clone()),
             columns: self.columns.over(&below.columns),
         }
+    }
+
+    /// When the table runs. The expression was read before, where it stands.
+    fn schedule(&self) -> Option<Schedule> {
+        let zone = self.schedule_timezone.as_deref().unwrap_or("UTC");
+        Schedule::parse(self.schedule.as_ref()?.as_deref()?, zone).ok()
     }
 
     fn limits(&self) -> Limits {
@@ -124,9 +135,19 @@ fn shared(map: &mut Map<'_>) -> (Defaults, Own) {
         lookback: map.optional("lookback", scalar::duration),
         null_cursor: map.optional("null_cursor", |text| scalar::word(text, &nulls)),
         cursor_timezone: map.optional("cursor_timezone", scalar::zone),
+        schedule: map.optional("schedule", schedule),
+        schedule_timezone: map.optional("schedule_timezone", scalar::zone),
         columns,
     };
     (defaults, Own { policies, cursors })
+}
+
+/// A cron expression, or `none`.
+fn schedule(text: &str) -> Result<Option<String>, String> {
+    match text {
+        "none" => Ok(None),
+        _ => Schedule::parse(text, "UTC").map(|_fine| Some(text.to_owned())).map_err(|fault| fault.to_string()),
+    }
 }
 
 /// Reads one entry.
@@ -250,6 +271,7 @@ fn whole(head: Head, rest: Rest, place: &Place, settings: Defaults) -> TableSett
         // inherited ones are for the tables that can have them
         lookback: settings.lookback.filter(|_| merging).unwrap_or_default(),
         null_cursor: settings.null_cursor.filter(|_| merging).unwrap_or_default(),
+        schedule: settings.schedule(),
         cursor_timezone: settings.cursor_timezone.or(naive_zone).unwrap_or_else(|| "UTC".to_owned()),
     }
 }

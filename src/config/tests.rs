@@ -167,6 +167,10 @@ fn each_fault_says_where_and_the_way_out() {
             "f.yaml:5:3: sources: s/x*.* can mean tables of one name in several schemas, which would have the same target; put {schema} into `target`",
         ),
         (
+            source("      t: {cursor: c, schedule: '*/5 * * *'}"),
+            "f.yaml:8:32: sources.s.tables.t.schedule: \"*/5 * * *\" has 4 fields; it takes 5, minute hour day-of-month month day-of-week: `*/5 * * * *` is every 5 minutes, `30 2 * * *` each day at 2:30",
+        ),
+        (
             source("      t: {cursor: c}\n    exclude: tmp_*"),
             "f.yaml:9:5: sources.s.exclude: is about patterns, and `tables` has none; remove it",
         ),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BqTable, ColumnSettings, Limits, Matched, MaxRejects, Mode, SourceTable, TableId, TimeUnit};
+use super::{BqTable, ColumnSettings, Limits, Matched, MaxRejects, Mode, Schedule, SourceTable, TableId, TimeUnit};
 
 /// One table's settings: all that a run needs besides the connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct TableSettings {
     pub null_cursor: NullCursor,
     /// IANA name of the zone in which cursors without a zone are written.
     pub cursor_timezone: String,
+    /// When `highwater schedule` runs it.
+    pub schedule: Option<Schedule>,
 }
 
 /// What is done when the source's columns change.

@@ -190,6 +190,7 @@ impl Plan {
             lookback: self.lookback,
             null_cursor: if self.nulls { NullCursor::Include } else { NullCursor::Report },
             cursor_timezone: "UTC".into(),
+            schedule: None,
         }
     }
 }

@@ -116,6 +116,17 @@ fn a_mysql_source_has_databases() {
     assert_eq!(source.matched(&"named".parse().unwrap()), None);
 }
 
+#[test]
+fn a_schedule_is_inherited_and_taken_away() {
+    let source = postgres(
+        "    defaults: { schedule: '*/5 * * * *', schedule_timezone: Europe/Berlin }\n    tables:\n      a: { cursor: c }\n      b: { cursor: c, schedule: none }\n      'c*': { cursor: c, schedule: '@daily', schedule_timezone: UTC }\n",
+    );
+    let shown = |table: &TableSettings| table.schedule.as_ref().map(|schedule| format!("{schedule} {}", schedule.zone));
+    assert_eq!(shown(&source.tables[0]).as_deref(), Some("*/5 * * * * Europe/Berlin"));
+    assert_eq!(shown(&source.tables[1]), None);
+    assert_eq!(shown(&source.matched(&"cx".parse().unwrap()).unwrap()).as_deref(), Some("@daily UTC"));
+}
+
 proptest! {
     /// What a catalog lists is found again by the name that it got, with the same settings.
     #[test]
