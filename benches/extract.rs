@@ -198,6 +198,7 @@ fn settings(database: Option<&str>) -> TableSettings {
         id: TableId { source: "bench".parse().unwrap(), table: "wide".parse().unwrap() },
         table: SourceTable { schema: database.map(str::to_owned), name: "wide".into() },
         deletes: None,
+        matched: None,
         target: table,
         location: "US".into(),
         job_project: "p".into(),
@@ -221,6 +222,7 @@ fn settings(database: Option<&str>) -> TableSettings {
         lookback: Duration::ZERO,
         null_cursor: NullCursor::Report,
         cursor_timezone: "UTC".into(),
+        schedule: None,
     }
 }
 

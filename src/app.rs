@@ -1,16 +1,23 @@
 //! The one place that names backends and wires them. Nothing is contacted here: connections open at first use.
 
+mod expand;
+mod survey;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+pub use expand::{Expansion, ExpansionFault, Inspected};
+pub use survey::{SurveyedTable, survey};
 
 use crate::bucket::apart::{Apart, StatePlace};
 use crate::bucket::folder::FolderBucket;
 use crate::bucket::gcs::GcsBucket;
 use crate::config::{Config, Endpoint, SourceConfig, SourceKind, State};
 use crate::engine::{Ambient, Engine, RunError, RunOptions};
-use crate::model::{SourceName, TableId, TableSettings};
+use crate::model::{Connection, SourceName, TableId, TableSettings};
 use crate::net::{self, Context, Tokens};
-use crate::report::RunReport;
+use crate::report::{Outcome, RunReport};
 use crate::source::mysql::MySqlSource;
 use crate::source::postgres::PostgresSource;
 use crate::state::Versioned;
@@ -39,7 +46,7 @@ pub struct UnknownTable {
     known: String,
 }
 
-/// The most table names that an error lists.
+/// The most table names and patterns that an error lists.
 const NAMES_LISTED_MAX: usize = 20;
 /// The most bytes of a name that is compared with the tables' names.
 const NAME_COMPARED_BYTES_MAX: usize = 200;
@@ -81,49 +88,78 @@ impl App {
         &self.config
     }
 
-    /// Every configured table, in the configuration's order.
+    /// Every table that the configuration names, in its order. [`App::expand`] has those of patterns too.
     pub fn tables(&self) -> impl Iterator<Item = &TableSettings> {
         self.config.tables()
     }
 
-    /// The table's settings.
+    /// The table's settings, where it is named or a pattern means it. Whether the source has it is not looked at.
     ///
     /// # Errors
     /// There is no such table; the error names those that there are.
-    pub fn table(&self, id: &TableId) -> Result<&TableSettings, UnknownTable> {
-        self.tables().find(|table| table.id == *id).ok_or_else(|| self.unknown(&id.to_string()))
+    pub fn table(&self, id: &TableId) -> Result<Cow<'_, TableSettings>, UnknownTable> {
+        if let Some(table) = self.tables().find(|table| table.id == *id) {
+            return Ok(Cow::Borrowed(table));
+        }
+        let source = self.config.sources.iter().find(|source| source.name == id.source);
+        let matched = source.and_then(|source| source.matched(&id.table));
+        let matched = matched.ok_or_else(|| self.unknown(&id.to_string()))?;
+        match self.tables().find(|table| table.target == matched.target) {
+            Some(other) => Err(UnknownTable {
+                id: id.to_string(),
+                known: format!("its target {} is that of {}", matched.target, other.id),
+            }),
+            None => Ok(Cow::Owned(matched)),
+        }
     }
 
     /// The table that a person names: `source/table`, or `table` alone if only one source has it.
     ///
     /// # Errors
     /// There is none, or more than one.
-    pub fn find(&self, name: &str) -> Result<&TableSettings, UnknownTable> {
+    pub fn find(&self, name: &str) -> Result<Cow<'_, TableSettings>, UnknownTable> {
         if let Some(table) = self.tables().find(|table| table.id.to_string() == name) {
-            return Ok(table);
+            return Ok(Cow::Borrowed(table));
         }
-        let mut matching = self.tables().filter(|table| table.id.table.as_str() == name);
-        match (matching.next(), matching.next()) {
-            (Some(table), None) => Ok(table),
-            (Some(one), Some(other)) => {
+        let exact = self.tables().filter(|table| table.id.table.as_str() == name);
+        let mut matching: Vec<Cow<'_, TableSettings>> = exact.map(Cow::Borrowed).collect();
+        if matching.is_empty() {
+            let of_source = name.split_once('/').and_then(|(source, table)| {
+                let source = self.config.sources.iter().find(|known| known.name.as_str() == source)?;
+                Some(TableId { source: source.name.clone(), table: table.parse().ok()? })
+            });
+            if let Some(id) = of_source {
+                return self.table(&id);
+            }
+            if let Ok(table) = name.parse() {
+                let ids = self.config.sources.iter().filter_map(|source| Some(source.matched(&table)?.id));
+                matching = ids.filter_map(|id| self.table(&id).ok()).collect();
+            }
+        }
+        match matching.as_slice() {
+            [one, other, ..] => {
                 let known = format!("say which: {} or {}", one.id, other.id);
                 Err(UnknownTable { id: name.to_owned(), known })
             }
-            (None, _) => Err(self.unknown(name)),
+            _ => matching.pop().ok_or_else(|| self.unknown(name)),
         }
     }
 
     fn unknown(&self, name: &str) -> UnknownTable {
-        let distance = |table: &&TableSettings| strsim::damerau_levenshtein(&table.id.to_string(), name);
-        let mut known: Vec<&TableSettings> = self.tables().collect();
+        let patterns = self
+            .config
+            .sources
+            .iter()
+            .flat_map(|source| source.patterns.names().map(|pattern| format!("{}/{pattern}", source.name)));
+        let mut known: Vec<String> = self.tables().map(|table| table.id.to_string()).chain(patterns).collect();
         // anybody may ask for anything: a long name is near to none, and comparing it costs
         if name.len() <= NAME_COMPARED_BYTES_MAX {
-            known.sort_by_cached_key(distance);
+            known.sort_by_cached_key(|known| strsim::damerau_levenshtein(known, name));
         }
         let more = known.len().saturating_sub(NAMES_LISTED_MAX);
-        let listed: Vec<String> = known.iter().take(NAMES_LISTED_MAX).map(|table| table.id.to_string()).collect();
+        known.truncate(NAMES_LISTED_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        UnknownTable { id: name.to_owned(), known: format!("there are: {}{more}", listed.join(", ")) }
+        UnknownTable { id: name.to_owned(), known: format!("there are: {}{more}", known.join(", ")) }
     }
 
     /// Runs the table.
@@ -134,8 +170,8 @@ impl App {
         let table = self.table(id)?;
         let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
         let report = match source {
-            AnySource::Postgres(source) => self.engine.run(cx, source, table, options).await,
-            AnySource::MySql(source) => self.engine.run(cx, source, table, options).await,
+            AnySource::Postgres(source) => self.engine.run(cx, source, &table, options).await,
+            AnySource::MySql(source) => self.engine.run(cx, source, &table, options).await,
         };
         log_report(&report);
         Ok(report)
@@ -169,6 +205,9 @@ fn log_report(report: &RunReport) {
     let (rows, bytes, chunks, ms) = (report.rows, report.bytes, report.chunks, report.durations_ms.total);
     let outcome = report.outcome.name();
     match &report.error {
+        Some(failure) if report.outcome == Outcome::Unusable => {
+            tracing::warn!(outcome, ms, error = failure.message, "the table cannot be synced as it is");
+        }
         None => tracing::info!(outcome, rows, bytes, chunks, ms, held_by = report.held_by, "run ended"),
         Some(failure) => {
             tracing::error!(outcome, rows, bytes, chunks, ms, error = failure.message, class = ?failure.class, "run failed");
@@ -177,8 +216,11 @@ fn log_report(report: &RunReport) {
 }
 
 fn any_source(source: &SourceConfig) -> AnySource {
-    let connection = source.connection.clone();
-    match source.kind {
+    connect_by(source.kind, source.connection.clone())
+}
+
+fn connect_by(kind: SourceKind, connection: Connection) -> AnySource {
+    match kind {
         SourceKind::Postgres => AnySource::Postgres(PostgresSource::new(connection)),
         SourceKind::MySql => AnySource::MySql(MySqlSource::new(connection)),
     }

@@ -2,11 +2,14 @@
 
 mod config;
 mod deletes;
+mod discover;
 mod output;
 mod reset;
+mod schedule;
 mod serve;
 mod status;
 mod sync;
+mod tables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +52,9 @@ const AFTER_HELP: &str = "Examples:
   highwater sync --all --until-caught-up     move every table until nothing is left
   highwater status                           where every table is
   highwater config                           print the configuration, secrets masked
+  highwater discover postgres://u@host/db    write a configuration for a database
+  highwater tables                           the tables that the configuration comes to
+  highwater schedule                         run each table by its `schedule`
   highwater serve                            answer POST /sync/{source}/{table} and POST /pubsub
 
 Environment:
@@ -83,6 +89,8 @@ enum Command {
     Wired(Wired),
     /// Print what the configuration came to, or turn another tool's into one of ours.
     Config(config::Arguments),
+    /// Write a configuration from live databases, with proposals of cursors and keys.
+    Discover(discover::Arguments),
 }
 
 /// Commands that need the configuration's services.
@@ -96,8 +104,18 @@ enum Wired {
     Deletes(deletes::Arguments),
     /// Show where tables are: watermark, pending intent, rows so far.
     Status(status::Arguments),
+    /// Show the tables that the configuration comes to, and what each lacks.
+    Tables(tables::Arguments),
+    /// Run each table by its `schedule`, in one process.
+    Schedule(schedule::Arguments),
     /// Set a table's watermark back (or anywhere), so that rows are read again.
     Reset(reset::Arguments),
+}
+
+/// A command with what it needs.
+enum Begun {
+    Discover(discover::Arguments),
+    Wired(Wired, Box<Config>),
 }
 
 /// Runs the program and gives its exit status.
@@ -112,9 +130,13 @@ pub fn main() -> ExitCode {
     let json = cli.global.json;
     let command = match cli.command {
         Command::Config(arguments) => return ExitCode::from(config::run(&arguments, &input, &env, json)),
-        Command::Wired(command) => command,
+        // it writes what the others read
+        Command::Discover(arguments) => Begun::Discover(arguments),
+        Command::Wired(command) => match load(&input, &env) {
+            Some(loaded) => Begun::Wired(command, Box::new(loaded.config)),
+            None => return ExitCode::from(EXIT_USAGE),
+        },
     };
-    let Some(loaded) = load(&input, &env) else { return ExitCode::from(EXIT_USAGE) };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -122,7 +144,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    let code = runtime.block_on(run(command, json, loaded.config, &env));
+    let code = runtime.block_on(run(command, json, &env));
     // a compressing thread that still waits for its reader must not hold the process
     runtime.shutdown_background();
     ExitCode::from(code)
@@ -145,10 +167,14 @@ fn load(input: &Input, env: &Env) -> Option<Loaded> {
 }
 
 #[cfg_attr(not(feature = "testing"), expect(unused_variables, reason = "only tests arm faults"))]
-async fn run(command: Wired, json: bool, config: Config, env: &Env) -> u8 {
+async fn run(command: Begun, json: bool, env: &Env) -> u8 {
     let stop = CancellationToken::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(stop_on_signal(stop.clone()));
+    let (command, config) = match command {
+        Begun::Discover(arguments) => return discover::run(arguments, env, stop).await,
+        Begun::Wired(command, config) => (command, *config),
+    };
     let app = App::new(config);
     #[cfg(feature = "testing")]
     let app = match crate::engine::faults::Faults::parse(env.get("HIGHWATER_FAULTS").unwrap_or_default()) {
@@ -164,6 +190,8 @@ async fn run(command: Wired, json: bool, config: Config, env: &Env) -> u8 {
         Wired::Sync(arguments) => sync::run(app, arguments, json, stop).await,
         Wired::Deletes(arguments) => deletes::run(app, arguments, json, stop).await,
         Wired::Status(arguments) => status::run(&app, arguments, json, stop).await,
+        Wired::Tables(arguments) => tables::run(&app, arguments, json, stop).await,
+        Wired::Schedule(arguments) => schedule::run(app, arguments, json, stop).await,
         Wired::Reset(arguments) => reset::run(&app, arguments, json, stop).await,
     }
 }

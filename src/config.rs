@@ -3,7 +3,7 @@
 //! A value that exists is valid: the document is read in one pass that collects every fault, each with its line or
 //! variable and the way out. `env` captures the process's variables (`dotenv` those of `.env`), `tree` turns YAML into
 //! nodes with places, `environment` turns variables into the same nodes, `reader` reads nodes, `placeholders`
-//! fills in `${NAME}`, `scalar` parses texts, `source`, `table` and `columns` know the keys. `document` is such a tree with its
+//! fills in `${NAME}`, `scalar` parses texts, `source`, `table`, `columns` and `pattern` know the keys. `document` is such a tree with its
 //! origin; it is printed again by `yaml`.
 
 mod columns;
@@ -14,6 +14,7 @@ mod env;
 mod environment;
 pub mod import;
 mod input;
+mod pattern;
 mod placeholders;
 mod reader;
 mod scalar;
@@ -29,7 +30,8 @@ use std::time::Duration;
 pub use document::Loaded;
 pub use env::{Endpoint, Endpoints, Env};
 pub use input::{Input, Look};
-pub use source::{SourceConfig, SourceKind};
+pub use pattern::{Patterns, name_pattern};
+pub use source::{Reached, SourceConfig, SourceKind, reach, tls_mode, tls_mode_name};
 
 use self::document::Document;
 use self::reader::{Findings, Map};
@@ -234,7 +236,7 @@ fn read_server(mut map: Map<'_>, env: &Env) -> Server {
 }
 
 impl Config {
-    /// Every table, in the file's order.
+    /// Every table that is named, in the file's order.
     pub fn tables(&self) -> impl Iterator<Item = &TableSettings> {
         self.sources.iter().flat_map(|source| &source.tables)
     }

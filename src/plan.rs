@@ -2,12 +2,19 @@
 //!
 //! `table` chooses key and order, `columns` which columns and as what; `basis` says whether a watermark still fits
 //! the settings; `ceiling` says up to where it is safe to read; `drift` compares the
-//! columns with BigQuery's; `deletes` says which rows can be gone; `finish` says what an intent needs next.
+//! columns with BigQuery's; `deletes` says which rows can be gone; `finish` says what an intent needs next. `matched` settles what a pattern leaves open,
+//! `propose` and `draft` write a configuration for tables that have none, `schedule` and `timetable` say when a table
+//! runs.
 
 pub mod basis;
 pub mod ceiling;
 pub mod columns;
 pub mod deletes;
+pub mod draft;
 pub mod drift;
 pub mod finish;
+pub mod matched;
+pub mod propose;
+pub mod schedule;
 pub mod table;
+pub mod timetable;

@@ -21,6 +21,8 @@ pub enum Outcome {
     Partial,
     /// Another run is ahead and does the same work.
     Superseded,
+    /// A pattern matches it, and it lacks what a sync needs: `error` says what. It was never synced.
+    Unusable,
     /// It failed; `error` says why.
     Failed,
 }
@@ -33,6 +35,7 @@ impl Outcome {
             Self::UpToDate => "up_to_date",
             Self::Partial => "partial",
             Self::Superseded => "superseded",
+            Self::Unusable => "unusable",
             Self::Failed => "failed",
         }
     }

@@ -13,6 +13,7 @@
 
 pub mod mysql;
 pub mod postgres;
+pub mod survey;
 mod tls;
 
 use std::future::Future;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use crate::audit::Audit;
 use crate::encode::row::{Cell, RowError, Values};
 use crate::mapping::Column;
-use crate::model::{Activity, Bound, Class, Position, SourceTable};
+use crate::model::{Activity, Bound, Class, Position, SourceTable, TableKind};
 use crate::net::{Context, Interrupted};
 
 /// A source that sends nothing for this long is taken for dead; or for half of the run's remaining time, if that is less.
@@ -104,6 +105,10 @@ pub trait Session: Send {
 /// What the catalog says of one table.
 #[derive(Clone, Debug)]
 pub struct Description {
+    /// The name as the catalog writes it, which on some servers can differ by case from the one that was asked for.
+    pub name: String,
+    /// What it is.
+    pub kind: TableKind,
     /// The columns that can be selected, in the table's order; dropped ones are not among them.
     pub columns: Vec<Column>,
     /// Names of columns that are there and may not be selected.

@@ -398,10 +398,12 @@ sources:
       invoices: &i { cursor: updated_at, partition_by: created_at, cluster_by: [customer_id] }
       "odd.\"name\"": { mode: append, cursor: id, key: [id], types: { x: STRING } }
       currencies: { mode: replace, target: other.money }
+      "log_[0-9]*": { mode: append, cursor: [id, at], target: "raw_{schema}_{table}", schedule: "@hourly" }
   web:
     url: postgres://reader@/shop?host=/cloudsql/p:r:i
     password: ${DB_PASSWORD}
-    tables: { orders: *i }
+    exclude: [tmp_*, "x.*"]
+    tables: { orders: *i, "*.a?": { mode: replace, views: true } }
 "#;
 
 /// Any change of a configuration gives a configuration, or faults that name their places and no secret.

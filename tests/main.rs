@@ -19,6 +19,7 @@ mod columns;
 mod coverage;
 mod crash;
 mod deletes;
+mod discover;
 mod door;
 mod drift;
 mod environment;
@@ -32,6 +33,7 @@ mod policies;
 mod races;
 mod rebuild;
 mod round_trip;
+mod schedule;
 mod secrets;
 mod simulation;
 mod soak;
@@ -67,6 +69,8 @@ fn main() {
         coverage::tests(),
         http_door::tests(),
         door::tests(),
+        discover::tests(),
+        schedule::tests(),
         trouble::tests(),
         races::tests(),
         crash::tests(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{EXIT_USAGE, output, sync};
+use super::{EXIT_DONE, EXIT_USAGE, output, sync, tables};
 use crate::app::App;
 use crate::engine::{LookForDeletes, RunOptions};
 use crate::model::{Fraction, Parallel, TableId};
@@ -31,8 +31,11 @@ fn fraction(text: &str) -> Result<Fraction, String> {
 }
 
 pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
+    let mut untold = EXIT_DONE;
     let ids: Vec<TableId> = if arguments.all {
-        app.tables().filter(|table| table.deletes.is_some()).map(|table| table.id.clone()).collect()
+        let expansion = app.expand(&stop).await;
+        untold = tables::told(&expansion.faults);
+        expansion.tables.into_iter().filter(|table| table.deletes.is_some()).map(|table| table.id).collect()
     } else {
         let mut ids = Vec::new();
         for name in &arguments.tables {
@@ -56,5 +59,6 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: C
     }
     let deletes = LookForDeletes::Now { max_fraction: arguments.max_fraction };
     let how = sync::How { until_caught_up: false, options: RunOptions { deletes, ..RunOptions::default() } };
-    sync::run_all(app, ids, arguments.parallel, how, json, stop).await
+    let reports = sync::run_all(app, ids, arguments.parallel, how, json, stop).await;
+    sync::worse(sync::exit_code(&reports), untold)
 }

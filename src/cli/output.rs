@@ -23,14 +23,24 @@ pub(super) fn fault(message: &str) {
     eprintln!("highwater: {message}");
 }
 
+/// One line beside the output, for a person.
+pub(super) fn note(message: &str) {
+    eprintln!("{message}");
+}
+
+/// Whether a person looks on.
+pub(super) fn is_watched() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// A text as it stands.
+pub(super) fn text(text: &str) {
+    print!("{text}");
+}
+
 /// One line of text.
 pub(super) fn line(text: &str) {
     println!("{text}");
-}
-
-/// Text that ends with a line's end.
-pub(super) fn text(text: &str) {
-    print!("{text}");
 }
 
 /// One JSON object on a line.

@@ -1,12 +1,13 @@
 //! `highwater status`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{EXIT_DONE, EXIT_RETRY, EXIT_USAGE, output};
+use super::{EXIT_DONE, EXIT_RETRY, EXIT_USAGE, output, tables};
 use crate::app::App;
 use crate::model::{IntentId, Position, TableSettings};
 use crate::net::Context;
@@ -41,9 +42,13 @@ struct Line {
 }
 
 pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
-    let tables: Result<Vec<&TableSettings>, _> = match arguments.tables.is_empty() {
-        true => Ok(app.tables().collect()),
-        false => arguments.tables.iter().map(|name| app.find(name)).collect(),
+    let mut untold = EXIT_DONE;
+    let tables: Result<Vec<TableSettings>, _> = if arguments.tables.is_empty() {
+        let expansion = app.expand(&stop).await;
+        untold = tables::told(&expansion.faults);
+        Ok(expansion.tables)
+    } else {
+        arguments.tables.iter().map(|name| app.find(name).map(Cow::into_owned)).collect()
     };
     let tables = match tables {
         Ok(tables) => tables,
@@ -54,7 +59,7 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: Cance
     };
     let mut lines = Vec::with_capacity(tables.len());
     for table in tables {
-        let line = read(app, table, &stop).await;
+        let line = read(app, &table, &stop).await;
         if json {
             output::json(&line);
         }
@@ -63,7 +68,7 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: Cance
     if !json {
         print(&lines);
     }
-    if lines.iter().any(|line| line.error.is_some()) { EXIT_RETRY } else { EXIT_DONE }
+    if lines.iter().any(|line| line.error.is_some()) { EXIT_RETRY } else { untold }
 }
 
 async fn read(app: &App, table: &TableSettings, stop: &CancellationToken) -> Line {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
+use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, tables};
 use crate::app::App;
 use crate::audit::ColumnAudit;
 use crate::engine::RunOptions;
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// Tables, as `source/table`, or `table` where only one source has it.
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "TABLE")]
     tables: Vec<String>,
-    /// Every table of the configuration.
+    /// Every table of the configuration, those that its patterns find included.
     #[arg(long)]
     all: bool,
     /// Run again until nothing is left below the ceiling.
@@ -46,8 +46,11 @@ pub(super) fn parallel(text: &str) -> Result<Parallel, String> {
 }
 
 pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
+    let mut untold = EXIT_DONE;
     let ids: Vec<TableId> = if arguments.all {
-        app.tables().map(|table| table.id.clone()).collect()
+        let expansion = app.expand(&stop).await;
+        untold = tables::told(&expansion.faults);
+        expansion.tables.into_iter().map(|table| table.id).collect()
     } else {
         let found: Result<Vec<_>, _> = arguments.tables.iter().map(|name| app.find(name)).collect();
         match found {
@@ -60,10 +63,13 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: C
     };
     let options = RunOptions { accept: arguments.accept, ..RunOptions::default() };
     let how = How { until_caught_up: arguments.until_caught_up, options };
-    run_all(app, ids, arguments.parallel, how, json, stop).await
+    let mut reports = run_all(app, ids, arguments.parallel, how, json, stop).await;
+    // nobody named what a pattern found: that it lacks something is told, and stops nothing
+    reports.retain(|report| !arguments.all || report.outcome != Outcome::Unusable);
+    worse(exit_code(&reports), untold)
 }
 
-/// Runs these tables side by side, and gives the exit status.
+/// Runs these tables side by side, and prints how.
 pub(super) async fn run_all(
     app: Arc<App>,
     ids: Vec<TableId>,
@@ -71,7 +77,7 @@ pub(super) async fn run_all(
     how: How,
     json: bool,
     stop: CancellationToken,
-) -> u8 {
+) -> Vec<RunReport> {
     let side_by_side = parallel.unwrap_or(app.config().parallel).get() as usize;
     let slots = Arc::new(Semaphore::new(side_by_side));
     let cancel = CancellationToken::new();
@@ -106,11 +112,17 @@ pub(super) async fn run_all(
     if !json {
         print(&reports);
     }
-    exit_code(&reports)
+    reports
+}
+
+/// The worse of two exit statuses.
+pub(super) fn worse(one: u8, other: u8) -> u8 {
+    let worst = [EXIT_USAGE, EXIT_FAILED, EXIT_RETRY].into_iter().find(|code| [one, other].contains(code));
+    worst.unwrap_or(EXIT_DONE)
 }
 
 /// Cuts off what still runs when the grace after a signal is over.
-async fn cut_after_grace(stop: CancellationToken, cancel: CancellationToken) {
+pub(super) async fn cut_after_grace(stop: CancellationToken, cancel: CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(GRACE).await;
     cancel.cancel();
@@ -119,12 +131,14 @@ async fn cut_after_grace(stop: CancellationToken, cancel: CancellationToken) {
 /// How tables are run.
 #[derive(Clone, Copy)]
 pub(super) struct How {
+    /// Run after run, until nothing is left.
     pub(super) until_caught_up: bool,
+    /// How each is run.
     pub(super) options: RunOptions,
 }
 
 /// One table; with `until_caught_up`, run after run, their reports added up.
-async fn sync_one(
+pub(super) async fn sync_one(
     app: &App,
     id: &TableId,
     how: How,
@@ -216,7 +230,7 @@ fn describe(finding: &ColumnAudit) -> String {
 }
 
 /// The worst of all: usage, then failure, then what is worth trying again.
-fn exit_code(reports: &[RunReport]) -> u8 {
+pub(super) fn exit_code(reports: &[RunReport]) -> u8 {
     let class = |wanted| reports.iter().any(|report| report.error.as_ref().is_some_and(|error| error.class == wanted));
     if class(FailureClass::Usage) {
         EXIT_USAGE

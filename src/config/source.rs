@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::placeholders::Hidden;
+use super::env::Env;
+use super::pattern::{self, Patterns, Scope};
+use super::placeholders::{self, Hidden};
 use super::reader::Map;
 use super::scalar;
-use super::table::{self, Defaults};
-use crate::model::{Address, BqTable, Connection, Secret, SourceName, TableSettings, Tls, TlsMode};
+use super::table::{self, Defaults, Entry};
+use crate::model::{Address, BqTable, Connection, Listed, Secret, SourceName, TableName, TableSettings, Tls, TlsMode};
 
 /// Stands for an empty host while a url is parsed; `.invalid` is nobody's (RFC 2606).
 const NO_HOST: &str = "no-host.invalid";
@@ -35,8 +37,35 @@ pub struct SourceConfig {
     pub kind: SourceKind,
     /// How it is reached.
     pub connection: Connection,
-    /// Its tables, in the file's order.
+    /// The tables that are named, in the file's order.
     pub tables: Vec<TableSettings>,
+    /// The patterns of other tables.
+    pub patterns: Patterns,
+}
+
+impl SourceConfig {
+    /// The settings of the table of that name, if a pattern means it and it is not named itself. The name alone
+    /// decides: whether there is such a table, the catalog says.
+    pub fn matched(&self, name: &TableName) -> Option<TableSettings> {
+        self.patterns.named(name).filter(|table| !self.names(table))
+    }
+
+    /// Those of the listed tables that a pattern means and that are not named themselves.
+    pub fn found(&self, listed: &[Listed]) -> Vec<TableSettings> {
+        let found = listed.iter().filter_map(|listed| self.patterns.listed(listed));
+        found.filter(|table| !self.names(table)).collect()
+    }
+
+    fn names(&self, table: &TableSettings) -> bool {
+        // in MySQL a table of the url's database may be named with it or without
+        let schema =
+            |table: &'_ TableSettings| table.table.schema.clone().filter(|name| *name != self.connection.database);
+        let same = |named: &TableSettings| {
+            let mysql = self.kind == SourceKind::MySql && schema(named) == schema(table);
+            named.table.name == table.table.name && (mysql || named.table.schema == table.table.schema)
+        };
+        self.tables.iter().any(same)
+    }
 }
 
 /// Where targets are, unless a table says otherwise.
@@ -46,6 +75,46 @@ pub(super) struct Place {
     pub(super) job_project: String,
     pub(super) dataset: String,
     pub(super) location: String,
+}
+
+/// A database that a url names.
+#[derive(Clone, Debug)]
+pub struct Reached {
+    /// Which database it is.
+    pub kind: SourceKind,
+    /// How it is reached, by the defaults.
+    pub connection: Connection,
+}
+
+/// Reads a url outside of a file, variables replaced.
+///
+/// # Errors
+/// What is wrong with it, without what it holds.
+pub fn reach(text: &str, env: &Env) -> Result<Reached, String> {
+    let Parsed { kind, address, user, password, database } = url(&placeholders::fill(text, env)?)?;
+    let tls = Tls { mode: default_mode(Some(&address)), ..Tls::default() };
+    Ok(Reached { kind, connection: Connection { address, user, password, database, tls } })
+}
+
+/// The modes of TLS.
+const TLS_MODES: [(&str, TlsMode); 4] = [
+    ("disable", TlsMode::Disable),
+    ("require", TlsMode::Require),
+    ("verify-ca", TlsMode::VerifyCa),
+    ("verify-full", TlsMode::VerifyFull),
+];
+
+/// Reads a mode of TLS.
+///
+/// # Errors
+/// It is none.
+pub fn tls_mode(text: &str) -> Result<TlsMode, String> {
+    scalar::word(text, &TLS_MODES)
+}
+
+/// The mode as the configuration writes it.
+pub fn tls_mode_name(mode: TlsMode) -> &'static str {
+    TLS_MODES.iter().find(|(_, known)| *known == mode).map_or("verify-full", |(name, _)| name)
 }
 
 /// What a source's url says.
@@ -78,6 +147,7 @@ pub(super) fn read_all(root: &mut Map<'_>, place: Option<&Place>, defaults: &Def
         }
     }
     refuse_shared_targets(&map, &sources);
+    refuse_shared_patterns(&map, &sources);
     complete.then_some(sources)
 }
 
@@ -101,27 +171,43 @@ fn read_one(
         None => defaults.clone(),
     };
     let place = place.map(|place| Place { dataset: dataset.unwrap_or_else(|| place.dataset.clone()), ..place.clone() });
-    let kind = parsed.as_ref().map(|parsed| parsed.kind);
-    let context = name.as_ref().zip(place.as_ref()).zip(kind).map(|((source, place), kind)| table::Context {
+    let (views, include) = (map.optional("views", scalar::boolean), pattern::read_list(&mut map, "include"));
+    let exclude = pattern::read_list(&mut map, "exclude");
+    let scope = name.clone().zip(parsed.as_ref()).map(|(source, parsed)| Scope {
         source,
-        place,
-        schema: match kind {
+        kind: parsed.kind,
+        database: parsed.database.clone(),
+        schema: match parsed.kind {
             SourceKind::Postgres => Some(schema.unwrap_or_else(|| "public".to_owned())),
             SourceKind::MySql => None,
         },
     });
-    let tables = read_tables(&mut map, context.as_ref(), &defaults);
+    let context = scope.clone().zip(place.as_ref()).map(|(scope, place)| table::Context {
+        place,
+        scope,
+        views: views.unwrap_or(false),
+    });
+    let entries = read_tables(&mut map, context.as_ref(), &defaults);
+    let (mut tables, mut patterns) = (Vec::new(), Vec::new());
+    for entry in entries.iter().flatten() {
+        match entry {
+            Entry::Table(table) => tables.push(TableSettings::clone(table)),
+            Entry::Pattern(pattern) => patterns.push(pattern::TablePattern::clone(pattern)),
+        }
+    }
+    if entries.is_some() && patterns.is_empty() {
+        let idle = ["include", "exclude", "views"].into_iter().filter(|key| map.has(key)).collect::<Vec<_>>();
+        idle.iter().for_each(|key| map.fault(key, "is about patterns, and `tables` has none; remove it"));
+    }
     map.finish();
     let Parsed { kind, address, user, password: url_password, database } = parsed?;
     let connection = Connection { address, user, password: password.or(url_password), database, tls };
-    Some(SourceConfig { name: name?, kind, connection, tables: tables? })
+    entries?;
+    let patterns = Patterns { entries: patterns, include, exclude, scope: scope? };
+    Some(SourceConfig { name: name?, kind, connection, tables, patterns })
 }
 
-fn read_tables(
-    map: &mut Map<'_>,
-    context: Option<&table::Context<'_>>,
-    defaults: &Defaults,
-) -> Option<Vec<TableSettings>> {
+fn read_tables(map: &mut Map<'_>, context: Option<&table::Context<'_>>, defaults: &Defaults) -> Option<Vec<Entry>> {
     let Some(mut tables) = map.map("tables") else {
         map.fault("", "`tables` is missing: name at least one table");
         return None;
@@ -139,13 +225,7 @@ fn read_tables(
 fn read_tls(map: &mut Map<'_>, address: Option<&Address>) -> Tls {
     let mut tls = Tls { mode: default_mode(address), ..Tls::default() };
     let Some(mut section) = map.map("tls") else { return tls };
-    let modes = [
-        ("disable", TlsMode::Disable),
-        ("require", TlsMode::Require),
-        ("verify-ca", TlsMode::VerifyCa),
-        ("verify-full", TlsMode::VerifyFull),
-    ];
-    if let Some(mode) = section.optional("mode", |text| scalar::word(text, &modes)) {
+    if let Some(mode) = section.optional("mode", tls_mode) {
         tls.mode = mode;
     }
     let mut path = |key| section.optional(key, |text| scalar::text(text).map(PathBuf::from));
@@ -252,12 +332,37 @@ fn decode(part: &str) -> Option<String> {
 
 fn refuse_shared_targets(map: &Map<'_>, sources: &[SourceConfig]) {
     let mut seen: HashMap<&BqTable, &TableSettings> = HashMap::new();
+    // what patterns come to is known when the catalog was asked
     for table in sources.iter().flat_map(|source| &source.tables) {
         if let Some(other) = seen.insert(&table.target, table) {
             map.fault(
                 "",
                 &format!("{} and {} have the same target {}; set `target` on one", other.id, table.id, table.target),
             );
+        }
+    }
+}
+
+/// Patterns that mean the same names, of two sources or two schemas, must not come to the same targets.
+fn refuse_shared_patterns(map: &Map<'_>, sources: &[SourceConfig]) {
+    for (at, source) in sources.iter().enumerate() {
+        if let Some((one, two)) = source.patterns.blind_to_schema() {
+            let which = if one.id == two.id { one.id.to_string() } else { format!("{} and {}", one.id, two.id) };
+            let problem = "can mean tables of one name in several schemas, which would have the same target";
+            map.fault("", &format!("{which} {problem}; put {{schema}} into `target`"));
+        }
+        for other in &sources[..at] {
+            if let Some((one, two)) = other.patterns.shared_target(&source.patterns) {
+                let dataset = &one.target.dataset;
+                map.fault(
+                    "",
+                    &format!(
+                        "{} and {} can mean tables of one name, which would have the same target in {dataset}; say \
+                         `target: \"{}_{{table}}\"` for one, or another `dataset` for its source",
+                        one.id, two.id, source.name
+                    ),
+                );
+            }
         }
     }
 }

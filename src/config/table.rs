@@ -3,24 +3,42 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::pattern::{self, Scope, TablePattern, TargetRule};
 use super::reader::{Map, Placed};
 use super::source::Place;
 use super::{columns, deletes, scalar};
 use crate::model::{
-    BqTable, ChunkBytes, ChunkRows, GzipLevel, Limits, Mode, NullCursor, PartBytes, Policy, Removal, SourceName,
-    SourceTable, TableId, TableSettings, TimeUnit, WantedPartitioning,
+    BqTable, ChunkBytes, ChunkRows, ColumnSettings, DeletesSettings, GzipLevel, Limits, Matched, Mode, NamePattern,
+    NullCursor, PartBytes, Policy, Removal, Schedule, SourceTable, TableId, TableName, TableSettings, TimeUnit,
+    WantedPartitioning,
 };
 
 const LAG_DEFAULT: Duration = Duration::from_secs(60);
 const MAX_HOLD_DEFAULT: Duration = Duration::from_secs(3600);
 const CLUSTERING_MAX: usize = 4;
+const ONE_CURSOR: &str = "a list of columns to choose from is for patterns; name the one column";
 
 /// Where a table stands.
 pub(super) struct Context<'a> {
-    pub(super) source: &'a SourceName,
     pub(super) place: &'a Place,
-    /// The schema of names without one; `None` for MySQL.
-    pub(super) schema: Option<String>,
+    pub(super) scope: Scope,
+    /// Whether patterns that do not say it mean views.
+    pub(super) views: bool,
+}
+
+/// One entry of `tables`.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// A table that is named.
+    Table(Box<TableSettings>),
+    /// A pattern.
+    Pattern(Box<TablePattern>),
+}
+
+/// What an entry's key says.
+enum Name {
+    Table(TableName, SourceTable),
+    Pattern(TableName, NamePattern),
 }
 
 /// Settings that a table may inherit.
@@ -39,7 +57,17 @@ pub(super) struct Defaults {
     null_cursor: Option<NullCursor>,
     cursor_timezone: Option<String>,
     deletes: deletes::Deletes,
+    /// An expression, or none where `none` takes an inherited one away.
+    schedule: Option<Option<String>>,
+    schedule_timezone: Option<String>,
     columns: columns::Shared,
+}
+
+/// What may stand beside inherited settings, but is a table's own.
+struct Own {
+    policies: BTreeMap<String, Policy>,
+    /// More than one column for the cursor.
+    cursors: Vec<String>,
 }
 
 impl Defaults {
@@ -59,28 +87,16 @@ impl Defaults {
             null_cursor: self.null_cursor.or(below.null_cursor),
             cursor_timezone: self.cursor_timezone.or_else(|| below.cursor_timezone.clone()),
             deletes: self.deletes.over(below.deletes),
+            schedule: self.schedule.or_else(|| below.schedule.clone()),
+            schedule_timezone: self.schedule_timezone.or_else(|| below.schedule_timezone.clone()),
             columns: self.columns.over(&below.columns),
         }
     }
 
-    /// Reports what a table of that mode cannot have. What it inherits is for the tables that can.
-    fn check(&self, map: &Map<'_>, mode: Mode) {
-        if mode == Mode::Replace && self.cursor.is_some() {
-            map.fault(
-                "cursor",
-                "`mode: replace` reads the whole table each time and has no cursor; remove one of them",
-            );
-        }
-        if mode != Mode::Merge && self.lookback.is_some_and(|lookback| !lookback.is_zero()) {
-            map.fault("lookback", "rows are read again only in `mode: merge`; remove one of them");
-        }
-        if mode != Mode::Merge && self.null_cursor == Some(NullCursor::Include) {
-            map.fault("null_cursor", "`include` syncs such rows on each run, which only `mode: merge` can");
-        }
-        if mode != Mode::Merge && self.columns.backfills() {
-            map.fault("schema", "`backfill_added` reads rows again, which only `mode: merge` can");
-        }
-        self.deletes.check(map, mode, self.columns.metadata());
+    /// When the table runs. The expression was read before, where it stands.
+    fn schedule(&self) -> Option<Schedule> {
+        let zone = self.schedule_timezone.as_deref().unwrap_or("UTC");
+        Schedule::parse(self.schedule.as_ref()?.as_deref()?, zone).ok()
     }
 
     fn limits(&self) -> Limits {
@@ -95,21 +111,26 @@ impl Defaults {
 
 /// Reads a `defaults` section.
 pub(super) fn read_defaults(mut map: Map<'_>) -> Defaults {
-    let (defaults, policies) = shared(&mut map);
-    if !policies.is_empty() {
+    let (defaults, own) = shared(&mut map);
+    if !own.policies.is_empty() {
         map.fault("unrepresentable", "columns are a table's: only `default` can be inherited");
+    }
+    if !own.cursors.is_empty() {
+        map.fault("cursor", ONE_CURSOR);
     }
     map.finish();
     defaults
 }
 
-fn shared(map: &mut Map<'_>) -> (Defaults, BTreeMap<String, Policy>) {
+fn shared(map: &mut Map<'_>) -> (Defaults, Own) {
     let modes = [("merge", Mode::Merge), ("append", Mode::Append), ("replace", Mode::Replace)];
     let nulls = [("report", NullCursor::Report), ("include", NullCursor::Include)];
     let (columns, policies) = columns::read_shared(map);
+    let mut cursors = map.texts("cursor").unwrap_or_default();
+    let cursor = if cursors.len() == 1 { cursors.pop() } else { None };
     let defaults = Defaults {
         mode: map.optional("mode", |text| scalar::word(text, &modes)),
-        cursor: map.optional("cursor", scalar::text),
+        cursor,
         create: map.optional("create", scalar::boolean),
         chunk_rows: map.optional("chunk_rows", scalar::limited),
         chunk_bytes: map.optional("chunk_bytes", scalar::limited),
@@ -121,144 +142,230 @@ fn shared(map: &mut Map<'_>) -> (Defaults, BTreeMap<String, Policy>) {
         null_cursor: map.optional("null_cursor", |text| scalar::word(text, &nulls)),
         cursor_timezone: map.optional("cursor_timezone", scalar::zone),
         deletes: deletes::read(map),
+        schedule: map.optional("schedule", schedule),
+        schedule_timezone: map.optional("schedule_timezone", scalar::zone),
         columns,
     };
-    (defaults, policies)
+    (defaults, Own { policies, cursors })
 }
 
-/// Reads one table.
+/// A cron expression, or `none`.
+fn schedule(text: &str) -> Result<Option<String>, String> {
+    match text {
+        "none" => Ok(None),
+        _ => Schedule::parse(text, "UTC").map(|_fine| Some(text.to_owned())).map_err(|fault| fault.to_string()),
+    }
+}
+
+/// Reads one entry.
 pub(super) fn read(
     mut map: Map<'_>,
     key: &Placed<&str>,
     context: Option<&Context<'_>>,
     defaults: &Defaults,
-) -> Option<TableSettings> {
+) -> Option<Entry> {
     if map.is_broken() {
         return None;
     }
-    let (own, policies) = shared(&mut map);
-    let mode = own.mode.or(defaults.mode).unwrap_or(Mode::Merge);
-    own.check(&map, mode);
-    let settings = own.over(defaults);
+    let name = read_name(&map, key, context.and_then(|context| context.scope.schema.as_deref()));
+    let many = pattern::is_pattern(key.value);
+    let (own, Own { policies, cursors }) = shared(&mut map);
+    if !many && !cursors.is_empty() {
+        map.fault("cursor", ONE_CURSOR);
+    }
+    let own_cursor = own.cursor.is_some() || !cursors.is_empty();
+    let inherited = if cursors.is_empty() { defaults.clone() } else { Defaults { cursor: None, ..defaults.clone() } };
+    refuse_misfits(&map, &own, own_cursor, own.mode.or(inherited.mode).unwrap_or(Mode::Merge));
+    let settings = own.over(&inherited);
+    let mode = settings.mode.unwrap_or(Mode::Merge);
     let cursor = settings.cursor.clone().filter(|_| mode != Mode::Replace);
     if mode != Mode::Replace && cursor.is_none() && !map.has("cursor") {
         map.fault("", "`cursor` is missing: name the column that grows when a row changes, or say `mode: replace`");
     }
+    let matched = many.then(|| Matched {
+        pattern: key.value.to_owned(),
+        views: map.optional("views", scalar::boolean).or(context.map(|context| context.views)).unwrap_or(false),
+        cursors: if mode == Mode::Replace { Vec::new() } else { cursors },
+    });
+    let target = read_target(&mut map, many);
+    let rest = read_rest(&mut map, &settings, mode, policies);
+    map.finish();
+    let (Context { place, scope, .. }, (dataset, target)) = (context?, target.unwrap_or((None, TargetRule::Default)));
+    let (id, table, pattern) = match name? {
+        Name::Table(id, table) => (id, table, None),
+        Name::Pattern(id, pattern) => (id, SourceTable { schema: None, name: key.value.to_owned() }, Some(pattern)),
+    };
+    let target_table = match &target {
+        TargetRule::Template(text) => text.clone(),
+        TargetRule::Default => table.target_name(scope.schema.as_deref()),
+    };
+    let head = Head {
+        id: TableId { source: scope.source.clone(), table: id },
+        table,
+        matched,
+        target: BqTable {
+            project: place.project.clone(),
+            dataset: dataset.unwrap_or_else(|| place.dataset.clone()),
+            table: target_table,
+        },
+        mode,
+        cursor,
+    };
+    let template = whole(head, rest, place, settings);
+    Some(match pattern {
+        None => Entry::Table(Box::new(template)),
+        Some(pattern) => Entry::Pattern(Box::new(TablePattern { pattern, template, target })),
+    })
+}
+
+/// What an entry is about.
+struct Head {
+    id: TableId,
+    table: SourceTable,
+    matched: Option<Matched>,
+    target: BqTable,
+    mode: Mode,
+    cursor: Option<String>,
+}
+
+/// What only a table says.
+struct Rest {
+    key: Option<Vec<String>>,
+    partitioning: Option<WantedPartitioning>,
+    cluster_by: Vec<String>,
+    columns: ColumnSettings,
+    filter: Option<String>,
+    deletes: Option<DeletesSettings>,
+}
+
+fn read_rest(map: &mut Map<'_>, settings: &Defaults, mode: Mode, policies: BTreeMap<String, Policy>) -> Rest {
     let deletes = settings.deletes.settings(mode);
-    let mut columns = columns::read(&mut map, &settings.columns, policies);
+    let mut columns = columns::read(map, &settings.columns, policies);
     columns.metadata |= deletes.is_some_and(|deletes| deletes.removal == Removal::Soft);
-    let filter = map.optional("where", scalar::text);
-    let key_columns = map.texts("key");
-    let partitioning = read_partitioning(&mut map);
     let cluster_by = map.texts("cluster_by").unwrap_or_default();
     if cluster_by.len() > CLUSTERING_MAX {
         map.fault("cluster_by", "BigQuery clusters by at most 4 columns");
     }
-    let target = map.optional("target", target_name);
-    let limits = settings.limits();
-    let (name, table) = read_name(&map, key, context.and_then(|context| context.schema.as_deref()))?;
-    map.finish();
-    let Context { source, place, schema } = context?;
-    let (dataset, target) = target.unwrap_or_else(|| (None, default_target(&table, schema.as_deref())));
-    let merging = mode == Mode::Merge;
-    // who says in which zone civil times are written says it of the cursor too
-    let naive_zone = columns.naive_zone.clone();
-    Some(TableSettings {
-        id: TableId { source: (*source).clone(), table: name },
-        table,
-        target: BqTable {
-            project: place.project.clone(),
-            dataset: dataset.unwrap_or_else(|| place.dataset.clone()),
-            table: target,
-        },
-        location: place.location.clone(),
-        job_project: place.job_project.clone(),
-        mode,
-        cursor,
-        key: key_columns,
-        create: settings.create.unwrap_or(true),
-        partitioning,
+    Rest {
+        key: map.texts("key"),
+        partitioning: read_partitioning(map),
         cluster_by,
         columns,
-        filter,
+        filter: map.optional("where", scalar::text),
+        deletes,
+    }
+}
+
+fn whole(head: Head, rest: Rest, place: &Place, settings: Defaults) -> TableSettings {
+    let merging = head.mode == Mode::Merge;
+    // who says in which zone civil times are written says it of the cursor too
+    let naive_zone = rest.columns.naive_zone.clone();
+    TableSettings {
+        id: head.id,
+        table: head.table,
+        matched: head.matched,
+        target: head.target,
+        location: place.location.clone(),
+        job_project: place.job_project.clone(),
+        mode: head.mode,
+        cursor: head.cursor,
+        key: rest.key,
+        create: settings.create.unwrap_or(true),
+        partitioning: rest.partitioning,
+        cluster_by: rest.cluster_by,
+        columns: rest.columns,
+        filter: rest.filter,
         max_rejects: settings.columns.max_rejects(),
         schema: settings.columns.schema(merging),
-        deletes,
-        limits,
+        deletes: rest.deletes,
+        limits: settings.limits(),
         lag: settings.lag.unwrap_or(LAG_DEFAULT),
         max_hold: settings.max_hold.unwrap_or(MAX_HOLD_DEFAULT),
         // inherited ones are for the tables that can have them
         lookback: settings.lookback.filter(|_| merging).unwrap_or_default(),
         null_cursor: settings.null_cursor.filter(|_| merging).unwrap_or_default(),
+        schedule: settings.schedule(),
         cursor_timezone: settings.cursor_timezone.or(naive_zone).unwrap_or_else(|| "UTC".to_owned()),
+    }
+}
+
+/// Settings that the entry itself says and that its mode has no use for; inherited ones are for the tables that have.
+fn refuse_misfits(map: &Map<'_>, own: &Defaults, own_cursor: bool, mode: Mode) {
+    let (own_lookback, own_nulls, own_backfills) = (own.lookback, own.null_cursor, own.columns.backfills());
+    if mode == Mode::Replace && own_cursor {
+        map.fault("cursor", "`mode: replace` reads the whole table each time and has no cursor; remove one of them");
+    }
+    if mode != Mode::Merge && own_lookback.is_some_and(|lookback| !lookback.is_zero()) {
+        map.fault("lookback", "rows are read again only in `mode: merge`; remove one of them");
+    }
+    if mode != Mode::Merge && own_nulls == Some(NullCursor::Include) {
+        map.fault("null_cursor", "`include` syncs such rows on each run, which only `mode: merge` can");
+    }
+    if mode != Mode::Merge && own_backfills {
+        map.fault("schema", "`backfill_added` reads rows again, which only `mode: merge` can");
+    }
+    own.deletes.check(map, mode, own.columns.metadata());
+}
+
+/// `target`: a name, or for a pattern a template.
+fn read_target(map: &mut Map<'_>, many: bool) -> Option<(Option<String>, TargetRule)> {
+    map.optional("target", |text| {
+        let (dataset, table) = match text.split_once('.') {
+            Some((dataset, table)) => (Some(scalar::dataset(dataset)?), table),
+            None => (None, text),
+        };
+        let rule = if many { TargetRule::parse(table)? } else { TargetRule::Template(scalar::table(table)?) };
+        Ok((dataset, rule))
     })
 }
 
-fn read_name(
-    map: &Map<'_>,
-    key: &Placed<&str>,
-    schema: Option<&str>,
-) -> Option<(crate::model::TableName, SourceTable)> {
+fn read_name(map: &Map<'_>, key: &Placed<&str>, schema: Option<&str>) -> Option<Name> {
     let fault = |problem: &str| map.fault_at(key.place, "", problem);
-    if key.value.contains(['*', '?', '[']) && !key.value.contains('"') {
-        fault("patterns are not supported in this version: name each table");
-        return None;
-    }
     let name = key.value.parse().map_err(|problem| fault(&format!("{problem}"))).ok()?;
-    let Some(parts) = split_name(key.value) else {
-        fault("is not a table's name: say `table` or `schema.table`; names with a dot stand in double quotes");
-        return None;
-    };
-    let mut parts = parts.into_iter();
-    let table = match (parts.next(), parts.next(), parts.next()) {
-        (Some(name), None, _) => SourceTable { schema: schema.map(str::to_owned), name },
-        (Some(schema), Some(name), None) => SourceTable { schema: Some(schema), name },
-        _ => {
-            fault("has more than two parts: say `table` or `schema.table`; names with a dot stand in double quotes");
-            return None;
-        }
-    };
-    Some((name, table))
+    if pattern::is_pattern(key.value) {
+        return pattern::name_pattern(key.value)
+            .map_err(|problem| fault(&problem))
+            .ok()
+            .map(|read| Name::Pattern(name, read));
+    }
+    source_table(key.value, schema).map_err(fault).ok().map(|table| Name::Table(name, table))
 }
 
-/// `a."b.c"` into its parts; `None` if quotes do not match or a part is empty.
-fn split_name(text: &str) -> Option<Vec<String>> {
+/// The table that a name means; `schema` is that of names without one.
+pub(super) fn source_table(name: &str, schema: Option<&str>) -> Result<SourceTable, &'static str> {
+    let parts = split_name(name)
+        .ok_or("is not a table's name: say `table` or `schema.table`; names with a dot stand in double quotes")?;
+    let mut parts = parts.into_iter().map(|(part, _quoted)| part);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(name), None, _) => Ok(SourceTable { schema: schema.map(str::to_owned), name }),
+        (Some(schema), Some(name), None) => Ok(SourceTable { schema: Some(schema), name }),
+        _ => Err("has more than two parts: say `table` or `schema.table`; names with a dot stand in double quotes"),
+    }
+}
+
+/// `a."b.c"` into its parts, each with whether it was quoted; `None` if quotes do not match or a part is empty.
+pub(super) fn split_name(text: &str) -> Option<Vec<(String, bool)>> {
     let mut parts = Vec::new();
     let mut rest = text;
     loop {
-        let part = if let Some(quoted) = rest.strip_prefix('"') {
+        let (part, quoted) = if let Some(quoted) = rest.strip_prefix('"') {
             let end = quoted.find('"')?;
             rest = &quoted[end + 1..];
-            quoted[..end].to_owned()
+            (quoted[..end].to_owned(), true)
         } else {
             let end = rest.find('.').unwrap_or(rest.len());
             let part = rest[..end].to_owned();
             rest = &rest[end..];
-            part
+            (part, false)
         };
         if part.is_empty() || part.contains('"') {
             return None;
         }
-        parts.push(part);
+        parts.push((part, quoted));
         if rest.is_empty() {
             return Some(parts);
         }
         rest = rest.strip_prefix('.')?;
-    }
-}
-
-/// `[dataset.]table`.
-fn target_name(text: &str) -> Result<(Option<String>, String), String> {
-    match text.split_once('.') {
-        Some((dataset, table)) => Ok((Some(scalar::dataset(dataset)?), scalar::table(table)?)),
-        None => Ok((None, scalar::table(text)?)),
-    }
-}
-
-fn default_target(table: &SourceTable, default_schema: Option<&str>) -> String {
-    match &table.schema {
-        Some(schema) if Some(schema.as_str()) != default_schema => joined(schema, &table.name),
-        _ => plain(&table.name),
     }
 }
 
@@ -270,17 +377,12 @@ pub(super) fn is_name(text: &str) -> bool {
 /// The target of a table that is named with its schema: `schema__table`; `None` if it is not.
 pub(super) fn joined_target(name: &str) -> Option<String> {
     match split_name(name)?.as_slice() {
-        [schema, table] => Some(joined(schema, table)),
+        [(schema, _), (table, _)] => {
+            let (schema, name) = (Some(schema.clone()), table.clone());
+            Some(SourceTable { schema, name }.target_name(None))
+        }
         _ => None,
     }
-}
-
-fn joined(schema: &str, table: &str) -> String {
-    format!("{}__{}", plain(schema), plain(table))
-}
-
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
 
 fn read_partitioning(map: &mut Map<'_>) -> Option<WantedPartitioning> {

@@ -148,8 +148,38 @@ fn each_fault_says_where_and_the_way_out() {
             "f.yaml:9:7: sources.s.tables.t: the key is there twice; remove one",
         ),
         (
-            source("      'tmp_*': {cursor: c}"),
-            "f.yaml:8:7: sources.s.tables.tmp_*: patterns are not supported in this version: name each table",
+            source("      'tmp_[a*': {cursor: c}"),
+            "f.yaml:8:7: sources.s.tables.tmp_[a*: has a `[` without its `]`; a name with brackets in it stands in double quotes",
+        ),
+        (
+            source("      't*': {cursor: c, target: 'x{schema}'}"),
+            "f.yaml:8:33: sources.s.tables.t*.target: \"x{schema}\": every table of the pattern would have this target; say where its name goes, as in \"raw_{table}\"",
+        ),
+        (
+            source("      't*': {cursor: c, target: '{tables}{table}'}"),
+            "f.yaml:8:33: sources.s.tables.t*.target: \"{tables}\" is not known here; there are {schema} and {table}",
+        ),
+        (
+            source("      'a.*': {cursor: c, target: 'x_{table}'}\n      'b.*': {cursor: c, target: 'x_{table}'}"),
+            "f.yaml:5:3: sources: s/a.* and s/b.* can mean tables of one name in several schemas, which would have the same target; put {schema} into `target`",
+        ),
+        (
+            source("      'x*.*': {cursor: c, target: 'x_{table}'}"),
+            "f.yaml:5:3: sources: s/x*.* can mean tables of one name in several schemas, which would have the same target; put {schema} into `target`",
+        ),
+        (
+            source("      t: {cursor: c, schedule: '*/5 * * *'}"),
+            "f.yaml:8:32: sources.s.tables.t.schedule: \"*/5 * * *\" has 4 fields; it takes 5, minute hour day-of-month month day-of-week: `*/5 * * * *` is every 5 minutes, `30 2 * * *` each day at 2:30",
+        ),
+        (
+            source("      t: {cursor: c}\n    exclude: tmp_*"),
+            "f.yaml:9:5: sources.s.exclude: is about patterns, and `tables` has none; remove it",
+        ),
+        (
+            format!(
+                "{BASE}sources:\n  a: {{url: 'mysql://u@h/d', tables: {{'x*': {{mode: replace}}}}}}\n  b: {{url: 'mysql://u@h/e', tables: {{'?y': {{mode: replace}}}}}}"
+            ),
+            "f.yaml:5:3: sources: a/x* and b/?y can mean tables of one name, which would have the same target in d; say `target: \"b_{table}\"` for one, or another `dataset` for its source",
         ),
         (
             source("      a.b.c: {cursor: c}"),
@@ -171,7 +201,10 @@ fn each_fault_says_where_and_the_way_out() {
             source("      t: {cursor: c, partition_by: {column: a, start: 1}}"),
             "f.yaml:8:36: sources.s.tables.t.partition_by: a range needs `start`, `end` and `interval`",
         ),
-        (source("      t: {cursor: [a, b]}"), "f.yaml:8:19: sources.s.tables.t.cursor: must be one value, not a list"),
+        (
+            source("      t: {cursor: [a, b]}"),
+            "f.yaml:8:11: sources.s.tables.t.cursor: a list of columns to choose from is for patterns; name the one column",
+        ),
         (
             source("      t: 5"),
             "f.yaml:8:10: sources.s.tables.t: must be a mapping (`key: value` lines), not one value",

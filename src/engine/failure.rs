@@ -260,6 +260,11 @@ impl RunError {
         }
     }
 
+    /// Whether the table is not one that can be synced with its settings, or by this user.
+    pub fn is_unfit(&self) -> bool {
+        matches!(self, Self::Plan(_) | Self::NullKey { .. } | Self::Source(SourceError::Denied { .. }))
+    }
+
     /// Whether only the run's time is up: the next run goes on where this one was.
     pub fn is_budget(&self) -> bool {
         self.interrupted() == Some(Interrupted::Budget)

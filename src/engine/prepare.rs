@@ -1,5 +1,6 @@
 //! The way to a run's first row: catalog, plan, target, ceiling.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -11,8 +12,8 @@ use crate::model::{Activity, Basis, Mode, Schema, TableSettings, TableSpec, Tabl
 use crate::net::Context;
 use crate::plan::ceiling::{self, Ceiling};
 use crate::plan::drift::{self, Drift, Incompatible};
-use crate::plan::table::{self, Catalog, TablePlan};
-use crate::plan::{basis, columns};
+use crate::plan::table::{self, Catalog, PlanError, TablePlan};
+use crate::plan::{basis, columns, matched};
 use crate::report::RunReport;
 use crate::source::{Description, Session, SourceError};
 use crate::warehouse::{Warehouse, Widening};
@@ -83,14 +84,16 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         unique_keys: &description.unique_keys,
         comment: description.comment.as_deref(),
     };
+    let settled = settle(settings, &description, catalog, state)?;
+    let settings = settled.as_ref();
+    let wanted = Wanted { settings, ..wanted };
     let mut plan = table::decide(catalog, settings, state.basis.as_deref())?;
     if let Some(rebuild) = &state.rebuild {
         plan.target.table = rebuild.table.clone();
     }
     note_unknown_types(&plan, report);
     refuse_hidden(settings, state, &description)?;
-    let present: Vec<String> =
-        description.columns.iter().map(|column| column.name.clone()).chain(description.hidden.clone()).collect();
+    let present = present(&description);
     let mut left_out = columns::left_out(catalog, &settings.columns);
     let basis = |plan: &TablePlan, left_out: Vec<String>| {
         basis::now(plan, settings, &plan.key_names, &present, left_out, state.basis.as_deref())
@@ -142,6 +145,23 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         whole,
         basis,
     })))
+}
+
+/// The settings, with what a pattern left open.
+fn settle<'a>(
+    settings: &'a TableSettings,
+    found: &Description,
+    catalog: Catalog<'_>,
+    state: &TableState,
+) -> Result<Cow<'a, TableSettings>, PlanError> {
+    let Some(by) = &settings.matched else { return Ok(Cow::Borrowed(settings)) };
+    let was = state.basis.as_deref();
+    matched::settle(settings, by, (&found.name, found.kind), catalog, was).map(Cow::Owned)
+}
+
+/// Names of all columns, readable or not.
+fn present(found: &Description) -> Vec<String> {
+    found.columns.iter().map(|column| column.name.clone()).chain(found.hidden.clone()).collect()
 }
 
 /// A column that was synced and may no longer be read is not gone: its values must not become NULL in silence.

@@ -120,7 +120,9 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
             report.note("the time budget is spent; the next run goes on".into());
         }
         Err(error) => {
-            report.outcome = Outcome::Failed;
+            // what was synced before and cannot be any more is never only told
+            let unusable = settings.matched.is_some() && run.at.state.basis.is_none() && error.is_unfit();
+            report.outcome = if unusable { Outcome::Unusable } else { Outcome::Failed };
             report.error = Some(Failure { message: error.one_line(), class: error.class().into() });
         }
     }

@@ -61,6 +61,18 @@ pub struct SourceTable {
     pub name: String,
 }
 
+/// What kind of table a catalog says that there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableKind {
+    /// A table, partitioned or not, or a foreign one.
+    #[default]
+    Table,
+    /// A partition of another table, whose rows are that one's.
+    Partition,
+    /// A view or materialized view.
+    View,
+}
+
 /// A BigQuery table. Displays as `project.dataset.table`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BqTable {
@@ -159,6 +171,22 @@ impl fmt::Display for TableName {
 impl fmt::Display for TableId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.source, self.table)
+    }
+}
+
+/// The name in characters that need no care anywhere.
+pub fn plain_name(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+}
+
+impl SourceTable {
+    /// What it is called in BigQuery if nobody says it.
+    pub fn target_name(&self, default_schema: Option<&str>) -> String {
+        let name = plain_name(&self.name);
+        match self.schema.as_deref().filter(|schema| Some(*schema) != default_schema) {
+            Some(schema) => format!("{}__{name}", plain_name(schema)),
+            None => name,
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{BqTable, ColumnSettings, DeletesSettings, Limits, MaxRejects, Mode, SourceTable, TableId, TimeUnit};
+use super::{
+    BqTable, ColumnSettings, DeletesSettings, Limits, Matched, MaxRejects, Mode, Schedule, SourceTable, TableId,
+    TimeUnit,
+};
 
 /// One table's settings: all that a run needs besides the connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub struct TableSettings {
     pub id: TableId,
     /// The table at the source.
     pub table: SourceTable,
+    /// The pattern that it was found by; `None` where it is named.
+    pub matched: Option<Matched>,
     /// The table in BigQuery.
     pub target: BqTable,
     /// BigQuery location of target, staging tables and jobs.
@@ -51,6 +56,8 @@ pub struct TableSettings {
     pub null_cursor: NullCursor,
     /// IANA name of the zone in which cursors without a zone are written.
     pub cursor_timezone: String,
+    /// When `highwater schedule` runs it.
+    pub schedule: Option<Schedule>,
 }
 
 /// What is done when the source's columns change.

@@ -156,6 +156,27 @@ pub enum PlanError {
         /// Its type.
         source_type: String,
     },
+    /// A pattern does not mean such a table, or not by this name.
+    #[error("{table}, which the pattern {pattern:?} matches, {why}; or name the table itself")]
+    NotMeant {
+        /// The table.
+        table: SourceTable,
+        /// The pattern.
+        pattern: String,
+        /// Why, and the way out.
+        why: String,
+    },
+    /// None of a pattern's candidates is a cursor.
+    #[error(
+        "table {table} has none of the columns {candidates:?} as a timestamp, datetime, date or integer that can be the \
+         cursor; name another, or say `mode: replace` for the table"
+    )]
+    NoCandidate {
+        /// The table.
+        table: SourceTable,
+        /// The columns that the pattern names.
+        candidates: Vec<String>,
+    },
     /// The zone of cursors without a zone is not known.
     #[error("`cursor_timezone: {zone}` of {table} is not a time zone; say a name such as Europe/Berlin")]
     Zone {
@@ -359,6 +380,11 @@ pub(super) fn index(
         let similar = columns.iter().filter(near).take(3).map(|column| column.name.clone()).collect();
         PlanError::NoColumn { table: table.clone(), column: name.to_owned(), setting, similar }
     })
+}
+
+/// Whether the column can be the cursor of a table with these settings.
+pub(super) fn is_cursor(column: &Column, settings: &TableSettings) -> bool {
+    check_cursor(column, settings).is_ok()
 }
 
 fn check_cursor(column: &Column, settings: &TableSettings) -> Result<(), PlanError> {

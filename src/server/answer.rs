@@ -41,8 +41,8 @@ impl Answer {
     pub(super) fn of_run(report: &RunReport) -> Self {
         let status = match (report.outcome, report.error.as_ref().map(|error| error.class)) {
             (Outcome::Synced | Outcome::UpToDate | Outcome::Partial | Outcome::Superseded, _) => 200,
-            (Outcome::Failed, Some(FailureClass::Transient)) => 503,
-            (Outcome::Failed, Some(FailureClass::Permanent | FailureClass::Usage) | None) => 500,
+            (Outcome::Failed | Outcome::Unusable, Some(FailureClass::Transient)) => 503,
+            (Outcome::Failed | Outcome::Unusable, Some(FailureClass::Permanent | FailureClass::Usage) | None) => 500,
         };
         let body = serde_json::to_string(report).unwrap_or_default();
         Self { status, retry: status == 503, body }

@@ -9,6 +9,7 @@ mod connect;
 mod error;
 mod query;
 mod stream;
+mod survey;
 
 use std::time::Duration;
 

@@ -171,6 +171,7 @@ impl Plan {
         TableSettings {
             id: TableId { source: "sim".parse().unwrap(), table: "t".parse().unwrap() },
             table: SourceTable { schema: None, name: "t".to_owned() },
+            matched: None,
             target: BqTable { project: "p".into(), dataset: "d".into(), table: "t".into() },
             location: "EU".into(),
             job_project: "p".into(),
@@ -191,6 +192,7 @@ impl Plan {
             lookback: self.lookback,
             null_cursor: if self.nulls { NullCursor::Include } else { NullCursor::Report },
             cursor_timezone: "UTC".into(),
+            schedule: None,
         }
     }
 }

@@ -219,6 +219,7 @@ fn outcome(report: &RunReport) -> &'static str {
         Outcome::UpToDate => "runs: up to date",
         Outcome::Partial => "runs: partial",
         Outcome::Superseded => "runs: superseded",
+        Outcome::Unusable => "runs: unusable",
         Outcome::Failed => "runs: failed",
     }
 }

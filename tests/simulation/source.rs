@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use highwater::audit::Audit;
 use highwater::mapping::{self, Column};
-use highwater::model::{Activity, OpenTransaction, Position, SourceTable, Visibility};
+use highwater::model::{Activity, OpenTransaction, Position, SourceTable, TableKind, Visibility};
 use highwater::net::Context;
 use highwater::source::{
     Block, BlockSink, Description, Nulls, ReadDone, ReadEnd, ReadQuery, STALL_MAX, Session, Source, SourceError,
@@ -93,6 +93,8 @@ impl Session for SimSession {
         let digits = self.world.with(|world| world.plan.digits);
         let modifier = if digits == 6 { -1 } else { i32::from(digits) };
         Ok(Description {
+            name: "t".to_owned(),
+            kind: TableKind::Table,
             columns: vec![
                 column("id", "int8", -1, false),
                 column("at", "timestamptz", modifier, true),

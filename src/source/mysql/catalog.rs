@@ -10,7 +10,7 @@ use super::stream::{fetch, text, try_fetch};
 use super::{MySqlSession, error};
 use crate::mapping::Column;
 use crate::mapping::mysql::{CatalogColumn, Dialect, Ident, Param, QualifiedTable, column};
-use crate::model::SourceTable;
+use crate::model::{SourceTable, TableKind};
 use crate::net::Context;
 use crate::source::{CATALOG_MAX, Description, SourceError};
 
@@ -65,6 +65,8 @@ pub(super) async fn describe(
     let hides_some = hides_some(session, cx, table).await?;
     let is_view = text(head, 1).is_some_and(|kind| kind.contains("VIEW"));
     Ok(Description {
+        name: text(head, 0).unwrap_or_default(),
+        kind: if is_view { TableKind::View } else { TableKind::Table },
         columns,
         hidden: Vec::new(),
         hides_some,

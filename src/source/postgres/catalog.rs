@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{DEFAULT_SCHEMA, error};
 use crate::mapping::postgres::{Facts, Operators, column};
-use crate::model::SourceTable;
+use crate::model::{SourceTable, TableKind};
 use crate::source::{Description, SourceError};
 
 const WHAT: &str = "reading the catalog";
@@ -18,7 +18,7 @@ const SIMILAR_MIN: f64 = 0.6;
 
 /// The relation itself. The estimate of a partitioned table is the sum of its partitions'.
 const RELATION: &str = "
-    SELECT c.oid::int8 AS oid, c.relkind::text AS kind, obj_description(c.oid, 'pg_class') AS comment,
+    SELECT c.oid::int8 AS oid, c.relkind::text AS kind, c.relispartition AS partition, obj_description(c.oid, 'pg_class') AS comment,
            has_schema_privilege(n.oid, 'USAGE') AS schema_usage,
            has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT') AS readable,
            row_security_active(c.oid) AS policed,
@@ -116,6 +116,8 @@ pub(super) async fn describe(connection: &mut PgConnection, table: &SourceTable)
     let (primary_key, unique_keys) =
         if relation.inherited { (Vec::new(), Vec::new()) } else { keys(connection, relation.oid).await? };
     Ok(Description {
+        name: table.name.clone(),
+        kind: table_kind(&relation.kind, relation.partition),
         columns,
         hidden,
         hides_some: false,
@@ -139,6 +141,7 @@ fn whole(estimate: f64) -> u64 {
 struct Relation {
     oid: i64,
     kind: String,
+    partition: bool,
     comment: Option<String>,
     schema_usage: bool,
     readable: bool,
@@ -152,6 +155,7 @@ impl Relation {
         Ok(Self {
             oid: row.try_get("oid")?,
             kind: row.try_get("kind")?,
+            partition: row.try_get("partition")?,
             comment: row.try_get("comment")?,
             schema_usage: row.try_get("schema_usage")?,
             readable: row.try_get("readable")?,
@@ -187,6 +191,15 @@ impl Relation {
             return Err(refused(message, "42501"));
         }
         Ok(())
+    }
+}
+
+/// What a relation that holds rows is, by its `relkind`.
+pub(super) fn table_kind(kind: &str, partition: bool) -> TableKind {
+    match kind {
+        "v" | "m" => TableKind::View,
+        _ if partition => TableKind::Partition,
+        _ => TableKind::Table,
     }
 }
 
