@@ -5,6 +5,7 @@ mod reset;
 mod serve;
 mod status;
 mod sync;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ const AFTER_HELP: &str = "Examples:
   highwater sync finance/invoices            move one table forward
   highwater sync --all --until-caught-up     move every table until nothing is left
   highwater status                           where every table is
+  highwater verify finance/invoices          compare both sides; --repair mends what differs
   highwater serve                            answer POST /sync/{source}/{table} and POST /pubsub
 
 Environment:
@@ -56,7 +58,7 @@ Environment:
                            use emulators, without credentials
   NO_COLOR                 no colours
 
-Exit status: 0 done, 1 failed, 2 bad usage or configuration, 75 worth trying again.";
+Exit status: 0 done, 1 failed (verify: rows differ), 2 bad usage or configuration, 75 worth trying again.";
 
 #[derive(Debug, Args)]
 struct Global {
@@ -76,6 +78,8 @@ enum Command {
     Sync(sync::Arguments),
     /// Show where tables are: watermark, pending intent, rows so far.
     Status(status::Arguments),
+    /// Compare tables with their sources by checksums, name the rows that differ, and repair them.
+    Verify(verify::Arguments),
     /// Set a table's watermark back (or anywhere), so that rows are read again.
     Reset(reset::Arguments),
 }
@@ -86,7 +90,7 @@ pub fn main() -> ExitCode {
     let env = Env::from_process();
     let format = match cli.command {
         Command::Serve(_) => output::log_format_of_service(&env),
-        Command::Sync(_) | Command::Status(_) | Command::Reset(_) => output::log_format(&env),
+        Command::Sync(_) | Command::Status(_) | Command::Verify(_) | Command::Reset(_) => output::log_format(&env),
     };
     if let Err(error) = log::start(format, env.log_filter()) {
         output::fault(&error.to_string());
@@ -132,6 +136,7 @@ async fn run(cli: Cli, config: Config, env: &Env) -> u8 {
         Command::Serve(arguments) => serve::run(app, arguments, stop).await,
         Command::Sync(arguments) => sync::run(app, arguments, json, stop).await,
         Command::Status(arguments) => status::run(&app, arguments, json, stop).await,
+        Command::Verify(arguments) => verify::run(&app, arguments, json, stop).await,
         Command::Reset(arguments) => reset::run(&app, arguments, json, stop).await,
     }
 }

@@ -20,9 +20,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audit::Audit;
+use crate::encode::cast::Cast;
 use crate::encode::row::{Cell, RowError, Values};
-use crate::mapping::Column;
-use crate::model::{Activity, Bound, Class, Position, SourceTable};
+use crate::mapping::{self, Canonical, Column};
+use crate::model::{Activity, Bound, Checksum, Class, Fingerprint, Group, Position, Rows, SourceTable};
 use crate::net::{Context, Interrupted};
 
 /// A source that sends nothing for this long is taken for dead; or for half of the run's remaining time, if that is less.
@@ -31,6 +32,8 @@ pub const STALL_MAX: Duration = Duration::from_secs(120);
 pub const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// The most time for one catalog query.
 pub const CATALOG_MAX: Duration = Duration::from_secs(60);
+/// The most time for a query that scans a table and answers when it has seen all of it.
+const SCAN_MAX: Duration = Duration::from_secs(3600);
 /// A block is handed on when it holds at least this many bytes of NDJSON.
 pub const BLOCK_BYTES: usize = 256 << 10;
 
@@ -97,6 +100,25 @@ pub trait Session: Send {
         sink: &mut S,
     ) -> impl Future<Output = Result<ReadDone, SourceError>> + Send;
 
+    /// The rows' checksums, group by group, in any order; at most `groups_max` groups.
+    fn checksums(
+        &mut self,
+        cx: &Context,
+        scan: &Scan<'_>,
+        rows: &Rows,
+        group: Group,
+        groups_max: u64,
+    ) -> impl Future<Output = Result<Vec<Checksum>, SourceError>> + Send;
+
+    /// The fingerprints of at most `rows_max` rows, in any order.
+    fn fingerprints(
+        &mut self,
+        cx: &Context,
+        scan: &Scan<'_>,
+        which: Which<'_>,
+        rows_max: u64,
+    ) -> impl Future<Output = Result<Vec<Fingerprint>, SourceError>> + Send;
+
     /// Ends the transaction and closes the connection; errors do not matter any more.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
@@ -147,6 +169,82 @@ pub struct ReadQuery<'a> {
     pub filter: Option<&'a str>,
 }
 
+/// What of a table is compared with the target.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    /// The table.
+    pub table: &'a SourceTable,
+    /// Its columns that are synced.
+    pub columns: &'a [Column],
+    /// Indexes of those that are compared, in the order in which they are digested: columns with a canonical text.
+    pub compared: &'a [usize],
+    /// Indexes of the columns by which rows are named; empty if there is no such key.
+    pub key: &'a [usize],
+    /// Indexes of the columns whose values are a position's key.
+    pub order: &'a [usize],
+    /// Index of the cursor.
+    pub cursor: Option<usize>,
+    /// Only rows up to this one should be in the target.
+    pub watermark: Option<&'a Position>,
+    /// Rows from this cursor on are to be read again.
+    pub moving_from: Option<&'a str>,
+    /// A condition in the source's SQL that rows must meet.
+    pub filter: Option<&'a str>,
+}
+
+/// Which rows are named.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// Those that should be in the target, of these.
+    Rows(&'a Rows),
+    /// Those with these keys, each value as canonical text, wherever they are.
+    Keys(&'a [Vec<String>]),
+}
+
+impl<'a> Scan<'a> {
+    /// The cursor's column, or the key's first: what least and greatest are told of.
+    fn mark(&self) -> Option<usize> {
+        self.cursor.or_else(|| self.key.first().copied())
+    }
+
+    /// The canonical form of a column.
+    fn canonical(&self, index: usize) -> Result<Canonical, SourceError> {
+        let column = self.columns.get(index).ok_or_else(|| SourceError::BadValue {
+            column: String::new(),
+            source_type: String::new(),
+        })?;
+        mapping::canonical(column).map_err(|_not_compared| SourceError::BadValue {
+            column: column.name.clone(),
+            source_type: column.source_type.clone(),
+        })
+    }
+
+    /// The read whose bounds are those of `rows`, for the builders of statements.
+    fn query(&self, from: Option<&'a str>, to: Option<&'a Bound>) -> ReadQuery<'a> {
+        let nulls = if self.cursor.is_some() { Nulls::Skip } else { Nulls::Any };
+        ReadQuery {
+            table: self.table,
+            columns: self.columns,
+            names: &[],
+            cursor: self.cursor,
+            key: if self.order.is_empty() { self.key } else { self.order },
+            range: Range { after: self.watermark, from, ceiling: to, nulls, keys: None },
+            rows_max: None,
+            bytes_max: None,
+            rejects_max: 0,
+            filter: self.filter,
+        }
+    }
+
+    /// The salt of a column that is hashed.
+    fn salt(&self, index: usize) -> &'a str {
+        match self.columns.get(index).and_then(|column| column.cast.as_ref()) {
+            Some(Cast::Hash(salt)) => salt.expose(),
+            Some(_) | None => "",
+        }
+    }
+}
+
 /// Which rows are read, in ascending order of (cursor, key).
 #[derive(Clone, Copy, Debug)]
 pub struct Range<'a> {
@@ -158,6 +256,8 @@ pub struct Range<'a> {
     pub ceiling: Option<&'a Bound>,
     /// Which rows regarding a NULL cursor.
     pub nulls: Nulls,
+    /// Only rows with these keys, each value as canonical text (`mapping::canonical`).
+    pub keys: Option<&'a [Vec<String>]>,
 }
 
 /// Rows with a NULL cursor.
@@ -473,4 +573,18 @@ fn check_rejects(query: &ReadQuery<'_>, audit: &Audit) -> Result<(), SourceError
     }
     let first = audit.findings().into_iter().find(|finding| finding.rejected > 0).unwrap_or_default();
     Err(SourceError::TooManyRejects { column: first.column, key: first.first_key })
+}
+
+/// What a server says of one group, all of it as text.
+fn checksum(cells: [Option<String>; 5]) -> Option<Checksum> {
+    let [group, rows, sum, least, greatest] = cells;
+    Some(Checksum { group: group?, rows: rows?.parse().ok()?, sum: sum?.parse().ok()?, least, greatest })
+}
+
+/// What a server says of one row: the key's digest, the row's, whether it is settled, the key's values.
+fn fingerprint(mut cells: Vec<Option<String>>) -> Option<Fingerprint> {
+    let key = cells.split_off(3.min(cells.len()));
+    let [key_digest, digest, settled] = <[Option<String>; 3]>::try_from(cells).ok()?;
+    let key = key.into_iter().map(Option::unwrap_or_default).collect();
+    Some(Fingerprint { key_digest: key_digest?, digest: digest?, key, settled: settled? == "true" })
 }

@@ -37,6 +37,7 @@ mod support;
 mod sync;
 mod tls;
 mod trouble;
+mod verify;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -62,6 +63,7 @@ fn main() {
         http_door::tests(),
         door::tests(),
         trouble::tests(),
+        verify::tests(),
         races::tests(),
         crash::tests(),
         network::tests(),
@@ -72,7 +74,7 @@ fn main() {
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
     let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() {
-        vec![soak::tests(), late::large(), kills::tests(), crash::tests()]
+        vec![soak::tests(), verify::large(), late::large(), kills::tests(), crash::tests()]
     } else {
         tests
     };

@@ -31,6 +31,8 @@ pub(super) struct Piece {
     pub(super) reread: Option<Reread>,
     /// Rows that may be rejected.
     pub(super) rejects_max: u64,
+    /// The rows of the repair lane, by their keys.
+    pub(super) keys: Option<Vec<Vec<String>>>,
 }
 
 /// A chunk that was read.
@@ -127,8 +129,9 @@ fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Pie
         nulls: match piece.lane {
             Lane::Live | Lane::Reread => Nulls::Skip,
             Lane::Nulls => Nulls::Only,
-            Lane::Whole | Lane::Swap => Nulls::Any,
+            Lane::Whole | Lane::Swap | Lane::Repair => Nulls::Any,
         },
+        keys: piece.keys.as_deref(),
     };
     ReadQuery {
         table: &settings.table,
@@ -155,7 +158,8 @@ fn intent(
     let plan = &prepared.plan;
     let name_of = |index: usize| plan.names[index].clone();
     // without a cursor the merge has no guard; a key that is not enforced needs it to tell the newest of equal keys
-    let as_it_is = piece.reread.as_ref().is_some_and(|reread| reread.passed) && plan.key_enforced;
+    let again = piece.lane == Lane::Repair || piece.reread.as_ref().is_some_and(|reread| reread.passed);
+    let as_it_is = again && plan.key_enforced;
     let target = plan.target.table.clone();
     Intent {
         staging: BqTable { table: staging_table(id.as_str()), ..target.clone() },

@@ -20,7 +20,7 @@ use super::sweep::{self, Leftovers};
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
 use crate::model::{Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
-use crate::net::Context;
+use crate::net::{Context, Interrupted};
 use crate::plan::ceiling;
 use crate::report::{Failure, Outcome, RunReport};
 use crate::source::{ReadEnd, Session, Source};
@@ -84,24 +84,7 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
     accept: bool,
 ) -> RunReport {
     let begun = Instant::now();
-    let mut run = Run {
-        engine,
-        cx,
-        settings,
-        store: Store::new(&engine.bucket, &settings.id),
-        at: Versioned { state: TableState::new(), generation: None },
-        dirty: false,
-        leftovers: Leftovers::default(),
-        fenced: false,
-        nulls_done: false,
-        nulls_at: None,
-        lookback_done: false,
-        rejected: 0,
-        rebuilds: 0,
-        accept,
-        report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
-        last_chunk: Duration::ZERO,
-    };
+    let mut run = Run::new(engine, cx, settings, accept);
     let result = run.go(source).await;
     if result.is_ok() {
         run.sweep().await;
@@ -123,11 +106,55 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
     report
 }
 
+/// Writes the rows with these keys again, as they are now, by the protocol of a chunk; gives how many there were. The
+/// watermark stays.
+pub(super) async fn repair<B: Bucket, W: Warehouse, S: Source>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    source: &S,
+    settings: &TableSettings,
+    prepared: &Prepared,
+    keys: Vec<Vec<String>>,
+) -> Result<u64, RunError> {
+    let mut run = Run::new(engine, cx, settings, false);
+    // before the rows are read: what is committed from here on makes the intent's write fail
+    run.at = run.store.read(cx).await?;
+    let mut session = source.connect(cx).await?;
+    session.begin(cx).await?;
+    let piece = Piece { keys: Some(keys), ..run.piece(Lane::Repair) };
+    match run.drive(&mut session, prepared, piece).await? {
+        PassEnd::Done => Ok(run.report.rows),
+        PassEnd::Superseded => Err(RunError::Superseded),
+        PassEnd::Reconnect | PassEnd::OutOfTime => Err(Interrupted::Budget.into()),
+    }
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
+impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
+    fn new(engine: &'a Engine<B, W>, cx: &'a Context, settings: &'a TableSettings, accept: bool) -> Self {
+        Self {
+            engine,
+            cx,
+            settings,
+            store: Store::new(&engine.bucket, &settings.id),
+            at: Versioned { state: TableState::new(), generation: None },
+            dirty: false,
+            leftovers: Leftovers::default(),
+            fenced: false,
+            nulls_done: false,
+            nulls_at: None,
+            lookback_done: false,
+            rejected: 0,
+            rebuilds: 0,
+            accept,
+            report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
+            last_chunk: Duration::ZERO,
+        }
+    }
+
     async fn go<S: Source>(&mut self, source: &S) -> Result<Outcome, RunError> {
         let begun = Instant::now();
         let leftovers = sweep::find(self.engine, self.cx, self.settings);
@@ -239,7 +266,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
 
     /// A piece of that lane from its beginning, without bounds.
     fn piece(&self, lane: Lane) -> Piece {
-        Piece { lane, chunk: 0, lower: None, ceiling: None, reread: None, rejects_max: 0 }
+        Piece { lane, chunk: 0, lower: None, ceiling: None, reread: None, rejects_max: 0, keys: None }
     }
 
     async fn lanes<S: Session>(&mut self, session: &mut S, prepared: &Prepared) -> Result<PassEnd, RunError> {

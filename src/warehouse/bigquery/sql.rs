@@ -23,7 +23,7 @@ impl fmt::Display for Ident<'_> {
 }
 
 /// A quoted table path.
-struct Path<'a>(&'a BqTable);
+pub(super) struct Path<'a>(pub(super) &'a BqTable);
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -35,7 +35,7 @@ struct Case<'a> {
     rows_max: Option<u64>,
 }
 
-const ALL: Range<'static> = Range { after: None, from: None, ceiling: None, nulls: Nulls::Skip };
+const ALL: Range<'static> = Range { after: None, from: None, ceiling: None, nulls: Nulls::Skip, keys: None };
 
 fn built(case: &Case<'_>) -> Result<(String, Vec<Param>), SourceError> {
     let columns = columns();
