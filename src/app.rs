@@ -137,12 +137,7 @@ impl App {
     ///
     /// # Errors
     /// There is no such table. A verification that fails is a report, not an error.
-    pub async fn verify(
-        &self,
-        cx: &Context,
-        id: &TableId,
-        question: &Question,
-    ) -> Result<VerifyReport, UnknownTable> {
+    pub async fn verify(&self, cx: &Context, id: &TableId, question: &Question) -> Result<VerifyReport, UnknownTable> {
         let table = self.table(id)?;
         let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
         Ok(match source {

@@ -32,6 +32,4 @@ pub use settings::{
 };
 pub use table_settings::{NullCursor, SchemaSettings, TableSettings, WantedPartitioning};
 pub use table_state::{Basis, Hold, Note, Rebuild, Reread, STATE_VERSION, SyncedColumn, TableState};
-pub use verify::{
-    Checksum, DIGEST_DIGITS, Difference, Fingerprint, Group, Label, Rows, SUMMED_DIGITS, TargetColumn,
-};
+pub use verify::{Checksum, DIGEST_DIGITS, Difference, Fingerprint, Group, Label, Rows, SUMMED_DIGITS, TargetColumn};

@@ -11,20 +11,23 @@
 //! - **Bounded.** Memory is that of one row and one block. A database that is silent for [`STALL_MAX`], or for half of
 //!   the time that the run has left, is an error; if rows came before and the sink has had its time, the read ends there.
 
+mod error;
 pub mod mysql;
 pub mod postgres;
 mod tls;
+mod verify;
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::time::Duration;
 
+pub use error::SourceError;
+pub use verify::{Scan, Which};
+
 use crate::audit::Audit;
-use crate::encode::cast::Cast;
 use crate::encode::row::{Cell, RowError, Values};
-use crate::mapping::{self, Canonical, Column};
-use crate::model::{Activity, Bound, Checksum, Class, Fingerprint, Group, Position, Rows, SourceTable};
-use crate::net::{Context, Interrupted};
+use crate::mapping::Column;
+use crate::model::{Activity, Bound, Checksum, Fingerprint, Group, Position, Rows, SourceTable};
+use crate::net::Context;
 
 /// A source that sends nothing for this long is taken for dead; or for half of the run's remaining time, if that is less.
 pub const STALL_MAX: Duration = Duration::from_secs(120);
@@ -169,82 +172,6 @@ pub struct ReadQuery<'a> {
     pub filter: Option<&'a str>,
 }
 
-/// What of a table is compared with the target.
-#[derive(Clone, Copy, Debug)]
-pub struct Scan<'a> {
-    /// The table.
-    pub table: &'a SourceTable,
-    /// Its columns that are synced.
-    pub columns: &'a [Column],
-    /// Indexes of those that are compared, in the order in which they are digested: columns with a canonical text.
-    pub compared: &'a [usize],
-    /// Indexes of the columns by which rows are named; empty if there is no such key.
-    pub key: &'a [usize],
-    /// Indexes of the columns whose values are a position's key.
-    pub order: &'a [usize],
-    /// Index of the cursor.
-    pub cursor: Option<usize>,
-    /// Only rows up to this one should be in the target.
-    pub watermark: Option<&'a Position>,
-    /// Rows from this cursor on are to be read again.
-    pub moving_from: Option<&'a str>,
-    /// A condition in the source's SQL that rows must meet.
-    pub filter: Option<&'a str>,
-}
-
-/// Which rows are named.
-#[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
-    /// Those that should be in the target, of these.
-    Rows(&'a Rows),
-    /// Those with these keys, each value as canonical text, wherever they are.
-    Keys(&'a [Vec<String>]),
-}
-
-impl<'a> Scan<'a> {
-    /// The cursor's column, or the key's first: what least and greatest are told of.
-    fn mark(&self) -> Option<usize> {
-        self.cursor.or_else(|| self.key.first().copied())
-    }
-
-    /// The canonical form of a column.
-    fn canonical(&self, index: usize) -> Result<Canonical, SourceError> {
-        let column = self.columns.get(index).ok_or_else(|| SourceError::BadValue {
-            column: String::new(),
-            source_type: String::new(),
-        })?;
-        mapping::canonical(column).map_err(|_not_compared| SourceError::BadValue {
-            column: column.name.clone(),
-            source_type: column.source_type.clone(),
-        })
-    }
-
-    /// The read whose bounds are those of `rows`, for the builders of statements.
-    fn query(&self, from: Option<&'a str>, to: Option<&'a Bound>) -> ReadQuery<'a> {
-        let nulls = if self.cursor.is_some() { Nulls::Skip } else { Nulls::Any };
-        ReadQuery {
-            table: self.table,
-            columns: self.columns,
-            names: &[],
-            cursor: self.cursor,
-            key: if self.order.is_empty() { self.key } else { self.order },
-            range: Range { after: self.watermark, from, ceiling: to, nulls, keys: None },
-            rows_max: None,
-            bytes_max: None,
-            rejects_max: 0,
-            filter: self.filter,
-        }
-    }
-
-    /// The salt of a column that is hashed.
-    fn salt(&self, index: usize) -> &'a str {
-        match self.columns.get(index).and_then(|column| column.cast.as_ref()) {
-            Some(Cast::Hash(salt)) => salt.expose(),
-            Some(_) | None => "",
-        }
-    }
-}
-
 /// Which rows are read, in ascending order of (cursor, key).
 #[derive(Clone, Copy, Debug)]
 pub struct Range<'a> {
@@ -327,201 +254,6 @@ pub trait BlockSink: Send {
 #[error("the staging of parts has stopped")]
 pub struct SinkClosed;
 
-/// An error of a source database.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The server cannot be reached, or does not answer as a database.
-    #[error("cannot connect to {address}")]
-    Connect {
-        /// Host and port, or socket path; never user or password.
-        address: String,
-        /// What the driver says.
-        #[source]
-        cause: sqlx::Error,
-    },
-    /// Wrong user, password or database.
-    #[error("{address} refuses the login of user {user:?}: {message}; check the source's url")]
-    Login {
-        /// Host and port, or socket path.
-        address: String,
-        /// The user's name.
-        user: String,
-        /// The server's message.
-        message: String,
-    },
-    /// TLS could not be set up as configured.
-    #[error("TLS with {address} failed; {hint}")]
-    Tls {
-        /// Host and port.
-        address: String,
-        /// What may be done.
-        hint: &'static str,
-        /// What the driver says.
-        #[source]
-        cause: sqlx::Error,
-    },
-    /// A file of the TLS settings is not what it should be.
-    #[error("`tls.{key}` of the source: {} {problem}", .path.display())]
-    TlsFile {
-        /// The setting.
-        key: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The table is not there.
-    #[error("the source has no table {table}{}", hint(.similar))]
-    NoTable {
-        /// As configured.
-        table: String,
-        /// Tables with similar names.
-        similar: Vec<String>,
-    },
-    /// The table may not be read.
-    #[error("the source's user may not read {table}: {message}; GRANT SELECT on it")]
-    Denied {
-        /// As configured.
-        table: String,
-        /// The server's message.
-        message: String,
-    },
-    /// A position or bound of the state does not fit the column any more.
-    #[error("{what} of column {column:?} is not of its type: {value:?}")]
-    BadPosition {
-        /// `watermark`, `ceiling` …
-        what: &'static str,
-        /// The column.
-        column: String,
-        /// The text.
-        value: String,
-    },
-    /// A value's bytes are not what the catalog's type promises.
-    #[error("column {column:?} holds a value that is not a {source_type}")]
-    BadValue {
-        /// The column.
-        column: String,
-        /// The type by the catalog.
-        source_type: String,
-    },
-    /// A value that BigQuery's type cannot hold, in a column whose policy is `fail`.
-    #[error(
-        "column {column:?} of the row with key {key:?} holds a value that cannot be a {becomes}, and its policy is \
-         `unrepresentable: fail`; mend the row, or say null, clamp or reject"
-    )]
-    Unrepresentable {
-        /// The column.
-        column: String,
-        /// BigQuery's type.
-        becomes: String,
-        /// The row's key.
-        key: Vec<String>,
-    },
-    /// More rows were rejected than is borne.
-    #[error(
-        "more rows than `max_rejects` cannot be held by BigQuery, the first of this chunk for column {column:?} with key \
-         {key:?}; mend them, raise `max_rejects`, or choose another `unrepresentable` policy"
-    )]
-    TooManyRejects {
-        /// The column of the first.
-        column: String,
-        /// Its key.
-        key: Vec<String>,
-    },
-    /// The filter is not a condition on the table's rows.
-    #[error("`where` of {table} is not a condition that its rows can be tested with: {message}")]
-    BadFilter {
-        /// As configured.
-        table: String,
-        /// The server's message.
-        message: String,
-    },
-    /// The server refused a query.
-    #[error("{what} failed: {message} ({code})")]
-    Query {
-        /// What was being done.
-        what: &'static str,
-        /// The server's message.
-        message: String,
-        /// SQLSTATE, or the server's error number.
-        code: String,
-        /// Whether the server's code says that trying again can help.
-        transient: bool,
-    },
-    /// The connection broke or fell silent.
-    #[error("{what}: the connection was lost")]
-    Lost {
-        /// What was being done.
-        what: &'static str,
-        /// What the driver says.
-        #[source]
-        cause: sqlx::Error,
-    },
-    /// No answer in time, or the run's time is up.
-    #[error("{what}: {cause}")]
-    Interrupted {
-        /// What was being done.
-        what: &'static str,
-        /// Why.
-        cause: Interrupted,
-    },
-    /// Rows were asked for and did not come, and none came before that could be kept.
-    #[error("{what}: no row came for {waited:.1?}, after {rows} rows")]
-    Silent {
-        /// What was being done.
-        what: &'static str,
-        /// How long it was waited for.
-        waited: Duration,
-        /// Rows that came before.
-        rows: u64,
-    },
-    /// The stage behind has failed and says why itself.
-    #[error(transparent)]
-    Sink(#[from] SinkClosed),
-}
-
-fn hint(similar: &[String]) -> String {
-    if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(" or ")) }
-}
-
-impl SourceError {
-    /// A query that scans a table, whose answer did not come or was cut off.
-    fn scanning(what: &'static str, cause: Interrupted) -> Self {
-        match cause {
-            Interrupted::TimedOut(waited) => Self::Silent { what, waited, rows: 0 },
-            Interrupted::Budget | Interrupted::Cancelled => Self::Interrupted { what, cause },
-        }
-    }
-
-    /// What may be done about it.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Connect { .. }
-            | Self::Lost { .. }
-            | Self::Interrupted { .. }
-            | Self::Silent { .. }
-            | Self::Sink(_) => Class::Transient,
-            Self::Query { transient, .. } => {
-                if *transient {
-                    Class::Transient
-                } else {
-                    Class::Permanent
-                }
-            }
-            Self::Login { .. }
-            | Self::Tls { .. }
-            | Self::TlsFile { .. }
-            | Self::NoTable { .. }
-            | Self::Denied { .. }
-            | Self::BadFilter { .. } => Class::Usage,
-            Self::BadPosition { .. }
-            | Self::BadValue { .. }
-            | Self::Unrepresentable { .. }
-            | Self::TooManyRejects { .. } => Class::Permanent,
-        }
-    }
-}
-
 /// A filter as one term of a WHERE. The line feed ends a comment that it may end with.
 fn condition(filter: &str) -> String {
     format!("({filter}\n)")
@@ -573,18 +305,4 @@ fn check_rejects(query: &ReadQuery<'_>, audit: &Audit) -> Result<(), SourceError
     }
     let first = audit.findings().into_iter().find(|finding| finding.rejected > 0).unwrap_or_default();
     Err(SourceError::TooManyRejects { column: first.column, key: first.first_key })
-}
-
-/// What a server says of one group, all of it as text.
-fn checksum(cells: [Option<String>; 5]) -> Option<Checksum> {
-    let [group, rows, sum, least, greatest] = cells;
-    Some(Checksum { group: group?, rows: rows?.parse().ok()?, sum: sum?.parse().ok()?, least, greatest })
-}
-
-/// What a server says of one row: the key's digest, the row's, whether it is settled, the key's values.
-fn fingerprint(mut cells: Vec<Option<String>>) -> Option<Fingerprint> {
-    let key = cells.split_off(3.min(cells.len()));
-    let [key_digest, digest, settled] = <[Option<String>; 3]>::try_from(cells).ok()?;
-    let key = key.into_iter().map(Option::unwrap_or_default).collect();
-    Some(Fingerprint { key_digest: key_digest?, digest: digest?, key, settled: settled? == "true" })
 }

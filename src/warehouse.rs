@@ -12,7 +12,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::model::{
-    BqTable, BqType, Checksum, Class, Fingerprint, Group, Intent, JobId, Partitioning, Rows, Schema, TableSpec, TargetColumn,
+    BqTable, BqType, Checksum, Class, Fingerprint, Group, Intent, JobId, Partitioning, Rows, Schema, TableSpec,
+    TargetColumn,
 };
 pub use crate::model::{JobFailure, JobStats, JobStatus};
 use crate::net::{Context, Interrupted, Tried};

@@ -1,5 +1,7 @@
 //! Every statement that can be generated for BigQuery, through Google's own GoogleSQL analyser.
 
+mod verify;
+
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
@@ -177,6 +179,7 @@ fn every_statement() {
     let mut cases = cases();
     cases.extend(more_cases());
     cases.push(widening());
+    cases.extend(verify::cases());
     let wrong = wrong();
     let total = cases.len() + wrong.len();
     let mut lines = String::new();

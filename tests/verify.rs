@@ -71,11 +71,8 @@ async fn planted_and_mended(place: &Place, metadata: bool) {
     place.bq("UPDATE {d}.wide SET j = 'other' WHERE id = 77").await;
     place.bq("DELETE FROM {d}.wide WHERE id = 4000").await;
     place.bq("INSERT INTO {d}.wide (id, a, e, h, j, updated_at) SELECT 900001, a, e, h, j, updated_at FROM {d}.wide WHERE id = 5").await;
-    let planted = named_as(&[
-        (Difference::Changed, "77"),
-        (Difference::Missing, "4000"),
-        (Difference::Extra, "900001"),
-    ]);
+    let planted =
+        named_as(&[(Difference::Changed, "77"), (Difference::Missing, "4000"), (Difference::Extra, "900001")]);
     let (code, report) = place.verify(&["wide"]).await;
     assert_eq!((code, report.outcome, named(&report)), (1, VerifyOutcome::Differs, planted.clone()), "{report:?}");
     let state = place.objects("state/").await;
@@ -115,14 +112,18 @@ async fn rows_on_their_way_are_no_differences() {
         .pg("CREATE TABLE t (id int PRIMARY KEY, v text, u timestamptz NOT NULL);
              INSERT INTO t SELECT i, 'a', timestamptz '2026-01-01' + i * interval '1 min' FROM generate_series(1, 2000) i")
         .await;
-    place.my("CREATE TABLE m (id int PRIMARY KEY, v text, u datetime(6) NOT NULL);
-              INSERT INTO m SELECT seq, 'a', '2026-01-01' + INTERVAL seq MINUTE FROM seq_1_to_2000").await;
+    place
+        .my("CREATE TABLE m (id int PRIMARY KEY, v text, u datetime(6) NOT NULL);
+              INSERT INTO m SELECT seq, 'a', '2026-01-01' + INTERVAL seq MINUTE FROM seq_1_to_2000")
+        .await;
     place.configure(&["t: { cursor: u }"], &["m: { cursor: u }"], "");
     place.sync(&["--all"]).await;
     // changed since, and new: beyond the watermark
     place.pg("UPDATE t SET v = 'b', u = now() WHERE id % 100 = 0; INSERT INTO t VALUES (5000, 'n', now())").await;
-    place.my("UPDATE m SET v = 'b', u = utc_timestamp(6) WHERE id % 100 = 0;
-              INSERT INTO m VALUES (5000, 'n', utc_timestamp(6))").await;
+    place
+        .my("UPDATE m SET v = 'b', u = utc_timestamp(6) WHERE id % 100 = 0;
+              INSERT INTO m VALUES (5000, 'n', utc_timestamp(6))")
+        .await;
     for table in ["t", "m"] {
         let report = place.assert_equal(&[table]).await;
         assert_eq!(report.moving, 20, "{report:?}");
@@ -208,7 +209,12 @@ async fn numbers_and_bounds_make_windows() {
     place.sync(&["--all"]).await;
     let report = place.assert_equal(&["t"]).await;
     assert_eq!(report.windows.len(), 3, "{:?}", report.windows);
-    assert_eq!((report.windows[0].from.as_deref(), report.source_rows), (Some("-4990"), 250_000), "{:?}", report.windows);
+    assert_eq!(
+        (report.windows[0].from.as_deref(), report.source_rows),
+        (Some("-4990"), 250_000),
+        "{:?}",
+        report.windows
+    );
     place.bq("UPDATE {d}.t SET v = 'x' WHERE id = 5000").await;
     let (_, report) = place.verify(&["t"]).await;
     let differ: Vec<bool> = report.windows.iter().map(|window| window.checksum == WindowVerdict::Differs).collect();
@@ -228,8 +234,10 @@ async fn numbers_and_bounds_make_windows() {
 
 async fn soft_deleted_and_filtered_rows_do_not_count() {
     let place = Place::new().await;
-    place.pg("CREATE TABLE t (id int PRIMARY KEY, v text, u timestamptz NOT NULL);
-              INSERT INTO t SELECT i, 'v', '2026-01-01' FROM generate_series(1, 100) i").await;
+    place
+        .pg("CREATE TABLE t (id int PRIMARY KEY, v text, u timestamptz NOT NULL);
+              INSERT INTO t SELECT i, 'v', '2026-01-01' FROM generate_series(1, 100) i")
+        .await;
     place.configure(&["t: { cursor: u, where: 'id > 10', metadata_columns: true }"], &[], "");
     place.sync(&["t"]).await;
     assert_eq!(place.assert_equal(&["t"]).await.source_rows, 90);
@@ -242,7 +250,9 @@ async fn soft_deleted_and_filtered_rows_do_not_count() {
 
 async fn a_pending_intent_is_finished_first() {
     let place = Place::new().await;
-    place.pg("CREATE TABLE t (id int PRIMARY KEY, u timestamptz NOT NULL); INSERT INTO t VALUES (1, '2026-01-01')").await;
+    place
+        .pg("CREATE TABLE t (id int PRIMARY KEY, u timestamptz NOT NULL); INSERT INTO t VALUES (1, '2026-01-01')")
+        .await;
     place.configure(&["t: { cursor: u }"], &[], "");
     place.assert_equal(&["t"]).await;
     let mut env = place.env();
@@ -257,8 +267,10 @@ async fn a_pending_intent_is_finished_first() {
 
 async fn more_differences_than_are_named() {
     let place = Place::new().await;
-    place.pg("CREATE TABLE t (id int PRIMARY KEY, v int, u timestamptz NOT NULL);
-              INSERT INTO t SELECT i, i, '2026-01-01' FROM generate_series(1, 3000) i").await;
+    place
+        .pg("CREATE TABLE t (id int PRIMARY KEY, v int, u timestamptz NOT NULL);
+              INSERT INTO t SELECT i, i, '2026-01-01' FROM generate_series(1, 3000) i")
+        .await;
     place.configure(&["t: { cursor: u }"], &[], "");
     place.sync(&["t"]).await;
     place.bq("UPDATE {d}.t SET v = 0 WHERE TRUE").await;
@@ -269,14 +281,18 @@ async fn more_differences_than_are_named() {
 
 async fn output_for_people_and_spreadsheets() {
     let place = Place::new().await;
-    place.pg("CREATE TABLE t (id int PRIMARY KEY, v text, f float8, u timestamptz NOT NULL);
-              INSERT INTO t SELECT i, 'v', i, '2026-01-01' FROM generate_series(1, 10) i").await;
+    place
+        .pg("CREATE TABLE t (id int PRIMARY KEY, v text, f float8, u timestamptz NOT NULL);
+              INSERT INTO t SELECT i, 'v', i, '2026-01-01' FROM generate_series(1, 10) i")
+        .await;
     place.configure(&["t: { cursor: u }"], &[], "");
     place.sync(&["t"]).await;
     place.bq("DELETE FROM {d}.t WHERE id = 3").await;
     let ran = place.run(&["verify", "t"]).await;
     assert_eq!(ran.code, 1);
-    for line in ["2026-01-01", "pg/t: missing [\"3\"]", "pg/t: column f is not compared: ", "bytes processed by BigQuery"] {
+    for line in
+        ["2026-01-01", "pg/t: missing [\"3\"]", "pg/t: column f is not compared: ", "bytes processed by BigQuery"]
+    {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
     }
     let ran = place.run(&["verify", "t", "--csv"]).await;

@@ -115,9 +115,7 @@ fn exit_code(reports: &[VerifyReport]) -> u8 {
     let class = |wanted| reports.iter().any(|report| report.error.as_ref().is_some_and(|error| error.class == wanted));
     if class(FailureClass::Usage) {
         EXIT_USAGE
-    } else if class(FailureClass::Permanent)
-        || reports.iter().any(|report| report.outcome == VerifyOutcome::Differs)
-    {
+    } else if class(FailureClass::Permanent) || reports.iter().any(|report| report.outcome == VerifyOutcome::Differs) {
         EXIT_FAILED
     } else if class(FailureClass::Transient) {
         EXIT_RETRY

@@ -230,7 +230,11 @@ impl RunError {
             | Self::NothingRead { .. }
             | Self::Illegal(_)
             | Self::Compress(_) => Class::Permanent,
-            Self::Unsettled { .. } | Self::TargetMoved(_) | Self::PartTaken(_) | Self::Interrupted(_) | Self::Superseded => Class::Transient,
+            Self::Unsettled { .. }
+            | Self::TargetMoved(_)
+            | Self::PartTaken(_)
+            | Self::Interrupted(_)
+            | Self::Superseded => Class::Transient,
         }
     }
 

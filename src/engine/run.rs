@@ -3,6 +3,7 @@
 //! While chunk *k* is applied, chunk *k+1* is read; the commit of *k* and the intent of *k+1* are one write.
 
 mod rebuild;
+mod repair;
 mod tally;
 mod trouble;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(super) use self::repair::repair;
 use self::trouble::Trouble;
 use super::chunk::{self, Chunk, Piece};
 use super::faults::Point;
@@ -20,7 +22,7 @@ use super::sweep::{self, Leftovers};
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
 use crate::model::{Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
-use crate::net::{Context, Interrupted};
+use crate::net::Context;
 use crate::plan::ceiling;
 use crate::report::{Failure, Outcome, RunReport};
 use crate::source::{ReadEnd, Session, Source};
@@ -104,29 +106,6 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
         }
     }
     report
-}
-
-/// Writes the rows with these keys again, as they are now, by the protocol of a chunk; gives how many there were. The
-/// watermark stays.
-pub(super) async fn repair<B: Bucket, W: Warehouse, S: Source>(
-    engine: &Engine<B, W>,
-    cx: &Context,
-    source: &S,
-    settings: &TableSettings,
-    prepared: &Prepared,
-    keys: Vec<Vec<String>>,
-) -> Result<u64, RunError> {
-    let mut run = Run::new(engine, cx, settings, false);
-    // before the rows are read: what is committed from here on makes the intent's write fail
-    run.at = run.store.read(cx).await?;
-    let mut session = source.connect(cx).await?;
-    session.begin(cx).await?;
-    let piece = Piece { keys: Some(keys), ..run.piece(Lane::Repair) };
-    match run.drive(&mut session, prepared, piece).await? {
-        PassEnd::Done => Ok(run.report.rows),
-        PassEnd::Superseded => Err(RunError::Superseded),
-        PassEnd::Reconnect | PassEnd::OutOfTime => Err(Interrupted::Budget.into()),
-    }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -226,7 +226,8 @@ async fn note_nulls<S: Session>(
     looked: &Looked,
     report: &mut VerifyReport,
 ) -> Result<(), RunError> {
-    let Some(cursor) = looked.plan.cursor.map(|cursor| &looked.plan.columns[cursor]).filter(|cursor| cursor.nullable) else {
+    let Some(cursor) = looked.plan.cursor.map(|cursor| &looked.plan.columns[cursor]).filter(|cursor| cursor.nullable)
+    else {
         return Ok(());
     };
     let rows = session.count_nulls(cx, &settings.table, cursor, settings.filter.as_deref()).await?;

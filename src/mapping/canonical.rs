@@ -12,7 +12,8 @@ use crate::model::Policy;
 pub const SALT: &str = "\u{1}";
 
 /// Why a FLOAT64 is not compared.
-pub(super) const FLOATS: &str = "databases print and round floats in ways of their own, so their texts need not be equal";
+pub(super) const FLOATS: &str =
+    "databases print and round floats in ways of their own, so their texts need not be equal";
 /// Why JSON is not compared.
 pub(super) const JSON: &str =
     "BigQuery keeps JSON parsed: order of keys, spaces and forms of numbers are not those of the source";
@@ -22,6 +23,8 @@ pub(super) const GEOGRAPHY: &str = "BigQuery normalises the shapes of GEOGRAPHY"
 pub(super) const ARRAYS: &str = "REPEATED columns have no text that both sides make alike";
 /// Why text made of bytes is not compared.
 pub(super) const BYTES_AS_TEXT: &str = "whether bytes are UTF-8 is not what the source's SQL can tell";
+/// Why a column is not compared that is read in a form of its own.
+pub(super) const OTHER_FORM: &str = "it is made of a form that the source's SQL does not have";
 /// Why a clamped column is not compared.
 pub(super) const CLAMPED: &str = "what `clamp` makes of its values is not what the source's SQL can tell";
 

@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 use super::table::TablePlan;
 use crate::encode::cast::Cast;
 use crate::mapping::{self, Canonical, Column, CursorKind};
-use crate::model::{BqType, Checksum, Difference, Fingerprint, FieldMode, Label, Schema, TargetColumn};
+use crate::model::{BqType, Checksum, Difference, FieldMode, Fingerprint, Label, Schema, TargetColumn};
 
 /// The most windows of one table.
 pub const WINDOWS_MAX: u64 = 1_000;
@@ -55,7 +55,9 @@ pub enum VerifyError {
         wanted: &'static str,
     },
     /// More windows than are told.
-    #[error("{table} would have more than {WINDOWS_MAX} windows: choose a larger unit with --by, or bounds with --from and --to")]
+    #[error(
+        "{table} would have more than {WINDOWS_MAX} windows: choose a larger unit with --by, or bounds with --from and --to"
+    )]
     TooManyWindows {
         /// The table.
         table: String,
@@ -163,8 +165,10 @@ pub fn bound(table: &str, kind: Option<CursorKind>, text: &str) -> Result<String
             text.parse::<jiff::civil::Date>().map(|date| date.to_string()).map_err(|_not| wrong("a date, YYYY-MM-DD"))
         }
         CursorKind::Instant { .. } | CursorKind::Civil { .. } => {
-            let at: DateTime =
-                text.trim_end_matches('Z').parse().map_err(|_not| wrong("a time, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS"))?;
+            let at: DateTime = text
+                .trim_end_matches('Z')
+                .parse()
+                .map_err(|_not| wrong("a time, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS"))?;
             Ok(format!("{at:.6}"))
         }
     }
@@ -197,7 +201,8 @@ pub fn label(
                 // a year, where even months are too many
                 None => vec![10, 7, 4],
             };
-            let fits = |chars: &&u8| ends.is_none_or(|(least, greatest)| units(least, greatest, **chars) <= WINDOWS_MAX);
+            let fits =
+                |chars: &&u8| ends.is_none_or(|(least, greatest)| units(least, greatest, **chars) <= WINDOWS_MAX);
             let chars = wanted.iter().find(fits);
             chars.map(|chars| Label::Prefix(*chars)).ok_or(VerifyError::TooManyWindows { table: table.to_owned() })
         }
@@ -215,7 +220,8 @@ fn whole(text: &str) -> i128 {
 fn ranges(least: i128, greatest: i128, rows: u64) -> Vec<i128> {
     let windows = i128::from(rows.div_ceil(RANGE_ROWS).clamp(1, RANGES_MAX));
     let span = greatest - least + 1;
-    let bounds: BTreeSet<i128> = (1..windows).map(|at| least + span / windows * at + span % windows * at / windows).collect();
+    let bounds: BTreeSet<i128> =
+        (1..windows).map(|at| least + span / windows * at + span % windows * at / windows).collect();
     bounds.into_iter().filter(|bound| *bound > least).collect()
 }
 
@@ -306,7 +312,8 @@ pub fn suspects(source: &[Fingerprint], target: &[Fingerprint]) -> Vec<Suspect> 
     let (ours, theirs) = (by_key(source), by_key(target));
     let keys: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
     let differ = keys.into_iter().filter(|key| digests(&ours, key) != digests(&theirs, key));
-    let key = |digest: &str| ours.get(digest).or(theirs.get(digest)).and_then(|rows| rows.first()).map(|row| row.key.clone());
+    let key =
+        |digest: &str| ours.get(digest).or(theirs.get(digest)).and_then(|rows| rows.first()).map(|row| row.key.clone());
     differ.map(|digest| Suspect { key_digest: digest.to_owned(), key: key(digest).unwrap_or_default() }).collect()
 }
 

@@ -15,15 +15,13 @@ use std::time::Duration;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Executor as _};
 
-use super::{
-    BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, Scan, Session, Source, SourceError, Which, checksum,
-    fingerprint,
-};
+use super::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, Scan, Session, Source, SourceError, Which};
 use crate::encode::mysql::MyCodec;
 use crate::mapping::mysql::{Dialect, QualifiedTable, Read};
 use crate::mapping::{self, Column};
 use crate::model::{Activity, Checksum, Connection, Fingerprint, Group, Rows, SourceTable};
 use crate::net::Context;
+use crate::source::verify::{checksum, fingerprint};
 
 /// The most time for a polite end.
 const CLOSE_MAX: Duration = Duration::from_secs(2);

@@ -20,9 +20,9 @@ use crate::encode::postgres::EPOCH_MICROS;
 use crate::mapping::Column;
 use crate::model::{Activity, Checksum, Connection, Fingerprint, Group, Rows, SourceTable};
 use crate::net::Context;
+use crate::source::verify::{checksum, fingerprint};
 use crate::source::{
-    BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, SCAN_MAX, Scan, Session, Source, SourceError, Which, checksum,
-    fingerprint,
+    BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, SCAN_MAX, Scan, Session, Source, SourceError, Which,
 };
 
 /// The schema of tables that are configured without one.

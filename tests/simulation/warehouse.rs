@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use highwater::model::{
-    BqTable, Checksum, Fingerprint, Group, Intent, JobFailure, JobId, JobStats, JobStatus, Mode, NOT_WHOLE, Rows, Schema,
-    TableSpec,
+    BqTable, Checksum, Fingerprint, Group, Intent, JobFailure, JobId, JobStats, JobStatus, Mode, NOT_WHOLE, Rows,
+    Schema, TableSpec,
 };
 use highwater::net::Context;
 use highwater::warehouse::{Job, Layout, Scanned, TableInfo, TargetScan, Warehouse, WarehouseError};

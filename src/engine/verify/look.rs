@@ -88,7 +88,8 @@ fn decide(
     // BigQuery would compare numbers that are STRING as texts
     let ordered = |place: &usize| compared.columns[*place].ty != crate::model::BqType::String;
     let cursor_place = plan.cursor.and_then(|cursor| compared.place(cursor)).filter(ordered);
-    let cleared = basis.gone.iter().map(|column| column.name.clone()).filter(|name| found.field(name).is_some()).collect();
+    let cleared =
+        basis.gone.iter().map(|column| column.name.clone()).filter(|name| found.field(name).is_some()).collect();
     let soft_deletes = settings.columns.metadata && found.field(crate::model::DELETED_AT).is_some();
     Ok(Looked { plan, compared, key_places, cursor_place, basis, cleared, soft_deletes })
 }

@@ -59,8 +59,7 @@ pub(super) async fn suspects<B: Bucket, W: Warehouse, S: Session>(
     }
     let request = pair.engine.fresh_id();
     let here = session.fingerprints(pair.cx, pair.scan, Which::Rows(&rows), FINGERPRINTS_MAX);
-    let there =
-        pair.engine.warehouse.fingerprints(pair.cx, pair.target, &rows, FINGERPRINTS_MAX, request.as_str());
+    let there = pair.engine.warehouse.fingerprints(pair.cx, pair.target, &rows, FINGERPRINTS_MAX, request.as_str());
     let (here, there) = tokio::join!(here, there);
     let (here, there) = (here?, there?);
     report.bytes_processed += there.bytes;

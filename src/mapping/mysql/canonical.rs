@@ -1,11 +1,14 @@
 //! The canonical text of MySQL's and MariaDB's values. Pure. Every session speaks utf8mb4, is in UTC, and takes invalid
 //! dates as they are stored.
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, civil};
+
 use super::{Compare, Read};
 use crate::encode::cast::Cast;
 use crate::encode::mysql::MyCodec;
 use crate::mapping::canonical::{
-    BIGNUMERIC, BYTES_AS_TEXT, Canonical, FLOATS, GEOGRAPHY, INT64, JSON, Limits, NUMERIC, SALT, Value,
+    BIGNUMERIC, BYTES_AS_TEXT, Canonical, FLOATS, GEOGRAPHY, INT64, JSON, Limits, NUMERIC, OTHER_FORM, SALT, Value,
 };
 use crate::mapping::{Column, CursorKind};
 
@@ -24,9 +27,8 @@ pub(in crate::mapping) fn canonical(column: &Column, read: &Read) -> Result<Cano
     let value = match &column.cast {
         None => natural(column, read)?,
         Some(Cast::Hash(_)) => hashed(read)?,
-        Some(Cast::Civil) => civil(column, read)?,
-        // whether the zone ever had a civil time is not asked: the server may know no zones
-        Some(Cast::Instant(_)) => civil(column, read)?,
+        Some(Cast::Civil) => of_civil(column, read)?,
+        Some(Cast::Instant(zone)) => instant(of_civil(column, read)?, zone),
         Some(Cast::Float) => return Err(FLOATS),
         Some(Cast::Integer) => number(&digits(read.codec, sql)?, INT64),
         Some(Cast::Numeric) => number(&digits(read.codec, sql)?, NUMERIC),
@@ -80,10 +82,7 @@ fn text(text: &str) -> Value {
 
 /// The bytes that are read as BYTES: a binary column's, or those of a text.
 fn as_bytes(read: &Read) -> String {
-    match read.compare {
-        Compare::Bytes => read.expr.clone(),
-        _ => format!("CONVERT({} USING utf8mb4)", read.expr),
-    }
+    if read.compare == Compare::Bytes { read.expr.clone() } else { format!("CONVERT({} USING utf8mb4)", read.expr) }
 }
 
 /// A number's text without zeros that say nothing.
@@ -95,7 +94,8 @@ fn number(sql: &str, limits: Limits) -> Value {
     let Limits { least, greatest, scale } = limits;
     // more digits than a DECIMAL has are none to be cut off
     let scale = scale.min(SCALE_MAX);
-    let fraction = if limits.scale > SCALE_MAX { String::new() } else { format!(" OR {sql} <> TRUNCATE({sql}, {scale})") };
+    let fraction =
+        if limits.scale > SCALE_MAX { String::new() } else { format!(" OR {sql} <> TRUNCATE({sql}, {scale})") };
     let nearest = format!("CAST(LEAST(GREATEST(ROUND({sql}, {scale}), {least}), {greatest}) AS CHAR)");
     Value {
         text: trimmed(&format!("CAST({sql} AS CHAR)")),
@@ -147,9 +147,7 @@ fn no_day(day: &str) -> String {
 
 /// The nearest day's text: the first of a month or year for a part that is zero, the month's last for one beyond it.
 fn nearest_day(day: &str) -> String {
-    let month = format!(
-        "CONCAT(GREATEST(LEFT({day}, 4), '0001'), '-', GREATEST(SUBSTR({day}, 6, 2), '01'), '-')"
-    );
+    let month = format!("CONCAT(GREATEST(LEFT({day}, 4), '0001'), '-', GREATEST(SUBSTR({day}, 6, 2), '01'), '-')");
     let last = format!("DAY(LAST_DAY(CONCAT({month}, '01')))");
     format!("CONCAT({month}, LPAD(LEAST(GREATEST(SUBSTR({day}, 9, 2)+0, 1), {last}), 2, '0'))")
 }
@@ -161,7 +159,8 @@ fn date(sql: &str) -> Value {
 
 fn datetime(column: &Column, sql: &str) -> Value {
     let printed = format!("CAST({sql} AS CHAR)");
-    let has_fraction = matches!(column.cursor, Some(CursorKind::Instant { digits: 1.. } | CursorKind::Civil { digits: 1.. }));
+    let has_fraction =
+        matches!(column.cursor, Some(CursorKind::Instant { digits: 1.. } | CursorKind::Civil { digits: 1.. }));
     let point = if has_fraction { printed.clone() } else { format!("CONCAT({printed}, '.')") };
     let (day, clock) = (format!("LEFT({printed}, 10)"), format!("SUBSTR(RPAD({point}, 26, '0'), 12)"));
     Value {
@@ -172,26 +171,48 @@ fn datetime(column: &Column, sql: &str) -> Value {
 }
 
 /// DATETIME or TIMESTAMP of a civil time or date.
-fn civil(column: &Column, read: &Read) -> Result<Value, &'static str> {
-    match read.codec {
-        MyCodec::DateTime | MyCodec::Timestamp => Ok(datetime(column, &read.expr)),
-        MyCodec::Date => {
-            let value = date(&read.expr);
-            let midnight = |text: String| format!("CONCAT({text}, 'T00:00:00.000000')");
-            Ok(Value { text: midnight(value.text), nearest: value.nearest.map(midnight), ..value })
-        }
-        _ => Err("a time that is read in another form"),
+fn of_civil(column: &Column, read: &Read) -> Result<Value, &'static str> {
+    if matches!(read.codec, MyCodec::DateTime | MyCodec::Timestamp) {
+        return Ok(datetime(column, &read.expr));
     }
+    if read.codec != MyCodec::Date {
+        return Err(OTHER_FORM);
+    }
+    let value = date(&read.expr);
+    let midnight = |text: String| format!("CONCAT({text}, 'T00:00:00.000000')");
+    Ok(Value { text: midnight(value.text), nearest: value.nearest.map(midnight), ..value })
+}
+
+/// TIMESTAMP of a civil time, as the civil time of the zone. The civil times of BigQuery's first and last instant are the
+/// ends. Whether the zone ever had a time between them is not asked: the server may know no zones.
+fn instant(value: Value, zone: &TimeZone) -> Value {
+    let (first, last) = ends(zone);
+    let Value { text, unfit, nearest, .. } = value;
+    let beyond = |text: &str| format!("({text} < '{first}' OR {text} > '{last}')");
+    let unfit = unfit.map(|unfit| format!("({unfit} OR {})", beyond(&text)));
+    let nearest = nearest.map(|nearest| format!("LEAST(GREATEST({nearest}, '{first}'), '{last}')"));
+    Value { unfit, nearest, ..Value::plain(text) }
+}
+
+/// The civil times, as canonical text, between which every instant of the zone is one of BigQuery's.
+fn ends(zone: &TimeZone) -> (String, String) {
+    let (first, last) = (civil::date(1, 1, 1).at(0, 0, 0, 0), civil::date(9999, 12, 31).at(23, 59, 59, 999_999_000));
+    let begin = zone.to_offset(Timestamp::MIN).seconds().max(0);
+    let end = zone.to_offset(Timestamp::MAX).seconds().min(0);
+    let at = |civil: civil::DateTime, seconds: i32| civil.saturating_add(SignedDuration::from_secs(seconds.into()));
+    (format!("{:.6}", at(first, begin)), format!("{:.6}", at(last, end)))
 }
 
 /// SHA-256 of salt and value, byte by byte.
 fn hashed(read: &Read) -> Result<Value, &'static str> {
-    let bytes = match read.codec {
-        MyCodec::Text => format!("CONVERT({} USING utf8mb4)", read.expr),
-        MyCodec::DecimalText => format!("CAST({} AS CHAR)", read.expr),
-        MyCodec::Bytes => as_bytes(read),
-        _ => return Err("its hash is made of a form that the source's SQL does not have"),
+    let bytes = if read.codec == MyCodec::Text {
+        format!("CONVERT({} USING utf8mb4)", read.expr)
+    } else if read.codec == MyCodec::DecimalText {
+        format!("CAST({} AS CHAR)", read.expr)
+    } else if read.codec == MyCodec::Bytes {
+        as_bytes(read)
+    } else {
+        return Err(OTHER_FORM);
     };
     Ok(text(&format!("SHA2(CONCAT(CAST({SALT} AS BINARY), CAST({bytes} AS BINARY)), 256)")))
 }
-

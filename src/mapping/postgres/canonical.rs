@@ -5,7 +5,8 @@ use crate::encode::cast::Cast;
 use crate::encode::postgres::PgCodec;
 use crate::mapping::Column;
 use crate::mapping::canonical::{
-    ARRAYS, BIGNUMERIC, BYTES_AS_TEXT, Canonical, FLOATS, GEOGRAPHY, INT64, JSON, Limits, NUMERIC, SALT, Value, quoted,
+    ARRAYS, BIGNUMERIC, BYTES_AS_TEXT, Canonical, FLOATS, GEOGRAPHY, INT64, JSON, Limits, NUMERIC, OTHER_FORM, SALT,
+    Value, quoted,
 };
 
 const CIVIL: &str = "'YYYY-MM-DD\"T\"HH24:MI:SS.US'";
@@ -44,7 +45,10 @@ fn natural(read: &Read, plain: &str, selected: &str) -> Result<Value, &'static s
         PgCodec::TimestampTz => time(selected, "timestamptz"),
         PgCodec::Time => Value {
             unfit: Some(format!("({selected} >= time '24:00:00')")),
-            nearest: Some(format!("to_char(least({selected}, time '23:59:59.999999'), 'HH24:MI:SS.US')")),
+            // `least` passes NULL by
+            nearest: Some(format!(
+                "CASE WHEN {selected} IS NOT NULL THEN to_char(least({selected}, time '23:59:59.999999'), 'HH24:MI:SS.US') END"
+            )),
             ..Value::plain(format!("to_char({selected}, 'HH24:MI:SS.US')"))
         },
         PgCodec::TimeTz => timetz(selected),
@@ -165,16 +169,18 @@ fn timetz(sql: &str) -> Value {
 
 /// DATETIME of an instant in UTC or of a date.
 fn civil(codec: PgCodec, sql: &str) -> Result<Value, &'static str> {
-    match codec {
-        PgCodec::TimestampTz => Ok(time(sql, "timestamptz")),
-        PgCodec::Timestamp => Ok(time(sql, "timestamp")),
-        PgCodec::Date => {
-            let value = date(sql);
-            let midnight = |text: String| format!("(({text}) || {MIDNIGHT})");
-            Ok(Value { text: midnight(value.text), nearest: value.nearest.map(midnight), ..value })
-        }
-        _ => Err("a time that is read in another form"),
+    if codec == PgCodec::TimestampTz {
+        return Ok(time(sql, "timestamptz"));
     }
+    if codec == PgCodec::Timestamp {
+        return Ok(time(sql, "timestamp"));
+    }
+    if codec != PgCodec::Date {
+        return Err(OTHER_FORM);
+    }
+    let value = date(sql);
+    let midnight = |text: String| format!("(({text}) || {MIDNIGHT})");
+    Ok(Value { text: midnight(value.text), nearest: value.nearest.map(midnight), ..value })
 }
 
 /// TIMESTAMP of a civil time, as the civil time of the zone, which the target tells of its instant. A time that the zone
@@ -189,7 +195,14 @@ fn instant(codec: PgCodec, sql: &str, zone: &str) -> Result<Value, &'static str>
     let (first, last) = ("timestamptz '0001-01-01 00:00:00'", "timestamptz '9999-12-31 23:59:59.999999'");
     let (finite, back) = (format!("isfinite({civil})"), format!("timezone({zone}, {at})"));
     let beyond = format!("({at} < {first} OR {at} > {last})");
-    let nearest = format!("to_char(timezone({zone}, least(greatest({at}, {first}), {last})), {CIVIL})");
+    // first as a civil time, then as an instant: both have ends
+    let civil_last = if codec == PgCodec::Date {
+        "timestamp '9999-12-31 00:00:00'"
+    } else {
+        "timestamp '9999-12-31 23:59:59.999999'"
+    };
+    let near = format!("timezone({zone}, least(greatest({civil}, timestamp '0001-01-01 00:00:00'), {civil_last}))");
+    let nearest = format!("to_char(timezone({zone}, least(greatest({near}, {first}), {last})), {CIVIL})");
     Ok(Value {
         unfit: Some(format!("(NOT {finite} OR {beyond} OR {back} <> {civil})")),
         nearest: Some(format!("CASE WHEN {sql} IS NOT NULL THEN {nearest} END")),
@@ -199,10 +212,12 @@ fn instant(codec: PgCodec, sql: &str, zone: &str) -> Result<Value, &'static str>
 
 /// SHA-256 of salt and value.
 fn hashed(read: &Read, plain: &str, selected: &str) -> Result<Value, &'static str> {
-    let bytes = match read.codec {
-        PgCodec::Text => format!("convert_to({}, 'UTF8')", as_text(read, plain, selected)),
-        PgCodec::Bytea => as_bytes(read, plain, selected),
-        _ => return Err("its hash is made of a form that the source's SQL does not have"),
+    let bytes = if read.codec == PgCodec::Text {
+        format!("convert_to({}, 'UTF8')", as_text(read, plain, selected))
+    } else if read.codec == PgCodec::Bytea {
+        as_bytes(read, plain, selected)
+    } else {
+        return Err(OTHER_FORM);
     };
     Ok(text(&format!("encode(sha256(convert_to({SALT}, 'UTF8') || {bytes}), 'hex')")))
 }

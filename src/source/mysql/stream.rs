@@ -18,8 +18,8 @@ use crate::mapping::mysql::Param;
 use crate::model::Position;
 use crate::net::{Context, Interrupted};
 use crate::source::{
-    BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, SCAN_MAX, STALL_MAX, SourceError, cells, check_rejects,
-    row_error,
+    BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, SCAN_MAX, STALL_MAX, SourceError, cells,
+    check_rejects, row_error,
 };
 
 const READING: &str = "reading rows";

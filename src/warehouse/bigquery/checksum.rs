@@ -77,12 +77,9 @@ fn digest<'a>(columns: impl Iterator<Item = &'a TargetColumn>) -> String {
 
 /// The value of a cursor's text, to compare the column with: constant, so that partitions are left out.
 fn value(column: &TargetColumn, text: &str) -> String {
-    match column.ty {
-        BqType::Timestamp => match &column.zone {
-            Some(zone) => format!("TIMESTAMP({}, {})", Literal(text), Literal(zone)),
-            None => format!("CAST({} AS TIMESTAMP)", Literal(text)),
-        },
-        ty => format!("CAST({} AS {ty})", Literal(text)),
+    match &column.zone {
+        Some(zone) => format!("TIMESTAMP({}, {})", Literal(text), Literal(zone)),
+        None => format!("CAST({} AS {})", Literal(text), column.ty),
     }
 }
 
@@ -131,7 +128,8 @@ fn label(scan: &TargetScan<'_>, label: &Label) -> String {
         Label::Ranges(bounds) => {
             let name = format!("T.{}", Ident(&cursor.name));
             let below = bounds.iter().enumerate();
-            let below = below.map(|(at, bound)| format!(" WHEN {name} < {} THEN '{at}'", value(cursor, &bound.to_string())));
+            let below =
+                below.map(|(at, bound)| format!(" WHEN {name} < {} THEN '{at}'", value(cursor, &bound.to_string())));
             format!("CASE{} ELSE '{}' END", below.collect::<String>(), bounds.len())
         }
     }
@@ -239,7 +237,10 @@ mod tests {
             buckets: vec!["0a".into()],
         };
         let sql = checksums_statement(&scan, &rows, Group::Window, 7);
-        assert!(sql.contains("T.`u` <= CAST('2026-01-01T00:00:00Z' AS TIMESTAMP) AND T.`_deleted_at` IS NULL"), "{sql}");
+        assert!(
+            sql.contains("T.`u` <= CAST('2026-01-01T00:00:00Z' AS TIMESTAMP) AND T.`_deleted_at` IS NULL"),
+            "{sql}"
+        );
         assert!(sql.contains("TO_HEX(MD5(CONCAT(COALESCE(CAST(T.`id` AS STRING), '~'), '|'))) AS kd"), "{sql}");
         assert!(sql.contains("COALESCE(TO_HEX(MD5(T.`s`)), '~'), '|'"), "{sql}");
         assert!(sql.ends_with("WHERE SUBSTR(R.kd, 1, 2) IN ('0a') GROUP BY g LIMIT 7"), "{sql}");

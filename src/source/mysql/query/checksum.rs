@@ -227,3 +227,6 @@ fn label(scan: &Scan<'_>, label: &Label) -> Result<Piece, SourceError> {
         }
     }))
 }
+
+#[cfg(test)]
+mod tests;

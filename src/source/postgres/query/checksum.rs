@@ -34,7 +34,9 @@ pub(in crate::source::postgres) fn checksums(
     let bits = u32::from(SUMMED_DIGITS) * 4;
     let sum = match group_by {
         Group::Extent => "'0'".to_owned(),
-        Group::Window | Group::Bucket(_) => format!("sum(('x' || left(r.h, {SUMMED_DIGITS}))::bit({bits})::int8)::text"),
+        Group::Window | Group::Bucket(_) => {
+            format!("sum(('x' || left(r.h, {SUMMED_DIGITS}))::bit({bits})::int8)::text")
+        }
     };
     let sql = format!(
         "SELECT {group}, count(*)::text, {sum}, {ends} FROM ({inner}) AS r{outer} GROUP BY 1 LIMIT {groups_max}"
@@ -161,10 +163,12 @@ impl<'a, 'q> Inner<'a, 'q> {
         let canonical = self.scan.canonical(cursor)?;
         Ok(match label {
             Label::Whole => "''".to_owned(),
+            Label::Ranges(bounds) if bounds.is_empty() => "''".to_owned(),
             Label::Prefix(chars) => format!("left({}, {chars})", canonical.text),
             Label::Ranges(bounds) => {
                 let number = canonical.number.unwrap_or(canonical.text);
-                let below = bounds.iter().enumerate().map(|(at, bound)| format!(" WHEN {number} < {bound} THEN '{at}'"));
+                let below =
+                    bounds.iter().enumerate().map(|(at, bound)| format!(" WHEN {number} < {bound} THEN '{at}'"));
                 format!("CASE{} ELSE '{}' END", below.collect::<String>(), bounds.len())
             }
         })
@@ -175,11 +179,13 @@ impl<'a, 'q> Inner<'a, 'q> {
     }
 
     /// The rows with their digests, and the condition on these.
-    fn inner_with(&mut self, rows: &Rows, mark: Option<&str>, more: &[String]) -> Result<(String, String), SourceError> {
-        let label = match &rows.label {
-            Label::Ranges(bounds) if bounds.is_empty() => "''".to_owned(),
-            label => self.label(label)?,
-        };
+    fn inner_with(
+        &mut self,
+        rows: &Rows,
+        mark: Option<&str>,
+        more: &[String],
+    ) -> Result<(String, String), SourceError> {
+        let label = self.label(&rows.label)?;
         let digest = self.digest(self.scan.compared)?;
         let key = if self.scan.key.is_empty() { digest.clone() } else { self.digest(self.scan.key)? };
         let mut select = vec![format!("{label} AS w"), format!("{key} AS kd"), format!("{digest} AS h")];
@@ -211,3 +217,6 @@ impl<'a, 'q> Inner<'a, 'q> {
         bound.join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests;

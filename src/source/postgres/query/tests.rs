@@ -26,7 +26,7 @@ fn of_type(name: &str, type_name: &str, cast: &str) -> Facts {
 }
 
 /// `id bigint, updated timestamptz, "we""ird" text, tags integer[], tag public.citext`
-fn columns() -> Vec<Column> {
+pub(super) fn columns() -> Vec<Column> {
     let names = ["<", "<=", "=", ">=", ">"].map(str::to_owned);
     let operators = Some(Box::new(Operators { schema: "public".to_owned(), names }));
     let citext = of_type("tag", "citext", "public.citext");
