@@ -10,12 +10,14 @@ mod look;
 mod mend;
 mod narrow;
 
+use std::cmp::Ordering;
+
 use tokio::time::Instant;
 
 use self::look::Looked;
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
-use crate::model::{Checksum, Difference, Group, Label, Mode, Rows, TableSettings, TableState};
+use crate::model::{Bound, Checksum, Difference, Group, Label, Mode, Rows, TableSettings, TableState};
 use crate::net::Context;
 use crate::plan::verify::{self, By, VerifyError, Window};
 use crate::report::{Failure, KeyReport, NotCompared, VerifyOutcome, VerifyReport, WindowReport, WindowVerdict};
@@ -75,13 +77,27 @@ fn check_settled(settings: &TableSettings, state: &TableState) -> Result<(), Run
     Err(RunError::Unsettled { table: settings.id.to_string(), why })
 }
 
+/// Two texts of a cursor in the order of their values: numbers as numbers; texts of times are in the order of time.
+fn in_order(a: &str, b: &str) -> Ordering {
+    let number = |text: &str| text.parse::<i128>().ok();
+    number(a).zip(number(b)).map_or_else(|| a.cmp(b), |(a, b)| a.cmp(&b))
+}
+
 /// The least cursor of rows that are to be read again.
 fn moving_from(state: &TableState) -> Option<&str> {
     let rereads = state.rereads.iter().filter_map(|reread| reread.from.as_deref());
-    let number = |text: &str| text.parse::<i128>().ok();
-    // texts of times are in the order of time
-    let least = |a: &&str, b: &&str| number(a).zip(number(b)).map_or_else(|| a.cmp(b), |(a, b)| a.cmp(&b));
-    rereads.chain(state.holds.iter().filter_map(|hold| hold.from.as_deref())).min_by(least)
+    let holds = state.holds.iter().filter_map(|hold| hold.from.as_deref());
+    rereads.chain(holds).min_by(|a, b| in_order(a, b))
+}
+
+/// The lowest of what bounds the rows: `to` as it was asked for, the watermark, and what is to be read again.
+fn upper_bound(to: Option<String>, state: &TableState) -> Option<Bound> {
+    let below = |value: String| Bound { value, inclusive: false };
+    let watermark = state.watermark.as_ref().and_then(|watermark| watermark.cursor.clone());
+    let watermark = watermark.map(|value| Bound { value, inclusive: true });
+    let bounds = [to.map(below), moving_from(state).map(|from| below(from.to_owned())), watermark];
+    // of two that are equal the exclusive one is lower, and stands first
+    bounds.into_iter().flatten().min_by(|a, b| in_order(&a.value, &b.value))
 }
 
 async fn compare<B: Bucket, W: Warehouse, S: Source>(
@@ -98,6 +114,11 @@ async fn compare<B: Bucket, W: Warehouse, S: Source>(
     let at = Store::new(&engine.bucket, &settings.id).read(cx).await?;
     check_settled(settings, &at.state)?;
     report.watermark.clone_from(&at.state.watermark);
+    if settings.mode == Mode::Replace {
+        report.note("a `replace` has no watermark: rows that changed since the last sync differ".to_owned());
+    } else if let Some(from) = moving_from(&at.state) {
+        report.note(format!("rows from {from} on are to be read again and are not compared"));
+    }
     if at.state.watermark.is_none() && settings.mode != Mode::Replace {
         report.note("nothing is synced yet: there is nothing to compare".to_owned());
         return Ok(());
@@ -160,10 +181,8 @@ impl<B: Bucket, W: Warehouse> Pair<'_, B, W> {
     ) -> Result<Rows, RunError> {
         let name = settings.id.to_string();
         let kind = looked.kind();
-        let watermark = state.watermark.as_ref().and_then(|watermark| watermark.cursor.clone());
         let bound = |text: &Option<String>| text.as_deref().map(|text| verify::bound(&name, kind, text)).transpose();
-        let to = bound(&question.to)?.map(|value| crate::model::Bound { value, inclusive: false });
-        let to = to.or(watermark.map(|value| crate::model::Bound { value, inclusive: true }));
+        let to = upper_bound(bound(&question.to)?, state);
         let every = Rows {
             from: bound(&question.from)?,
             to: to.filter(|_| self.scan.cursor.is_some()),
@@ -251,5 +270,28 @@ fn is_written(mode: Mode, kind: Difference) -> bool {
     match (mode, kind) {
         (Mode::Merge, Difference::Changed | Difference::Missing) | (Mode::Append, Difference::Missing) => true,
         (Mode::Merge | Mode::Append | Mode::Replace, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Hold, Position, Reread};
+
+    #[test]
+    fn rows_that_may_still_move_are_above_the_bound() {
+        let mut state = TableState::new();
+        state.watermark = Some(Position { cursor: Some("1000".into()), key: vec![] });
+        let bound = |to: Option<&str>, state: &TableState| {
+            upper_bound(to.map(str::to_owned), state).map(|bound| (bound.value, bound.inclusive))
+        };
+        assert_eq!(bound(None, &state), Some(("1000".into(), true)));
+        assert_eq!(bound(Some("99"), &state), Some(("99".into(), false)));
+        assert_eq!(bound(Some("1000"), &state), Some(("1000".into(), false)));
+        assert_eq!(bound(Some("2000"), &state), Some(("1000".into(), true)));
+        state.holds = vec![Hold { backend: "pid 1".into(), started_us: 0, from: Some("900".into()) }];
+        state.rereads = vec![Reread { from: Some("950".into()), to: "960".into(), at: None, passed: false }];
+        assert_eq!(bound(None, &state), Some(("900".into(), false)));
+        assert_eq!(bound(None, &TableState::new()), None);
     }
 }
