@@ -22,6 +22,7 @@ pub fn tests() -> Vec<Test> {
         numbers_and_bounds_make_windows,
         soft_deleted_and_filtered_rows_do_not_count,
         a_pending_intent_is_finished_first,
+        a_repair_that_dies_is_finished_by_the_next_run,
         more_differences_than_are_named,
         output_for_people_and_spreadsheets,
     ];
@@ -266,6 +267,31 @@ async fn a_pending_intent_is_finished_first() {
     assert!(report.error.unwrap().message.contains("is pending"));
     place.sync(&["t"]).await;
     assert_eq!(place.assert_equal(&["t"]).await.source_rows, 1);
+}
+
+async fn a_repair_that_dies_is_finished_by_the_next_run() {
+    let place = Place::new().await;
+    place
+        .pg("CREATE TABLE t (id int PRIMARY KEY, v text, u timestamptz NOT NULL);
+              INSERT INTO t SELECT i, 'v', '2026-01-01' FROM generate_series(1, 100) i")
+        .await;
+    place.configure(&["t: { cursor: u }"], &[], "");
+    place.sync(&["t"]).await;
+    let watermark = place.object("state/pg/t.json").await.unwrap()["watermark"].clone();
+    for point in ["staged", "intent-written", "loaded", "merged"] {
+        place.bq("DELETE FROM {d}.t WHERE id IN (5, 50)").await;
+        // whatever its cursor says, what is at the source counts
+        place.bq("UPDATE {d}.t SET v = 'x', u = TIMESTAMP '2025-01-01' WHERE id = 7").await;
+        let mut env = place.env();
+        env.push(("HIGHWATER_FAULTS".into(), format!("{point}:crash")));
+        crate::support::process::run(place.folder.path(), &env, &["verify", "t", "--repair"]).await;
+        place.sync(&["t"]).await;
+        let (code, report) = place.verify(&["t", "--repair"]).await;
+        let wanted = if point == "staged" { VerifyOutcome::Repaired } else { VerifyOutcome::Equal };
+        assert_eq!((code, report.outcome), (0, wanted), "{point}: {report:?}");
+        assert_eq!(place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.t").await, "100", "{point}");
+        assert_eq!(place.object("state/pg/t.json").await.unwrap()["watermark"], watermark, "{point}");
+    }
 }
 
 async fn more_differences_than_are_named() {

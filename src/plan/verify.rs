@@ -121,7 +121,7 @@ pub fn decide(plan: &TablePlan, found: &Schema, key: &[String]) -> Compared {
 fn comparable(column: &Column, name: &str, found: &Schema) -> Result<TargetColumn, String> {
     let Canonical { .. } = mapping::canonical(column)?;
     let Some(field) = found.field(name) else {
-        return Err("it is not in the target yet; `highwater sync` adds it".to_owned());
+        return Err("the target does not have it; `highwater sync` adds it, unless `schema: {add: false}`".to_owned());
     };
     if (field.mode == FieldMode::Repeated) != column.repeated || class(field.ty) != class(column.ty) {
         return Err(format!("it is {} in the target, and the source's becomes {}", field.ty, column.ty));

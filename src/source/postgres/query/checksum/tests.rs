@@ -36,7 +36,11 @@ fn rows_up_to_the_watermark_by_day() {
                   ($2::text::timestamp with time zone, $3::text::bigint)) OR (t.\"updated\" IS NULL)) IS NOT TRUE \
                   AND (id > 0\n)) AS r WHERE left(r.kd, 2) IN ($4::text) GROUP BY 1 LIMIT 11";
     assert!(built.sql.ends_with(wanted), "{}", built.sql);
-    assert!(built.sql.contains("md5(coalesce(t.\"id\"::text, '~') || '|') AS kd"), "{}", built.sql);
+    assert!(
+        built.sql.contains("md5(array_to_string(ARRAY[coalesce(t.\"id\"::text, '~')], '|') || '|') AS kd"),
+        "{}",
+        built.sql
+    );
     let params: Vec<&str> = built.params.iter().map(|param| param.value.as_str()).collect();
     assert_eq!(params, ["2026-01-02", "2026-01-02", "7", "0a"]);
 }
