@@ -16,16 +16,16 @@ use bytes::Bytes;
 use highwater::bucket::{Bucket, BucketError, ContentType, Generation, Object, Precondition, Put};
 use highwater::engine::{Ambient, Engine, RunOptions};
 use highwater::model::{
-    Address, BqTable, ChunkBytes, ChunkRows, ColumnSettings, Connection, JobId, JobStats, JobStatus, Limits,
-    MaxRejects, Mode, NullCursor, Schema, SchemaSettings, Secret, SourceTable, TableId, TableSettings, TableSpec, Tls,
-    TlsMode,
+    Address, BqTable, Checksum, ChunkBytes, ChunkRows, ColumnSettings, Connection, Fingerprint, Group, JobId, JobStats,
+    JobStatus, Limits, MaxRejects, Mode, NullCursor, Rows, Schema, SchemaSettings, Secret, SourceTable, TableId,
+    TableSettings, TableSpec, Tls, TlsMode,
 };
 use highwater::net::Context;
 use highwater::report::{Outcome, RunReport};
 use highwater::source::Source;
 use highwater::source::mysql::MySqlSource;
 use highwater::source::postgres::PostgresSource;
-use highwater::warehouse::{Job, TableInfo, Warehouse, WarehouseError};
+use highwater::warehouse::{Job, Scanned, TableInfo, TargetScan, Warehouse, WarehouseError};
 use tokio_util::sync::CancellationToken;
 
 const POSTGRES_TABLE: &str = "
@@ -176,6 +176,29 @@ impl Warehouse for NullWarehouse {
 
     async fn job(&self, _: &Context, _: &JobId, _: &str, _: &str) -> Result<Option<JobStatus>, WarehouseError> {
         Ok(Some(JobStatus::Succeeded(JobStats { rows: self.rows, bytes_billed: 0 })))
+    }
+
+    async fn checksums(
+        &self,
+        _: &Context,
+        _: &TargetScan<'_>,
+        _: &Rows,
+        _: Group,
+        _: u64,
+        _: &str,
+    ) -> Result<Scanned<Checksum>, WarehouseError> {
+        Ok(Scanned { found: Vec::new(), bytes: 0 })
+    }
+
+    async fn fingerprints(
+        &self,
+        _: &Context,
+        _: &TargetScan<'_>,
+        _: &Rows,
+        _: u64,
+        _: &str,
+    ) -> Result<Scanned<Fingerprint>, WarehouseError> {
+        Ok(Scanned { found: Vec::new(), bytes: 0 })
     }
 }
 

@@ -14,10 +14,10 @@ use crate::bucket::apart::{Apart, StatePlace};
 use crate::bucket::folder::FolderBucket;
 use crate::bucket::gcs::GcsBucket;
 use crate::config::{Config, Endpoint, SourceConfig, SourceKind, State};
-use crate::engine::{Ambient, Engine, RunError, RunOptions};
+use crate::engine::{Ambient, Engine, Question, RunError, RunOptions};
 use crate::model::{Connection, SourceName, TableId, TableSettings};
 use crate::net::{self, Context, Tokens};
-use crate::report::{Outcome, RunReport};
+use crate::report::{Outcome, RunReport, VerifyReport};
 use crate::source::mysql::MySqlSource;
 use crate::source::postgres::PostgresSource;
 use crate::state::Versioned;
@@ -175,6 +175,19 @@ impl App {
         };
         log_report(&report);
         Ok(report)
+    }
+
+    /// Compares the table's source and target.
+    ///
+    /// # Errors
+    /// There is no such table. A verification that fails is a report, not an error.
+    pub async fn verify(&self, cx: &Context, id: &TableId, question: &Question) -> Result<VerifyReport, UnknownTable> {
+        let table = self.table(id)?;
+        let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
+        Ok(match source {
+            AnySource::Postgres(source) => self.engine.verify(cx, source, &table, question).await,
+            AnySource::MySql(source) => self.engine.verify(cx, source, &table, question).await,
+        })
     }
 
     /// The table's state.

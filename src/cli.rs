@@ -10,6 +10,7 @@ mod serve;
 mod status;
 mod sync;
 mod tables;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ const AFTER_HELP: &str = "Examples:
   highwater discover postgres://u@host/db    write a configuration for a database
   highwater tables                           the tables that the configuration comes to
   highwater schedule                         run each table by its `schedule`
+  highwater verify finance/invoices          compare both sides; --repair mends what differs
   highwater serve                            answer POST /sync/{source}/{table} and POST /pubsub
 
 Environment:
@@ -68,7 +70,7 @@ Environment:
   NO_COLOR                 no colours
   A file .env in the working directory is read too; what the environment has of its own wins.
 
-Exit status: 0 done, 1 failed, 2 bad usage or configuration, 75 worth trying again.";
+Exit status: 0 done, 1 failed (verify: rows differ), 2 bad usage or configuration, 75 worth trying again.";
 
 #[derive(Debug, Args)]
 struct Global {
@@ -108,6 +110,8 @@ enum Wired {
     Tables(tables::Arguments),
     /// Run each table by its `schedule`, in one process.
     Schedule(schedule::Arguments),
+    /// Compare tables with their sources by checksums, name the rows that differ, and repair them.
+    Verify(verify::Arguments),
     /// Set a table's watermark back (or anywhere), so that rows are read again.
     Reset(reset::Arguments),
 }
@@ -192,6 +196,7 @@ async fn run(command: Begun, json: bool, env: &Env) -> u8 {
         Wired::Status(arguments) => status::run(&app, arguments, json, stop).await,
         Wired::Tables(arguments) => tables::run(&app, arguments, json, stop).await,
         Wired::Schedule(arguments) => schedule::run(app, arguments, json, stop).await,
+        Wired::Verify(arguments) => verify::run(&app, arguments, json, stop).await,
         Wired::Reset(arguments) => reset::run(&app, arguments, json, stop).await,
     }
 }

@@ -1,7 +1,7 @@
 //! What a run does: the steps of a chunk, and whose intent is finished.
 //!
 //! `run` is the order of things, `prepare` the way to the first row, `chunk` and `stage` bring rows into parts,
-//! `finish` applies an intent, `sweep` deletes what crashes have left, `failure` is what can go wrong, `faults` are
+//! `finish` applies an intent, `verify` compares the target with the source, `sweep` deletes what crashes have left, `failure` is what can go wrong, `faults` are
 //! places where tests let it.
 //!
 //! Architecture Invariant: the engine knows the traits, never a backend; time and randomness come from [`Ambient`].
@@ -14,11 +14,13 @@ mod prepare;
 mod run;
 mod stage;
 mod sweep;
+mod verify;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use failure::RunError;
+pub use verify::Question;
 
 use self::faults::Faults;
 use self::finish::Finished;
@@ -26,7 +28,7 @@ use crate::bucket::Bucket;
 use crate::model::{Fraction, IntentId, TableId, TableSettings, TableState};
 use crate::net::Context;
 use crate::plan::finish::Progress;
-use crate::report::RunReport;
+use crate::report::{RunReport, VerifyReport};
 use crate::source::Source;
 use crate::state::transition::{self, Event, ResetTo};
 use crate::state::{Store, Versioned, Write};
@@ -110,6 +112,18 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
     ) -> RunReport {
         // what calls this moves its future about
         Box::pin(run::run(self, cx, source, settings, options)).await
+    }
+
+    /// Compares the table's source and target by checksums, names the rows that differ and mends them if asked to.
+    /// Whatever happens, the report says it.
+    pub async fn verify<S: Source>(
+        &self,
+        cx: &Context,
+        source: &S,
+        settings: &TableSettings,
+        question: &Question,
+    ) -> VerifyReport {
+        Box::pin(verify::verify(self, cx, source, settings, question)).await
     }
 
     /// The table's state as it is now.

@@ -1,13 +1,15 @@
 //! What each source type becomes: pure functions from the catalog's facts to a [`Column`].
 //!
-//! `postgres` and `mysql` map their own types; `retarget` makes a column another type than its own; `names` makes
-//! BigQuery column names. No I/O.
+//! `postgres` and `mysql` map their own types; `retarget` makes a column another type than its own; `canonical` is the text
+//! by which a value is compared with BigQuery's; `names` makes BigQuery column names. No I/O.
 
+mod canonical;
 pub mod mysql;
 pub mod names;
 pub mod postgres;
 mod retarget;
 
+pub use canonical::{Canonical, SALT, canonical};
 pub use retarget::{Retargeted, as_plain_text, retarget};
 
 use crate::encode::cast::Cast;

@@ -19,6 +19,7 @@ mod schema;
 mod settings;
 mod table_settings;
 mod table_state;
+mod verify;
 
 pub use activity::{Activity, OpenTransaction, Visibility};
 pub use class::Class;
@@ -39,3 +40,4 @@ pub use settings::{
 };
 pub use table_settings::{NullCursor, SchemaSettings, TableSettings, WantedPartitioning};
 pub use table_state::{Basis, Hold, Note, Rebuild, Reread, STATE_VERSION, SyncedColumn, TableState};
+pub use verify::{Checksum, DIGEST_DIGITS, Difference, Fingerprint, Group, Label, Rows, SUMMED_DIGITS, TargetColumn};

@@ -5,6 +5,7 @@
 //! columns with BigQuery's; `deletes` says which rows can be gone; `finish` says what an intent needs next. `matched` settles what a pattern leaves open,
 //! `propose` and `draft` write a configuration for tables that have none, `schedule` and `timetable` say when a table
 //! runs.
+//! `verify` says what is compared with the target, and what the checksums mean.
 
 pub mod basis;
 pub mod ceiling;
@@ -18,3 +19,4 @@ pub mod propose;
 pub mod schedule;
 pub mod table;
 pub mod timetable;
+pub mod verify;

@@ -11,20 +11,24 @@
 //! - **Bounded.** Memory is that of one row and one block. A database that is silent for [`STALL_MAX`], or for half of
 //!   the time that the run has left, is an error; if rows came before and the sink has had its time, the read ends there.
 
+mod error;
 pub mod mysql;
 pub mod postgres;
 pub mod survey;
 mod tls;
+mod verify;
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::time::Duration;
+
+pub use error::SourceError;
+pub use verify::{Scan, Which};
 
 use crate::audit::Audit;
 use crate::encode::row::{Cell, RowError, Values};
 use crate::mapping::Column;
-use crate::model::{Activity, Bound, Class, Position, SourceTable, TableKind};
-use crate::net::{Context, Interrupted};
+use crate::model::{Activity, Bound, Checksum, Fingerprint, Group, Position, Rows, SourceTable, TableKind};
+use crate::net::Context;
 
 /// A source that sends nothing for this long is taken for dead; or for half of the run's remaining time, if that is less.
 pub const STALL_MAX: Duration = Duration::from_secs(120);
@@ -32,6 +36,8 @@ pub const STALL_MAX: Duration = Duration::from_secs(120);
 pub const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// The most time for one catalog query.
 pub const CATALOG_MAX: Duration = Duration::from_secs(60);
+/// The most time for a query that scans a table and answers when it has seen all of it.
+const SCAN_MAX: Duration = Duration::from_secs(3600);
 /// A block is handed on when it holds at least this many bytes of NDJSON.
 pub const BLOCK_BYTES: usize = 256 << 10;
 
@@ -98,6 +104,25 @@ pub trait Session: Send {
         sink: &mut S,
     ) -> impl Future<Output = Result<ReadDone, SourceError>> + Send;
 
+    /// The rows' checksums, group by group, in any order; at most `groups_max` groups.
+    fn checksums(
+        &mut self,
+        cx: &Context,
+        scan: &Scan<'_>,
+        rows: &Rows,
+        group: Group,
+        groups_max: u64,
+    ) -> impl Future<Output = Result<Vec<Checksum>, SourceError>> + Send;
+
+    /// The fingerprints of at most `rows_max` rows, in any order.
+    fn fingerprints(
+        &mut self,
+        cx: &Context,
+        scan: &Scan<'_>,
+        which: Which<'_>,
+        rows_max: u64,
+    ) -> impl Future<Output = Result<Vec<Fingerprint>, SourceError>> + Send;
+
     /// Ends the transaction and closes the connection; errors do not matter any more.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
@@ -163,6 +188,8 @@ pub struct Range<'a> {
     pub ceiling: Option<&'a Bound>,
     /// Which rows regarding a NULL cursor.
     pub nulls: Nulls,
+    /// Only rows with these keys, each value as canonical text (`mapping::canonical`).
+    pub keys: Option<&'a [Vec<String>]>,
 }
 
 /// Rows with a NULL cursor.
@@ -231,201 +258,6 @@ pub trait BlockSink: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the staging of parts has stopped")]
 pub struct SinkClosed;
-
-/// An error of a source database.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The server cannot be reached, or does not answer as a database.
-    #[error("cannot connect to {address}")]
-    Connect {
-        /// Host and port, or socket path; never user or password.
-        address: String,
-        /// What the driver says.
-        #[source]
-        cause: sqlx::Error,
-    },
-    /// Wrong user, password or database.
-    #[error("{address} refuses the login of user {user:?}: {message}; check the source's url")]
-    Login {
-        /// Host and port, or socket path.
-        address: String,
-        /// The user's name.
-        user: String,
-        /// The server's message.
-        message: String,
-    },
-    /// TLS could not be set up as configured.
-    #[error("TLS with {address} failed; {hint}")]
-    Tls {
-        /// Host and port.
-        address: String,
-        /// What may be done.
-        hint: &'static str,
-        /// What the driver says.
-        #[source]
-        cause: sqlx::Error,
-    },
-    /// A file of the TLS settings is not what it should be.
-    #[error("`tls.{key}` of the source: {} {problem}", .path.display())]
-    TlsFile {
-        /// The setting.
-        key: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The table is not there.
-    #[error("the source has no table {table}{}", hint(.similar))]
-    NoTable {
-        /// As configured.
-        table: String,
-        /// Tables with similar names.
-        similar: Vec<String>,
-    },
-    /// The table may not be read.
-    #[error("the source's user may not read {table}: {message}; GRANT SELECT on it")]
-    Denied {
-        /// As configured.
-        table: String,
-        /// The server's message.
-        message: String,
-    },
-    /// A position or bound of the state does not fit the column any more.
-    #[error("{what} of column {column:?} is not of its type: {value:?}")]
-    BadPosition {
-        /// `watermark`, `ceiling` …
-        what: &'static str,
-        /// The column.
-        column: String,
-        /// The text.
-        value: String,
-    },
-    /// A value's bytes are not what the catalog's type promises.
-    #[error("column {column:?} holds a value that is not a {source_type}")]
-    BadValue {
-        /// The column.
-        column: String,
-        /// The type by the catalog.
-        source_type: String,
-    },
-    /// A value that BigQuery's type cannot hold, in a column whose policy is `fail`.
-    #[error(
-        "column {column:?} of the row with key {key:?} holds a value that cannot be a {becomes}, and its policy is \
-         `unrepresentable: fail`; mend the row, or say null, clamp or reject"
-    )]
-    Unrepresentable {
-        /// The column.
-        column: String,
-        /// BigQuery's type.
-        becomes: String,
-        /// The row's key.
-        key: Vec<String>,
-    },
-    /// More rows were rejected than is borne.
-    #[error(
-        "more rows than `max_rejects` cannot be held by BigQuery, the first of this chunk for column {column:?} with key \
-         {key:?}; mend them, raise `max_rejects`, or choose another `unrepresentable` policy"
-    )]
-    TooManyRejects {
-        /// The column of the first.
-        column: String,
-        /// Its key.
-        key: Vec<String>,
-    },
-    /// The filter is not a condition on the table's rows.
-    #[error("`where` of {table} is not a condition that its rows can be tested with: {message}")]
-    BadFilter {
-        /// As configured.
-        table: String,
-        /// The server's message.
-        message: String,
-    },
-    /// The server refused a query.
-    #[error("{what} failed: {message} ({code})")]
-    Query {
-        /// What was being done.
-        what: &'static str,
-        /// The server's message.
-        message: String,
-        /// SQLSTATE, or the server's error number.
-        code: String,
-        /// Whether the server's code says that trying again can help.
-        transient: bool,
-    },
-    /// The connection broke or fell silent.
-    #[error("{what}: the connection was lost")]
-    Lost {
-        /// What was being done.
-        what: &'static str,
-        /// What the driver says.
-        #[source]
-        cause: sqlx::Error,
-    },
-    /// No answer in time, or the run's time is up.
-    #[error("{what}: {cause}")]
-    Interrupted {
-        /// What was being done.
-        what: &'static str,
-        /// Why.
-        cause: Interrupted,
-    },
-    /// Rows were asked for and did not come, and none came before that could be kept.
-    #[error("{what}: no row came for {waited:.1?}, after {rows} rows")]
-    Silent {
-        /// What was being done.
-        what: &'static str,
-        /// How long it was waited for.
-        waited: Duration,
-        /// Rows that came before.
-        rows: u64,
-    },
-    /// The stage behind has failed and says why itself.
-    #[error(transparent)]
-    Sink(#[from] SinkClosed),
-}
-
-fn hint(similar: &[String]) -> String {
-    if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(" or ")) }
-}
-
-impl SourceError {
-    /// A query that scans a table, whose answer did not come or was cut off.
-    fn scanning(what: &'static str, cause: Interrupted) -> Self {
-        match cause {
-            Interrupted::TimedOut(waited) => Self::Silent { what, waited, rows: 0 },
-            Interrupted::Budget | Interrupted::Cancelled => Self::Interrupted { what, cause },
-        }
-    }
-
-    /// What may be done about it.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Connect { .. }
-            | Self::Lost { .. }
-            | Self::Interrupted { .. }
-            | Self::Silent { .. }
-            | Self::Sink(_) => Class::Transient,
-            Self::Query { transient, .. } => {
-                if *transient {
-                    Class::Transient
-                } else {
-                    Class::Permanent
-                }
-            }
-            Self::Login { .. }
-            | Self::Tls { .. }
-            | Self::TlsFile { .. }
-            | Self::NoTable { .. }
-            | Self::Denied { .. }
-            | Self::BadFilter { .. } => Class::Usage,
-            Self::BadPosition { .. }
-            | Self::BadValue { .. }
-            | Self::Unrepresentable { .. }
-            | Self::TooManyRejects { .. } => Class::Permanent,
-        }
-    }
-}
 
 /// A filter as one term of a WHERE. The line feed ends a comment that it may end with.
 fn condition(filter: &str) -> String {

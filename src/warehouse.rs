@@ -11,7 +11,10 @@ pub mod bigquery;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::model::{BqTable, BqType, Class, Intent, JobId, Partitioning, Schema, TableSpec};
+use crate::model::{
+    BqTable, BqType, Checksum, Class, Fingerprint, Group, Intent, JobId, Partitioning, Rows, Schema, TableSpec,
+    TargetColumn,
+};
 pub use crate::model::{JobFailure, JobStats, JobStatus};
 use crate::net::{Context, Interrupted, Tried};
 
@@ -61,6 +64,67 @@ pub trait Warehouse: Send + Sync {
         project: &str,
         location: &str,
     ) -> impl Future<Output = Result<Option<JobStatus>, WarehouseError>> + Send;
+
+    /// The checksums of the target's rows, group by group, in any order; at most `groups_max` groups. `request` is fresh
+    /// for each question.
+    fn checksums(
+        &self,
+        cx: &Context,
+        scan: &TargetScan<'_>,
+        rows: &Rows,
+        group: Group,
+        groups_max: u64,
+        request: &str,
+    ) -> impl Future<Output = Result<Scanned<Checksum>, WarehouseError>> + Send;
+
+    /// The fingerprints of at most `rows_max` rows of the target, in any order.
+    fn fingerprints(
+        &self,
+        cx: &Context,
+        scan: &TargetScan<'_>,
+        rows: &Rows,
+        rows_max: u64,
+        request: &str,
+    ) -> impl Future<Output = Result<Scanned<Fingerprint>, WarehouseError>> + Send;
+}
+
+/// What of a target is compared with its source.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetScan<'a> {
+    /// The table.
+    pub table: &'a BqTable,
+    /// The columns that are compared, in the order in which they are digested.
+    pub columns: &'a [TargetColumn],
+    /// Indexes into `columns` of those by which rows are named; empty if there is no such key.
+    pub key: &'a [usize],
+    /// Index into `columns` of the cursor.
+    pub cursor: Option<usize>,
+    /// Whether rows that are marked as deleted are there, which do not count.
+    pub soft_deletes: bool,
+    /// Where the table is.
+    pub location: &'a str,
+    /// Whose jobs the questions are.
+    pub job_project: &'a str,
+}
+
+/// What a question found, and what it cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned<T> {
+    /// What it found.
+    pub found: Vec<T>,
+    /// Bytes that the warehouse processed.
+    pub bytes: u64,
+}
+
+/// Rows of a target that are to be removed. Done twice it is as if done once.
+#[derive(Clone, Copy, Debug)]
+pub struct ExtraRows<'a> {
+    /// The target.
+    pub scan: &'a TargetScan<'a>,
+    /// The digests of each row's key and of the row: one that was written since is another.
+    pub rows: &'a [(String, String)],
+    /// Whether they are marked as deleted, instead of deleted.
+    pub mark: bool,
 }
 
 /// The jobs that finish an intent, which is all that they need, and one that prepares its target.
@@ -73,6 +137,8 @@ pub enum Job<'a> {
     Merge(&'a Intent),
     /// Changes a column of a table to a wider type.
     Widen(&'a Widening),
+    /// Removes rows that the source does not have.
+    Remove(ExtraRows<'a>),
 }
 
 /// A column whose type becomes a wider one. Done twice it is as if done once.

@@ -16,7 +16,7 @@ use crate::support::Test;
 use crate::support::place::Place;
 
 /// What the emulator cannot hold: the value is compared in the part alone.
-const EMULATOR_CANNOT: [&str; 6] = [
+pub const EMULATOR_CANNOT: [&str; 6] = [
     // its BIGNUMERIC is DECIMAL(38,18), and these have more digits
     "numeric_p30_s0",
     "numeric_wide",

@@ -42,6 +42,7 @@ mod support;
 mod sync;
 mod tls;
 mod trouble;
+mod verify;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -72,6 +73,7 @@ fn main() {
         discover::tests(),
         schedule::tests(),
         trouble::tests(),
+        verify::tests(),
         races::tests(),
         crash::tests(),
         network::tests(),
@@ -82,7 +84,7 @@ fn main() {
     ];
     // the large ones take many minutes, so only `make soak` asks for them; nothing else runs then
     let tests = if std::env::var_os("HIGHWATER_SOAK").is_some() {
-        vec![soak::tests(), late::large(), deletes::large(), kills::tests(), crash::tests()]
+        vec![soak::tests(), verify::large(), late::large(), deletes::large(), kills::tests(), crash::tests()]
     } else {
         tests
     };

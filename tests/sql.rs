@@ -1,5 +1,7 @@
 //! Every statement that can be generated for BigQuery, through Google's own GoogleSQL analyser.
 
+mod verify;
+
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
@@ -217,6 +219,7 @@ fn every_statement() {
     cases.extend(more_cases());
     cases.extend(deletes());
     cases.push(widening());
+    cases.extend(verify::cases());
     let wrong = wrong();
     let total = cases.len() + wrong.len();
     let mut lines = String::new();

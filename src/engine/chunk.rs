@@ -33,6 +33,8 @@ pub(super) struct Piece {
     pub(super) rejects_max: u64,
     /// In the lane of deletes: which rows of the target go.
     pub(super) deletes: Option<DeletesPass>,
+    /// The rows of the repair lane, by their keys.
+    pub(super) keys: Option<Vec<Vec<String>>>,
 }
 
 impl Piece {
@@ -116,7 +118,9 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
             return Err(match piece.lane {
                 Lane::Whole if error.is_budget() => RunError::WholeTooLong { table: table() },
                 Lane::Deletes if error.is_budget() => RunError::KeysTooLong { table: table() },
-                Lane::Live | Lane::Reread | Lane::Nulls | Lane::Whole | Lane::Swap | Lane::Deletes => error,
+                Lane::Live | Lane::Reread | Lane::Nulls | Lane::Repair | Lane::Whole | Lane::Swap | Lane::Deletes => {
+                    error
+                }
             });
         }
     };
@@ -140,8 +144,9 @@ fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Pie
         nulls: match piece.lane {
             Lane::Live | Lane::Reread => Nulls::Skip,
             Lane::Nulls => Nulls::Only,
-            Lane::Whole | Lane::Swap | Lane::Deletes => Nulls::Any,
+            Lane::Whole | Lane::Swap | Lane::Repair | Lane::Deletes => Nulls::Any,
         },
+        keys: piece.keys.as_deref(),
     };
     ReadQuery {
         table: &settings.table,
@@ -168,7 +173,8 @@ fn intent(
     let plan = &prepared.plan;
     let name_of = |index: usize| plan.names[index].clone();
     // without a cursor the merge has no guard; a key that is not enforced needs it to tell the newest of equal keys
-    let as_it_is = piece.reread.as_ref().is_some_and(|reread| reread.passed) && plan.key_enforced;
+    let again = piece.lane == Lane::Repair || piece.reread.as_ref().is_some_and(|reread| reread.passed);
+    let as_it_is = again && plan.key_enforced;
     let target = plan.target.table.clone();
     Intent {
         staging: BqTable { table: staging_table(id.as_str()), ..target.clone() },

@@ -6,6 +6,7 @@ use crate::net::{Interrupted, Tried};
 use crate::plan::drift::Incompatible;
 use crate::plan::finish::FinishError;
 use crate::plan::table::PlanError;
+use crate::plan::verify::VerifyError;
 use crate::source::SourceError;
 use crate::state::StoreError;
 use crate::state::transition::Illegal;
@@ -38,6 +39,28 @@ pub enum RunError {
     /// The settings do not fit the table.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// What was asked of `verify` cannot be.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The target is about to change, by what the state says.
+    #[error("{table} cannot be verified now: {why}; `highwater sync {table}` ends that, then verify again")]
+    Unsettled {
+        /// The table.
+        table: String,
+        /// What is about to happen.
+        why: String,
+    },
+    /// A `replace` is not mended row by row.
+    #[error("{0} is in `mode: replace`: `highwater sync` writes it anew, there is nothing to repair row by row")]
+    NoRepair(String),
+    /// Rows of the target could not be removed.
+    #[error("rows of {target} could not be removed: {failure}")]
+    Remove {
+        /// The target.
+        target: BqTable,
+        /// Why.
+        failure: Box<JobFailure>,
+    },
     /// The columns do not fit the target.
     #[error("{target}: {cause}")]
     Drift {
@@ -234,6 +257,8 @@ impl RunError {
             Self::Warehouse(error) => error.class(),
             Self::Store(error) => error.class(),
             Self::Plan(_)
+            | Self::Verify(_)
+            | Self::NoRepair(_)
             | Self::NullKey { .. }
             | Self::Applied(_)
             | Self::Location { .. }
@@ -242,11 +267,12 @@ impl RunError {
             | Self::TargetMissing { .. }
             | Self::Layout(_)
             | Self::TooManyParts { .. } => Class::Usage,
-            Self::Widen { failure, .. } if failure.retryable => Class::Transient,
+            Self::Widen { failure, .. } | Self::Remove { failure, .. } if failure.retryable => Class::Transient,
             Self::Finish { error: FinishError::Exhausted { .. }, .. } => Class::Transient,
             Self::Drift { .. }
             | Self::Rejects { .. }
             | Self::Widen { .. }
+            | Self::Remove { .. }
             | Self::RebuildFails(..)
             | Self::Finish { .. }
             | Self::WholeTooLong { .. }
@@ -256,7 +282,11 @@ impl RunError {
             | Self::KeysTooLong { .. }
             | Self::Illegal(_)
             | Self::Compress(_) => Class::Permanent,
-            Self::TargetMoved(_) | Self::PartTaken(_) | Self::Interrupted(_) | Self::Superseded => Class::Transient,
+            Self::Unsettled { .. }
+            | Self::TargetMoved(_)
+            | Self::PartTaken(_)
+            | Self::Interrupted(_)
+            | Self::Superseded => Class::Transient,
         }
     }
 
@@ -284,6 +314,10 @@ impl RunError {
             | Self::Store(_)
             | Self::Warehouse(_)
             | Self::Plan(_)
+            | Self::Verify(_)
+            | Self::Unsettled { .. }
+            | Self::NoRepair(_)
+            | Self::Remove { .. }
             | Self::Drift { .. }
             | Self::Changed { .. }
             | Self::TargetGone { .. }

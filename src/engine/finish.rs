@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::faults::Point;
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
-use crate::model::{Attempt, Intent, JobId, JobKind, JobStatus, Lane, TableSpec};
+use crate::model::{Attempt, Intent, JobFailure, JobId, JobKind, JobStatus, Lane, TableSpec};
 use crate::net::Context;
 use crate::plan::finish::{Fact, Progress, Step};
 use crate::report::JobReport;
-use crate::warehouse::{Job, Warehouse, Widening};
+use crate::warehouse::{ExtraRows, Job, Warehouse, Widening};
 
 /// First wait between two looks at a job; grows by half.
 const POLL_FIRST: Duration = Duration::from_millis(150);
@@ -27,8 +27,12 @@ pub(super) fn progress(intent: &Intent, fresh: bool) -> Progress {
     match (intent.lane, fresh) {
         (Lane::Swap, true) => Progress::fresh_swap(),
         (Lane::Swap, false) => Progress::found_swap(),
-        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Whole | Lane::Deletes, true) => Progress::fresh(intent.rows),
-        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Whole | Lane::Deletes, false) => Progress::found(intent.rows),
+        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Repair | Lane::Whole | Lane::Deletes, true) => {
+            Progress::fresh(intent.rows)
+        }
+        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Repair | Lane::Whole | Lane::Deletes, false) => {
+            Progress::found(intent.rows)
+        }
     }
 }
 
@@ -40,15 +44,37 @@ pub(super) async fn widen<B: Bucket, W: Warehouse>(
 ) -> Result<(), RunError> {
     let id = JobId::widen(&engine.fresh_id());
     engine.warehouse.submit(cx, &id, Job::Widen(widening)).await?;
+    let failure = ended(engine, cx, &id, &widening.job_project, &widening.location).await?;
+    failure.map_or(Ok(()), |failure| Err(RunError::Widen { target: widening.table.clone(), failure }))
+}
+
+/// Removes rows of the target that the source does not have, and waits for it.
+pub(super) async fn remove<B: Bucket, W: Warehouse>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    extra: ExtraRows<'_>,
+) -> Result<(), RunError> {
+    let id = JobId::remove(&engine.fresh_id());
+    engine.warehouse.submit(cx, &id, Job::Remove(extra)).await?;
+    let failure = ended(engine, cx, &id, extra.scan.job_project, extra.scan.location).await?;
+    failure.map_or(Ok(()), |failure| Err(RunError::Remove { target: extra.scan.table.clone(), failure }))
+}
+
+/// Waits for a job of no intent; gives its failure.
+async fn ended<B: Bucket, W: Warehouse>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    id: &JobId,
+    project: &str,
+    location: &str,
+) -> Result<Option<Box<JobFailure>>, RunError> {
     let mut poll = POLL_FIRST;
     loop {
         cx.sleep(poll).await?;
         poll = (poll + poll / 2).min(POLL_MAX);
-        match engine.warehouse.job(cx, &id, &widening.job_project, &widening.location).await? {
-            Some(JobStatus::Succeeded(_)) => return Ok(()),
-            Some(JobStatus::Failed(failure)) => {
-                return Err(RunError::Widen { target: widening.table.clone(), failure: Box::new(failure) });
-            }
+        match engine.warehouse.job(cx, id, project, location).await? {
+            Some(JobStatus::Succeeded(_)) => return Ok(None),
+            Some(JobStatus::Failed(failure)) => return Ok(Some(Box::new(failure))),
             Some(JobStatus::Running) | None => {}
         }
     }

@@ -4,6 +4,7 @@
 
 mod deletes;
 mod rebuild;
+mod repair;
 mod tally;
 mod trouble;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(super) use self::repair::repair;
 use self::trouble::Trouble;
 use super::chunk::{self, Chunk, Piece};
 use super::faults::Point;
@@ -87,25 +89,7 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
     options: RunOptions,
 ) -> RunReport {
     let begun = Instant::now();
-    let mut run = Run {
-        engine,
-        cx,
-        settings,
-        store: Store::new(&engine.bucket, &settings.id),
-        at: Versioned { state: TableState::new(), generation: None },
-        dirty: false,
-        leftovers: Leftovers::default(),
-        fenced: false,
-        nulls_done: false,
-        nulls_at: None,
-        lookback_done: false,
-        rejected: 0,
-        rebuilds: 0,
-        deletes_done: false,
-        options,
-        report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
-        last_chunk: Duration::ZERO,
-    };
+    let mut run = Run::new(engine, cx, settings, options);
     let result = run.go(source).await;
     if result.is_ok() {
         run.sweep().await;
@@ -133,7 +117,29 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
+impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
+    fn new(engine: &'a Engine<B, W>, cx: &'a Context, settings: &'a TableSettings, options: RunOptions) -> Self {
+        Self {
+            engine,
+            cx,
+            settings,
+            store: Store::new(&engine.bucket, &settings.id),
+            at: Versioned { state: TableState::new(), generation: None },
+            dirty: false,
+            leftovers: Leftovers::default(),
+            fenced: false,
+            nulls_done: false,
+            nulls_at: None,
+            lookback_done: false,
+            rejected: 0,
+            rebuilds: 0,
+            deletes_done: false,
+            options,
+            report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
+            last_chunk: Duration::ZERO,
+        }
+    }
+
     async fn go<S: Source>(&mut self, source: &S) -> Result<Outcome, RunError> {
         let begun = Instant::now();
         let leftovers = sweep::find(self.engine, self.cx, self.settings);
@@ -255,7 +261,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
 
     /// A piece of that lane from its beginning, without bounds.
     fn piece(&self, lane: Lane) -> Piece {
-        Piece { lane, chunk: 0, lower: None, ceiling: None, reread: None, rejects_max: 0, deletes: None }
+        Piece { lane, chunk: 0, lower: None, ceiling: None, reread: None, rejects_max: 0, deletes: None, keys: None }
     }
 
     async fn lanes<S: Session>(&mut self, session: &mut S, prepared: &Prepared) -> Result<PassEnd, RunError> {

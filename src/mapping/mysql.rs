@@ -4,11 +4,13 @@
 //! Decided by the catalog's type alone. The driver's idea of a type is not asked: it takes MariaDB's JSON and text
 //! with a binary collation for bytes, and a `tinyint(1)` that holds 2 for true.
 
+mod canonical;
 mod compare;
 mod labels;
 mod quote;
 mod temporal;
 
+pub(super) use canonical::canonical;
 pub use compare::{Compare, Param};
 pub use labels::Labels;
 pub use quote::{Ident, QualifiedTable};

@@ -3,10 +3,12 @@
 //! Types are recognised by the catalog's facts (schema, name, extension, kind), never by what a search path finds:
 //! an extension may live in any schema, and anybody may create a type named `text`.
 
+mod canonical;
 mod reform;
 
 use std::fmt;
 
+pub(super) use canonical::canonical;
 pub(super) use reform::reform;
 
 use super::{Column, CursorKind};

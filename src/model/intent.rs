@@ -45,6 +45,8 @@ pub enum Lane {
     Reread,
     /// Rows whose cursor is NULL, read anew by each run; the commit moves nothing.
     Nulls,
+    /// Rows below the watermark that `verify` found to differ, written as they are now; the commit moves nothing.
+    Repair,
     /// The whole table (`replace`); the commit moves nothing.
     Whole,
     /// No rows: the staging table, built anew beside the target, replaces it; the commit ends the rebuild.
@@ -133,6 +135,11 @@ impl JobId {
     /// The id of a job that changes the types of a target's columns; `id` is fresh.
     pub fn widen(id: &IntentId) -> Self {
         Self(format!("hw_widen_{id}"))
+    }
+
+    /// The id of a job that removes rows that the source does not have; `id` is fresh.
+    pub fn remove(id: &IntentId) -> Self {
+        Self(format!("hw_remove_{id}"))
     }
 
     /// The id's text.

@@ -16,12 +16,13 @@ use std::time::Duration;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Executor as _};
 
-use super::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, Session, Source, SourceError};
+use super::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, Scan, Session, Source, SourceError, Which};
 use crate::encode::mysql::MyCodec;
 use crate::mapping::mysql::{Dialect, QualifiedTable, Read};
 use crate::mapping::{self, Column};
-use crate::model::{Activity, Connection, SourceTable};
+use crate::model::{Activity, Checksum, Connection, Fingerprint, Group, Rows, SourceTable};
 use crate::net::Context;
+use crate::source::verify::{checksum, fingerprint};
 
 /// The most time for a polite end.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
@@ -132,6 +133,33 @@ impl Session for MySqlSession {
         stream::read(&mut self.conn, cx, query, statement, sink).await
     }
 
+    async fn checksums(
+        &mut self,
+        cx: &Context,
+        scan: &Scan<'_>,
+        rows: &Rows,
+        group: Group,
+        groups_max: u64,
+    ) -> Result<Vec<Checksum>, SourceError> {
+        const WHAT: &str = "computing checksums";
+        let statement = query::checksum::checksums(self.qualified(scan.table), scan, rows, group, groups_max)?;
+        let rows = stream::texts(&mut self.conn, cx, WHAT, statement).await?;
+        rows.into_iter().map(|row| row.try_into().ok().and_then(checksum).ok_or_else(|| garbled(WHAT))).collect()
+    }
+
+    async fn fingerprints(
+        &mut self,
+        cx: &Context,
+        scan: &Scan<'_>,
+        which: Which<'_>,
+        rows_max: u64,
+    ) -> Result<Vec<Fingerprint>, SourceError> {
+        const WHAT: &str = "reading fingerprints";
+        let statement = query::checksum::fingerprints(self.qualified(scan.table), scan, which, rows_max)?;
+        let rows = stream::texts(&mut self.conn, cx, WHAT, statement).await?;
+        rows.into_iter().map(|row| fingerprint(row).ok_or_else(|| garbled(WHAT))).collect()
+    }
+
     async fn close(self) {
         // a connection that does not end politely is dropped, which ends it too
         if let Ok(Err(error)) = tokio::time::timeout(CLOSE_MAX, self.conn.close()).await {
@@ -150,6 +178,12 @@ fn read_of(column: &Column) -> Result<&Read, SourceError> {
 
 fn position_text(column: &Column, codec: MyCodec, raw: &[u8]) -> Result<String, SourceError> {
     codec.position_text(raw).map_err(|_malformed| bad_value(column))
+}
+
+/// An answer that is not what was asked for.
+fn garbled(what: &'static str) -> SourceError {
+    let (message, code) = ("the answer is not what was asked for".to_owned(), "-".to_owned());
+    SourceError::Query { what, message, code, transient: false }
 }
 
 fn bad_value(column: &Column) -> SourceError {

@@ -19,16 +19,17 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, ValueRef as _};
 use crate::encode::Malformed;
 use crate::encode::postgres::EPOCH_MICROS;
 use crate::mapping::Column;
-use crate::model::{Activity, Connection, SourceTable};
+use crate::model::{Activity, Checksum, Connection, Fingerprint, Group, Rows, SourceTable};
 use crate::net::Context;
-use crate::source::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, Session, Source, SourceError};
+use crate::source::verify::{checksum, fingerprint};
+use crate::source::{
+    BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, SCAN_MAX, Scan, Session, Source, SourceError, Which,
+};
 
 /// The schema of tables that are configured without one.
 pub const DEFAULT_SCHEMA: &str = "public";
 /// The name that our sessions go by in `pg_stat_activity`.
 pub const APPLICATION_NAME: &str = "highwater";
-/// The most time for a query that scans a table and answers one row.
-const SCAN_MAX: Duration = Duration::from_secs(3600);
 /// The most time for saying goodbye.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
@@ -129,6 +130,33 @@ impl Session for PostgresSession {
         stream::read(&mut self.connection, cx, query, sink).await
     }
 
+    async fn checksums(
+        &mut self,
+        cx: &Context,
+        scan: &Scan<'_>,
+        rows: &Rows,
+        group: Group,
+        groups_max: u64,
+    ) -> Result<Vec<Checksum>, SourceError> {
+        const WHAT: &str = "computing checksums";
+        let statement = query::checksum::checksums(scan, rows, group, groups_max)?;
+        let rows = texts(&mut self.connection, cx, WHAT, scan.table, &statement).await?;
+        rows.into_iter().map(|row| row.try_into().ok().and_then(checksum).ok_or_else(|| garbled(WHAT))).collect()
+    }
+
+    async fn fingerprints(
+        &mut self,
+        cx: &Context,
+        scan: &Scan<'_>,
+        which: Which<'_>,
+        rows_max: u64,
+    ) -> Result<Vec<Fingerprint>, SourceError> {
+        const WHAT: &str = "reading fingerprints";
+        let statement = query::checksum::fingerprints(scan, which, rows_max)?;
+        let rows = texts(&mut self.connection, cx, WHAT, scan.table, &statement).await?;
+        rows.into_iter().map(|row| fingerprint(row).ok_or_else(|| garbled(WHAT))).collect()
+    }
+
     async fn close(self) {
         // the server ends the transaction with the session
         drop(tokio::time::timeout(CLOSE_MAX, self.connection.close()).await);
@@ -158,6 +186,31 @@ async fn scan(
     let row = cx.attempt(SCAN_MAX, query.fetch_optional(connection)).await;
     let row = row.map_err(|cause| SourceError::scanning(what, cause))?;
     row.map_err(|cause| error::table_query(what, table, cause))
+}
+
+/// All rows of a query that scans the table and whose columns are text.
+async fn texts(
+    connection: &mut PgConnection,
+    cx: &Context,
+    what: &'static str,
+    table: &SourceTable,
+    statement: &query::checksum::Statement,
+) -> Result<Vec<Vec<Option<String>>>, SourceError> {
+    let mut bound = sqlx::query(AssertSqlSafe(statement.sql.clone())).persistent(false);
+    for param in &statement.params {
+        bound = bound.bind(param.value.as_str());
+    }
+    let rows = cx.attempt(SCAN_MAX, bound.fetch_all(connection)).await;
+    let rows = rows.map_err(|cause| SourceError::scanning(what, cause))?;
+    let rows = rows.map_err(|cause| stream::failed(what, table, &statement.params, cause))?;
+    let cell = |row: &PgRow, index| raw(row, index).ok().flatten().map(|raw| String::from_utf8_lossy(raw).into_owned());
+    Ok(rows.iter().map(|row| (0..row.len()).map(|index| cell(row, index)).collect()).collect())
+}
+
+/// An answer that is not what was asked for.
+fn garbled(what: &'static str) -> SourceError {
+    let (message, code) = ("the answer is not what was asked for".to_owned(), "-".to_owned());
+    SourceError::Query { what, message, code, transient: false }
 }
 
 /// The bytes of a value; `None` for NULL.

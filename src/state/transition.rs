@@ -194,7 +194,7 @@ fn begin(state: &mut TableState, intent: Box<Intent>) -> Result<(), Illegal> {
     let here = match intent.lane {
         Lane::Live => intent.lower == state.watermark && intent.upper.is_some(),
         Lane::Reread => state.rereads.first().is_some_and(|reread| intent.lower == reread.at) && intent.upper.is_some(),
-        Lane::Nulls | Lane::Whole => true,
+        Lane::Nulls | Lane::Repair | Lane::Whole => true,
         // what is built beside the target has no row that is gone
         Lane::Deletes => state.rebuild.is_none() && intent.deletes.is_some(),
         Lane::Swap => state.rebuild.as_ref().is_some_and(|rebuild| rebuild.table == intent.staging),
@@ -227,7 +227,7 @@ fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
             let reread = state.rereads.first_mut().ok_or(Illegal::NoReread)?;
             reread.at.clone_from(&intent.upper);
         }
-        Lane::Nulls | Lane::Deletes => {}
+        Lane::Nulls | Lane::Repair | Lane::Deletes => {}
         // an older watermark says nothing of what is in the target now
         Lane::Whole => {
             state.watermark = None;

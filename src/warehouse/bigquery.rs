@@ -1,6 +1,8 @@
-//! BigQuery by REST. `tables` and `jobs` are the calls, `sql` the statements, `wire` the bodies.
+//! BigQuery by REST. `tables`, `jobs` and `queries` are the calls, `sql` and `checksum` the statements, `wire` the bodies.
 
+pub mod checksum;
 mod jobs;
+mod queries;
 pub mod sql;
 mod tables;
 mod wire;
@@ -12,8 +14,8 @@ use serde::Serialize;
 use url::Url;
 
 use self::wire::ErrorBody;
-use super::{Job, TableInfo, Warehouse, WarehouseError};
-use crate::model::{BqTable, JobId, JobStatus, Schema, TableSpec};
+use super::{Job, Scanned, TableInfo, TargetScan, Warehouse, WarehouseError};
+use crate::model::{BqTable, Checksum, Fingerprint, Group, JobId, JobStatus, Rows, Schema, TableSpec};
 use crate::net::{Answer, CallError, Context, Http, Method, Request, Tokens};
 
 const GOOGLE: &str = "https://bigquery.googleapis.com";
@@ -134,5 +136,28 @@ impl Warehouse for BigQuery {
         location: &str,
     ) -> Result<Option<JobStatus>, WarehouseError> {
         jobs::job(self, cx, id, project, location).await
+    }
+
+    async fn checksums(
+        &self,
+        cx: &Context,
+        scan: &TargetScan<'_>,
+        rows: &Rows,
+        group: Group,
+        groups_max: u64,
+        request: &str,
+    ) -> Result<Scanned<Checksum>, WarehouseError> {
+        queries::checksums(self, cx, scan, rows, group, groups_max, request).await
+    }
+
+    async fn fingerprints(
+        &self,
+        cx: &Context,
+        scan: &TargetScan<'_>,
+        rows: &Rows,
+        rows_max: u64,
+        request: &str,
+    ) -> Result<Scanned<Fingerprint>, WarehouseError> {
+        queries::fingerprints(self, cx, scan, rows, rows_max, request).await
     }
 }

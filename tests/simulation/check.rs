@@ -65,7 +65,7 @@ fn place(state: &TableState, lane: Lane) -> Option<&Position> {
     match lane {
         Lane::Live => state.watermark.as_ref(),
         Lane::Reread => state.rereads.first().and_then(|reread| reread.at.as_ref()),
-        Lane::Nulls | Lane::Whole | Lane::Swap | Lane::Deletes => None,
+        Lane::Nulls | Lane::Repair | Lane::Whole | Lane::Swap | Lane::Deletes => None,
     }
 }
 
@@ -110,6 +110,7 @@ impl World {
             Lane::Live => "chunks: live",
             Lane::Reread => "chunks: reread",
             Lane::Nulls => "chunks: nulls",
+            Lane::Repair => "chunks: repair",
             Lane::Whole | Lane::Swap => "chunks: whole",
             Lane::Deletes => "chunks: deletes",
         });

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use highwater::audit::Audit;
 use highwater::mapping::{self, Column};
-use highwater::model::{Activity, OpenTransaction, Position, SourceTable, TableKind, Visibility};
+use highwater::model::{
+    Activity, Checksum, Fingerprint, Group, OpenTransaction, Position, Rows, SourceTable, TableKind, Visibility,
+};
 use highwater::net::Context;
 use highwater::source::{
-    Block, BlockSink, Description, Nulls, ReadDone, ReadEnd, ReadQuery, STALL_MAX, Session, Source, SourceError,
+    Block, BlockSink, Description, Nulls, ReadDone, ReadEnd, ReadQuery, STALL_MAX, Scan, Session, Source, SourceError,
+    Which,
 };
 
 use super::database::{Row, Snapshot, instant_text, value_of};
@@ -85,6 +88,11 @@ impl SimSession {
             Sight::Full | Sight::Hidden | Sight::Blind => world.database.now(),
         }
     }
+}
+
+/// Histories are of runs: nobody verifies.
+fn not_asked(scan: &Scan<'_>) -> SourceError {
+    SourceError::NoTable { table: scan.table.to_string(), similar: Vec::new() }
 }
 
 impl Session for SimSession {
@@ -201,6 +209,27 @@ impl Session for SimSession {
         let last = rows.last().map(position);
         let audit = Audit::new(query.columns.iter().map(|column| column.name.as_str()));
         Ok(ReadDone { rows: done as u64, rejected: 0, bytes, last, end, audit })
+    }
+
+    async fn checksums(
+        &mut self,
+        _: &Context,
+        scan: &Scan<'_>,
+        _: &Rows,
+        _: Group,
+        _: u64,
+    ) -> Result<Vec<Checksum>, SourceError> {
+        Err(not_asked(scan))
+    }
+
+    async fn fingerprints(
+        &mut self,
+        _: &Context,
+        scan: &Scan<'_>,
+        _: Which<'_>,
+        _: u64,
+    ) -> Result<Vec<Fingerprint>, SourceError> {
+        Err(not_asked(scan))
     }
 
     async fn close(self) {}

@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use highwater::model::{BqTable, Intent, JobFailure, JobId, JobStats, JobStatus, Mode, NOT_WHOLE, Schema, TableSpec};
+use highwater::model::{
+    BqTable, Checksum, Fingerprint, Group, Intent, JobFailure, JobId, JobStats, JobStatus, Mode, NOT_WHOLE, Rows,
+    Schema, TableSpec,
+};
 use highwater::net::Context;
-use highwater::warehouse::{Job, Layout, TableInfo, Warehouse, WarehouseError};
+use highwater::warehouse::{Job, Layout, Scanned, TableInfo, TargetScan, Warehouse, WarehouseError};
 
 use super::bucket::delete_parts_of;
 use super::planted::Plant;
@@ -309,6 +312,11 @@ impl SimWarehouse {
     }
 }
 
+/// Histories are of runs: nobody verifies.
+fn not_asked(scan: &TargetScan<'_>) -> WarehouseError {
+    WarehouseError::Garbled { what: format!("{} is not verified here", scan.table), message: String::new() }
+}
+
 impl Warehouse for SimWarehouse {
     async fn table(&self, cx: &Context, table: &BqTable) -> Result<Option<TableInfo>, WarehouseError> {
         let name = table.table.clone();
@@ -347,9 +355,33 @@ impl Warehouse for SimWarehouse {
                 let what = format!("the columns of {} never change here", widening.table);
                 return Err(WarehouseError::Garbled { what, message: String::new() });
             }
+            Job::Remove(removal) => return Err(not_asked(removal.scan)),
         };
         let (intent, shared, id, who) = (Arc::new(intent.clone()), self.world.clone(), self.id(id, true), self.name);
         self.call(cx, "submitting a job", move |world| world.submit(&shared, who, &id, what, &intent)).await
+    }
+
+    async fn checksums(
+        &self,
+        _: &Context,
+        scan: &TargetScan<'_>,
+        _: &Rows,
+        _: Group,
+        _: u64,
+        _: &str,
+    ) -> Result<Scanned<Checksum>, WarehouseError> {
+        Err(not_asked(scan))
+    }
+
+    async fn fingerprints(
+        &self,
+        _: &Context,
+        scan: &TargetScan<'_>,
+        _: &Rows,
+        _: u64,
+        _: &str,
+    ) -> Result<Scanned<Fingerprint>, WarehouseError> {
+        Err(not_asked(scan))
     }
 
     async fn job(&self, cx: &Context, id: &JobId, _: &str, _: &str) -> Result<Option<JobStatus>, WarehouseError> {

@@ -3,10 +3,12 @@
 //! - a job id is used once: the second insert is answered 409, however close the two are;
 //! - a job must name a location, and it must be its dataset's; a job outside US and EU is found only with it;
 //! - every part of a load is checked against the load's schema (see `strict`); a bad one fails the job;
-//! - tables keep the modes that they were created with, and take only the changes of schema that BigQuery takes.
+//! - tables keep the modes that they were created with, and take only the changes of schema that BigQuery takes;
+//! - a query whose rows are read is a SELECT with a LIMIT and names its location, and so does every look at its rows.
 //!
 //! It records every request, and can be told to answer some with faults.
 
+mod query;
 mod schema;
 
 use std::collections::HashMap;
@@ -231,6 +233,7 @@ impl Inner {
         match (seen.method.as_str(), parts.as_slice()) {
             ("POST", [project, "jobs"]) => self.insert_job(project, seen, body).await,
             ("GET", [project, "jobs", id]) => self.get_job(project, id, seen).await,
+            (_, [_, "queries", ..]) => self.query(seen, body).await,
             ("POST", [project, "datasets"]) => {
                 // known before it is made: somebody may look at it as soon as it is there
                 let id = seen.body["datasetReference"]["datasetId"].as_str().unwrap_or_default();

@@ -88,3 +88,22 @@ fn versions() {
     assert_eq!(Dialect::from_version("5.7.44-log"), Dialect::MySql { major: 5 });
     assert_eq!(Dialect::from_version("9.1.0"), Dialect::MySql { major: 9 });
 }
+
+#[test]
+fn canonical_texts() {
+    let text = |data_type: &str, column_type: &str| {
+        let column = Column { policy: Policy::Fail, ..mapped(data_type, column_type) };
+        crate::mapping::canonical(&column).map(|canonical| canonical.text)
+    };
+    // ZEROFILL is not seen
+    assert_eq!(text("int", "int(8) unsigned zerofill").as_deref(), Ok("CAST(`c`+0 AS CHAR)"));
+    assert_eq!(text("varchar", "varchar(9)").as_deref(), Ok("CONVERT(`c` USING utf8mb4)"));
+    assert_eq!(text("time", "time").as_deref(), Ok("TIME_FORMAT(`c`, '%H:%i:%s.%f')"));
+    assert_eq!(
+        text("datetime", "datetime").as_deref(),
+        Ok("CONCAT(LEFT(CAST(`c` AS CHAR), 10), 'T', SUBSTR(RPAD(CONCAT(CAST(`c` AS CHAR), '.'), 26, '0'), 12))")
+    );
+    for (data_type, column_type) in [("float", "float"), ("double", "double"), ("json", "json")] {
+        assert!(text(data_type, column_type).is_err(), "{data_type}");
+    }
+}

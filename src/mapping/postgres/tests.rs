@@ -173,3 +173,31 @@ fn operators_of_pg_catalog_need_no_schema() {
     assert_eq!(own("pg_catalog"), ">");
     assert_eq!(own("e\"x"), "OPERATOR(\"e\"\"x\".#>#)");
 }
+
+#[test]
+fn canonical_texts_follow_the_policy() {
+    let date = |policy| {
+        let column = Column { policy, ..column(builtin("date")) };
+        mapping::canonical(&column)
+    };
+    let fits = "to_char(t.\"c\", 'YYYY-MM-DD')";
+    let unfit = "(t.\"c\" < date '0001-01-01' OR t.\"c\" > date '9999-12-31')";
+    let null = date(Policy::Null).map(|canonical| (canonical.text, canonical.rejected));
+    assert_eq!(null, Ok((format!("CASE WHEN {unfit} THEN NULL ELSE {fits} END"), None)));
+    let reject = date(Policy::Reject).map(|canonical| (canonical.text, canonical.rejected));
+    assert_eq!(reject, Ok((fits.to_owned(), Some(unfit.to_owned()))));
+    let clamp = date(Policy::Clamp).map(|canonical| canonical.text);
+    assert!(clamp.is_ok_and(|text| text.contains("least(greatest(t.\"c\", date '0001-01-01'), date '9999-12-31')")));
+}
+
+#[test]
+fn what_has_no_canonical_text_says_why() {
+    for name in ["float4", "float8", "json", "jsonb"] {
+        assert!(mapping::canonical(&column(builtin(name))).is_err(), "{name}");
+    }
+    let array = Facts { array: true, ..builtin("_int4") };
+    assert!(mapping::canonical(&column(array)).is_err());
+    for name in ["int8", "numeric", "bool", "text", "bpchar", "bytea", "timetz", "timestamptz", "uuid", "inet"] {
+        assert!(mapping::canonical(&column(builtin(name))).is_ok(), "{name}");
+    }
+}

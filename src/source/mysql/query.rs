@@ -4,6 +4,8 @@
 //! but it is a range on the index that every version sees; the nested ones are the ranges within it. Row
 //! comparisons (`(c, k) > (?, ?)`) are not served by an index.
 
+pub(super) mod checksum;
+
 use crate::mapping::Column;
 use crate::mapping::mysql::{Compare, Ident, Param, QualifiedTable};
 use crate::model::{Bound, Position};
@@ -96,6 +98,26 @@ impl Conditions {
         Ok(())
     }
 
+    /// Only rows with one of these keys.
+    fn keys(&mut self, query: &ReadQuery<'_>, keys: &[Vec<String>]) -> Result<(), SourceError> {
+        const WHAT: &str = "key";
+        let mut any = Vec::with_capacity(keys.len());
+        for key in keys {
+            if key.len() != query.key.len() || key.is_empty() {
+                let value = format!("{key:?}");
+                return Err(SourceError::BadPosition { what: WHAT, column: String::new(), value });
+            }
+            let mut all = Vec::with_capacity(key.len());
+            for (&column, text) in query.key.iter().zip(key) {
+                all.push(self.compare(WHAT, &Ordered::new(&query.columns[column])?, "=", text)?);
+            }
+            any.push(format!("({})", all.join(" AND ")));
+        }
+        // of no keys there are no rows
+        self.all.push(if any.is_empty() { "FALSE".to_owned() } else { format!("({})", any.join(" OR ")) });
+        Ok(())
+    }
+
     fn clause(&self) -> String {
         if self.all.is_empty() { String::new() } else { format!(" WHERE {}", self.all.join(" AND ")) }
     }
@@ -124,6 +146,9 @@ pub(super) fn rows(table: QualifiedTable<'_>, query: &ReadQuery<'_>) -> Result<S
     }
     if let Some(after) = query.range.after {
         conditions.after(&position_values(query, after)?)?;
+    }
+    if let Some(keys) = query.range.keys {
+        conditions.keys(query, keys)?;
     }
     conditions.all.extend(query.filter.map(condition));
     let mut sql = format!("SELECT {} FROM {table}{}", select.join(", "), conditions.clause());

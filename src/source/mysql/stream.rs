@@ -18,8 +18,8 @@ use crate::mapping::mysql::Param;
 use crate::model::Position;
 use crate::net::{Context, Interrupted};
 use crate::source::{
-    BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, STALL_MAX, SourceError, cells, check_rejects,
-    row_error,
+    BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, SCAN_MAX, STALL_MAX, SourceError, cells,
+    check_rejects, row_error,
 };
 
 const READING: &str = "reading rows";
@@ -83,6 +83,20 @@ pub(super) async fn scan(
     let answer = cx.attempt(STALL_MAX, conn.fetch_all(bound(statement))).await;
     let rows = answer.map_err(|cause| SourceError::scanning(what, cause))?;
     rows.map_err(|cause| error::query(what, cause))
+}
+
+/// All rows of a query that scans a table and whose columns are text. It may take as long as it needs: the server sends
+/// nothing before it has seen every row.
+pub(super) async fn texts(
+    conn: &mut MySqlConnection,
+    cx: &Context,
+    what: &'static str,
+    statement: Statement,
+) -> Result<Vec<Vec<Option<String>>>, SourceError> {
+    let answer = cx.attempt(SCAN_MAX, conn.fetch_all(bound(statement))).await;
+    let rows = answer.map_err(|cause| SourceError::scanning(what, cause))?;
+    let rows = rows.map_err(|cause| error::query(what, cause))?;
+    Ok(rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()).collect())
 }
 
 /// All rows of a small result, with the driver's error for the caller to judge.

@@ -1,5 +1,7 @@
 //! The SQL of reads: keyset, bounds and order, with every value bound. Pure.
 
+pub(super) mod checksum;
+
 use super::DEFAULT_SCHEMA;
 use crate::encode::postgres::PgCodec;
 use crate::mapping::postgres::{Comparison, Ident, Read, Wrap};
@@ -75,6 +77,7 @@ pub(super) fn build(query: &ReadQuery<'_>) -> Result<Built, SourceError> {
     builder.slots()?;
     builder.bounds()?;
     builder.keyset()?;
+    builder.keys("key", query.range.keys)?;
     builder.conditions.extend(query.filter.map(condition));
     Ok(builder.finish())
 }
@@ -227,6 +230,29 @@ impl<'a> Builder<'a> {
         }
         let condition = self.after(&values);
         self.conditions.push(condition);
+        Ok(())
+    }
+
+    /// Only rows with one of these keys.
+    fn keys(&mut self, what: &'static str, keys: Option<&[Vec<String>]>) -> Result<(), SourceError> {
+        let Some(keys) = keys else { return Ok(()) };
+        let mut any = Vec::with_capacity(keys.len());
+        for key in keys {
+            if key.len() != self.query.key.len() || key.is_empty() {
+                let value = format!("{key:?}");
+                return Err(SourceError::BadPosition { what, column: String::new(), value });
+            }
+            let mut all = Vec::with_capacity(key.len());
+            for (column, value) in self.query.key.iter().zip(key) {
+                // bytes are hexadecimal
+                let prefix = if self.reads[*column].cast == "bytea" { "\\x" } else { "" };
+                let value = self.bind(what, *column, &format!("{prefix}{value}"));
+                all.push(self.compare(*column, Comparison::Equal, &value));
+            }
+            any.push(format!("({})", all.join(" AND ")));
+        }
+        // of no keys there are no rows
+        self.conditions.push(if any.is_empty() { "false".to_owned() } else { format!("({})", any.join(" OR ")) });
         Ok(())
     }
 

@@ -59,7 +59,7 @@ pub(super) async fn read<S: BlockSink>(
             Err(waited) => return Err(SourceError::Silent { what: WHAT, waited, rows: read }),
         };
         let Some(row) = next else { break };
-        let row = row.map_err(|cause| failed(query.table, &built.params, cause))?;
+        let row = row.map_err(|cause| failed(WHAT, query.table, &built.params, cause))?;
         match lines.write(&mut block.bytes, row)? {
             Written::Row => block.rows += 1,
             Written::Rejected(line) => {
@@ -117,14 +117,14 @@ fn length(block: &Block) -> u64 {
 }
 
 /// A value that the column's type does not take names itself in the server's message.
-fn failed(table: &SourceTable, params: &[Param], cause: sqlx::Error) -> SourceError {
+pub(super) fn failed(what: &'static str, table: &SourceTable, params: &[Param], cause: sqlx::Error) -> SourceError {
     if let Some(refusal) = cause.as_database_error()
         && error::is_bad_input(refusal)
         && let Some(param) = params.iter().find(|param| refusal.message().contains(&format!("\"{}\"", param.value)))
     {
         return SourceError::BadPosition { what: param.what, column: param.column.clone(), value: param.value.clone() };
     }
-    error::table_query(WHAT, table, cause)
+    error::table_query(what, table, cause)
 }
 
 /// Turns rows into lines and remembers the last one.

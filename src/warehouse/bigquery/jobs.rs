@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::{Job, WarehouseError};
 use super::wire::{ErrorProto, Fields, JobBody, TableReference};
-use super::{BigQuery, garbled, get, refused, sql, with_body};
+use super::{BigQuery, checksum, garbled, get, refused, sql, with_body};
 use crate::model::{Intent, JobFailure, JobId, JobStats, JobStatus, Lane};
 use crate::net::{Context, Method};
 
@@ -96,8 +96,9 @@ struct Query {
 
 pub(super) async fn submit(api: &BigQuery, cx: &Context, id: &JobId, job: Job<'_>) -> Result<(), WarehouseError> {
     let (location, project) = match job {
-        Job::Load(intent) | Job::Merge(intent) => (&intent.location, &intent.job_project),
-        Job::Widen(widening) => (&widening.location, &widening.job_project),
+        Job::Load(intent) | Job::Merge(intent) => (intent.location.as_str(), intent.job_project.as_str()),
+        Job::Widen(widening) => (widening.location.as_str(), widening.job_project.as_str()),
+        Job::Remove(removal) => (removal.scan.location, removal.scan.job_project),
     };
     let what = format!("submitting job {id} in {location}");
     let (load, query, copy) = match job {
@@ -107,6 +108,7 @@ pub(super) async fn submit(api: &BigQuery, cx: &Context, id: &JobId, job: Job<'_
         Job::Widen(widening) => {
             (None, Some(query(sql::widen_statement(&widening.table, &widening.column, widening.ty))), None)
         }
+        Job::Remove(extra) => (None, Some(query(checksum::remove_statement(&extra))), None),
     };
     let body = NewJob {
         job_reference: JobReference { project_id: project, job_id: id.as_str(), location },

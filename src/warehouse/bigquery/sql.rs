@@ -25,7 +25,8 @@ impl fmt::Display for Ident<'_> {
 }
 
 /// A quoted text.
-struct Literal<'a>(&'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Literal<'a>(pub &'a str);
 
 impl fmt::Display for Literal<'_> {
     /// Between single quotes; backslash, quote and control characters escaped (GoogleSQL, "String literals").
@@ -34,7 +35,7 @@ impl fmt::Display for Literal<'_> {
         for c in self.0.chars() {
             match c {
                 '\'' | '\\' => write!(f, "\\{c}")?,
-                c if c.is_control() => write!(f, "\\U{:08x}", u32::from(c))?,
+                c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => write!(f, "\\u{:04x}", u32::from(c))?,
                 c => write!(f, "{c}")?,
             }
         }
@@ -43,7 +44,7 @@ impl fmt::Display for Literal<'_> {
 }
 
 /// A quoted table path.
-struct Path<'a>(&'a BqTable);
+pub(super) struct Path<'a>(pub(super) &'a BqTable);
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn names_cannot_break_out() {
-        assert_eq!(Literal("a' OR \\ \n").to_string(), "'a\\' OR \\\\ \\U0000000a'");
+        assert_eq!(Literal("a'); DROP \\ \n\u{2028}").to_string(), "'a\\'); DROP \\\\ \\u000a\\u2028'");
         assert_eq!(Ident("a`; DROP \\ x").to_string(), "`a\\`; DROP \\\\ x`");
     }
 }

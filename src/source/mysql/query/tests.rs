@@ -5,9 +5,9 @@ use crate::mapping::mysql::{CatalogColumn, Dialect, column};
 use crate::model::SourceTable;
 use crate::source::Range;
 
-const TABLE: QualifiedTable<'static> = QualifiedTable { database: "shop", table: "orders" };
+pub(super) const TABLE: QualifiedTable<'static> = QualifiedTable { database: "shop", table: "orders" };
 
-fn columns() -> Vec<Column> {
+pub(super) fn columns() -> Vec<Column> {
     let of = |name: &str, data_type: &str, column_type: &str, nullable| {
         let facts = CatalogColumn {
             name: name.to_owned(),
@@ -35,7 +35,7 @@ struct Case<'a> {
     rows_max: Option<u64>,
 }
 
-const ALL: Range<'static> = Range { after: None, from: None, ceiling: None, nulls: Nulls::Skip };
+const ALL: Range<'static> = Range { after: None, from: None, ceiling: None, nulls: Nulls::Skip, keys: None };
 
 fn built(case: &Case<'_>) -> Result<(String, Vec<Param>), SourceError> {
     let columns = columns();

@@ -6,7 +6,7 @@ use crate::mapping::postgres::{Facts, Operators, column};
 use crate::model::{Bound, Position};
 use crate::source::Range;
 
-const ALL: Range<'static> = Range { after: None, from: None, ceiling: None, nulls: Nulls::Any };
+const ALL: Range<'static> = Range { after: None, from: None, ceiling: None, nulls: Nulls::Any, keys: None };
 
 fn of_type(name: &str, type_name: &str, cast: &str) -> Facts {
     Facts {
@@ -26,7 +26,7 @@ fn of_type(name: &str, type_name: &str, cast: &str) -> Facts {
 }
 
 /// `id bigint, updated timestamptz, "we""ird" text, tags integer[], tag public.citext`
-fn columns() -> Vec<Column> {
+pub(super) fn columns() -> Vec<Column> {
     let names = ["<", "<=", "=", ">=", ">"].map(str::to_owned);
     let operators = Some(Box::new(Operators { schema: "public".to_owned(), names }));
     let citext = of_type("tag", "citext", "public.citext");
@@ -104,7 +104,7 @@ fn later_reads_compare_rows() {
 #[test]
 fn bounds_are_inclusive_where_asked() {
     let ceiling = Bound { value: "9".to_owned(), inclusive: true };
-    let range = Range { from: Some("1"), ceiling: Some(&ceiling), nulls: Nulls::Skip, after: None };
+    let range = Range { from: Some("1"), ceiling: Some(&ceiling), nulls: Nulls::Skip, after: None, keys: None };
     let (sql, params) = tail(Some(0), &[0], range);
     let want = " WHERE t.\"id\" >= $1::text::bigint AND t.\"id\" <= $2::text::bigint ORDER BY t.\"id\" LIMIT 10";
     assert_eq!((sql.as_str(), params.len()), (want, 2));

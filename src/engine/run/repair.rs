@@ -1,0 +1,34 @@
+//! Rows that are written again by their keys: a chunk of a lane of its own.
+
+use super::super::chunk::Piece;
+use super::super::prepare::Prepared;
+use super::super::{Engine, RunError, RunOptions};
+use super::{PassEnd, Run};
+use crate::bucket::Bucket;
+use crate::model::{Lane, TableSettings};
+use crate::net::{Context, Interrupted};
+use crate::source::{Session as _, Source};
+use crate::warehouse::Warehouse;
+
+/// Writes the rows with these keys again, as they are now, by the protocol of a chunk; gives how many there were. The
+/// watermark stays.
+pub(in crate::engine) async fn repair<B: Bucket, W: Warehouse, S: Source>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    source: &S,
+    settings: &TableSettings,
+    prepared: &Prepared,
+    keys: Vec<Vec<String>>,
+) -> Result<u64, RunError> {
+    let mut run = Run::new(engine, cx, settings, RunOptions::default());
+    // before the rows are read: what is committed from here on makes the intent's write fail
+    run.at = run.store.read(cx).await?;
+    let mut session = source.connect(cx).await?;
+    session.begin(cx).await?;
+    let piece = Piece { keys: Some(keys), ..run.piece(Lane::Repair) };
+    match run.drive(&mut session, prepared, piece).await? {
+        PassEnd::Done => Ok(run.report.rows),
+        PassEnd::Superseded => Err(RunError::Superseded),
+        PassEnd::Reconnect | PassEnd::OutOfTime => Err(Interrupted::Budget.into()),
+    }
+}
