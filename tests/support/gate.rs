@@ -249,6 +249,10 @@ impl Inner {
                 self.memory.lock().unwrap().tables.entry(key).or_insert(fields);
                 self.forward(seen, body, if_match).await
             }
+            ("GET", [project, "datasets", dataset]) => {
+                let reply = self.forward(seen, body, if_match).await;
+                self.with_location(reply, &format!("{project}/{dataset}"))
+            }
             ("GET", [project, "datasets", dataset, "tables", id]) => {
                 let reply = self.forward(seen, body, if_match).await;
                 self.with_modes(reply, &format!("{project}/{dataset}/{id}"))
@@ -452,6 +456,18 @@ impl Inner {
                 strict::lines(bytes).into_iter().map(|line| (uri.to_owned(), serde_json::from_str(&line).unwrap()));
             kept.extend(rows);
         }
+    }
+
+    /// The dataset's answer with the location that it was created in: the emulator knows a dataset a moment before its
+    /// location.
+    fn with_location(&self, reply: Reply, key: &str) -> Reply {
+        let Some(location) = self.memory.lock().unwrap().datasets.get(key).cloned() else { return reply };
+        if reply.0 != 200 {
+            return reply;
+        }
+        let mut body: Value = serde_json::from_slice(&reply.1).unwrap();
+        body["location"] = json!(location);
+        (200, Bytes::from(body.to_string()))
     }
 
     /// The table's answer with the modes and descriptions that it was created with.
