@@ -170,7 +170,6 @@ fn load(input: &Input, env: &Env) -> Option<Loaded> {
     }
 }
 
-#[cfg_attr(not(feature = "testing"), expect(unused_variables, reason = "only tests arm faults"))]
 async fn run(command: Begun, json: bool, env: &Env) -> u8 {
     let stop = CancellationToken::new();
     let mut tasks = tokio::task::JoinSet::new();

@@ -104,8 +104,8 @@ impl App {
         });
         let inspected = sources.map(|(source, tables)| async move {
             match source {
-                AnySource::Postgres(source) => inspect(stop, source, tables).await,
-                AnySource::MySql(source) => inspect(stop, source, tables).await,
+                AnySource::Postgres(source) => Box::pin(inspect(stop, source, tables)).await,
+                AnySource::MySql(source) => Box::pin(inspect(stop, source, tables)).await,
             }
         });
         join_all(inspected).await.into_iter().flatten().collect()

@@ -113,14 +113,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     engine.faults.at(super::faults::Point::Described).await?;
     session.begin(cx).await?;
     check_nulls(cx, settings, session, &plan, report).await?;
-    let mut target = Target::Moved;
-    for _ in 0..TARGET_LOOKS_MAX {
-        target = prepare_target(engine, cx, wanted, state, &plan, report).await?;
-        if !matches!(target, Target::Moved) {
-            break;
-        }
-    }
-    let found = match target {
+    let found = match settle_target(engine, cx, wanted, state, &plan, report).await? {
         Target::Moved => return Err(RunError::TargetMoved(plan.target.table.clone())),
         Target::Columns(found) => found,
         Target::Incompatible(cause) => return Ok(Ready::Incompatible(cause)),
@@ -377,6 +370,24 @@ async fn as_target<B: Bucket, W: Warehouse>(
         (spec.partitioning, spec.clustering) = (layout.partitioning, layout.clustering);
     }
     Ok(spec)
+}
+
+/// Brings the target in line, again if it was changed meanwhile.
+async fn settle_target<B: Bucket, W: Warehouse>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    wanted: Wanted<'_>,
+    state: &TableState,
+    plan: &TablePlan,
+    report: &mut RunReport,
+) -> Result<Target, RunError> {
+    for _ in 1..TARGET_LOOKS_MAX {
+        let target = prepare_target(engine, cx, wanted, state, plan, report).await?;
+        if !matches!(target, Target::Moved) {
+            return Ok(target);
+        }
+    }
+    prepare_target(engine, cx, wanted, state, plan, report).await
 }
 
 async fn prepare_target<B: Bucket, W: Warehouse>(

@@ -4,6 +4,7 @@
 
 mod deletes;
 mod rebuild;
+mod recover;
 mod repair;
 mod tally;
 mod trouble;
@@ -36,8 +37,6 @@ use crate::warehouse::Warehouse;
 const LATE_AT: f64 = 0.75;
 /// How long an applied chunk waits for the next when the run is told to stop.
 const AHEAD_GRACE: Duration = Duration::from_secs(1);
-/// How many intents of others a run finishes before it calls itself superseded.
-const RECOVERIES_MAX: u32 = 4;
 
 /// How one pass over a source's session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,55 +167,6 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Finishes the intent that the state holds, whoever wrote it.
-    async fn recover(&mut self) -> Result<(), RunError> {
-        for _ in 0..RECOVERIES_MAX {
-            let Some(intent) = self.at.state.intent.clone() else { return Ok(()) };
-            self.engine.faults.at(Point::IntentFound).await?;
-            if self.is_lost(&intent).await? {
-                tracing::warn!(intent = %intent.id, target = %intent.target, "the table that was built is gone");
-                self.report
-                    .note(format!("{}, which was built beside the target, is gone with its rows", intent.target));
-                self.write(Event::RebuildLost).await?;
-                finish::clean(self.engine, self.cx, &intent).await;
-                continue;
-            }
-            tracing::info!(intent = %intent.id, rows = intent.rows, "an intent is pending: finishing it");
-            let begun = Instant::now();
-            let finished = match finish::finish(self.engine, self.cx, &intent, finish::progress(&intent, false)).await {
-                Err(error) if self.is_overtaken(&intent, &error).await? => continue,
-                finished => finished?,
-            };
-            self.report.durations_ms.apply += millis(begun.elapsed());
-            let event = match &finished {
-                Finished::Applied(_) => Event::Commit { id: intent.id.clone(), next: None },
-                Finished::Unappliable => Event::Drop(intent.id.clone()),
-                Finished::Refused(why) => Event::RefuseDeletes { id: intent.id.clone(), why: why.clone() },
-            };
-            let mut refused = None;
-            if self.write(event).await? {
-                match finished {
-                    Finished::Applied(jobs) => self.committed(&intent, jobs, true),
-                    Finished::Unappliable => {
-                        let note =
-                            format!("intent {} had lost its parts and was dropped: its rows are read again", intent.id);
-                        tracing::warn!(intent = %intent.id, "parts and staging table are gone: dropping the intent");
-                        self.report.note(note);
-                    }
-                    Finished::Refused(counts) => refused = Some(self.too_many(&intent, &counts)),
-                }
-            }
-            // also if somebody else was faster: what it left is nobody's
-            if self.at.state.intent.as_ref().is_none_or(|now| now.id != intent.id) {
-                finish::clean(self.engine, self.cx, &intent).await;
-            }
-            if let Some(refused) = refused {
-                return Err(refused);
-            }
-        }
-        if self.at.state.intent.is_some() { Err(RunError::Superseded) } else { Ok(()) }
     }
 
     /// One connection's worth of work.
