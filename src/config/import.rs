@@ -17,17 +17,8 @@ use super::tree::{self, Kind, Node, Place};
 use super::{ConfigErrors, read_file};
 
 /// Keys that this version has none for, and what to do with their values. Whoever adds one carries it over instead.
-const NOT_YET: [(&str, &str); 4] = [
-    ("schedule", "runs are started from outside: let Cloud Scheduler send POST /sync/{source}/{table}"),
-    ("backfill_start", "the first run reads all rows; `where` can leave out older ones"),
-    ("excludeTables", "tables are named one by one, so none needs to be left out"),
-    ("patterns", "patterns of tables are not supported: name each table"),
-];
-
-/// Why a key is not carried over.
-fn not_yet(key: &str) -> &'static str {
-    NOT_YET.iter().find(|(known, _)| *known == key).map_or("", |(_, why)| why)
-}
+const NOT_YET: [(&str, &str); 1] =
+    [("backfill_start", "the first run reads all rows; `where` can leave out older ones")];
 
 /// Reads the file and writes what it says as YAML of ours.
 ///

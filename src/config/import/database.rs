@@ -1,16 +1,18 @@
 //! The JSON of one database: `sourceDb`, `schema`, `timestampColumn`, `includeTables` …
 
+use super::super::pattern::name_pattern;
 use super::super::scalar;
 use super::super::source::encode;
 use super::super::table::is_name;
 use super::page::Page;
-use super::{Entry, FILL_IN, comment_rest, in_line, is_pattern, node_of, not_yet, scalar_of, texts_of};
+use super::{Entry, FILL_IN, comment_rest, in_line, is_pattern, node_of, scalar_of, texts_of};
 use crate::config::tree::Kind;
 use crate::model::Parallel;
 
 /// The name of the source.
 const SOURCE: &str = "source";
-const TOP: [&str; 6] = ["sourceDb", "schema", "timestampColumn", "parallel", "batchSize", "includeTables"];
+const TOP: [&str; 7] =
+    ["sourceDb", "schema", "timestampColumn", "parallel", "batchSize", "includeTables", "excludeTables"];
 /// What an object `sourceDb` says of the connection, by the names that tools give it.
 const CONNECTION: [&str; 11] =
     ["type", "dialect", "driver", "host", "port", "user", "username", "database", "dbname", "name", "password"];
@@ -85,6 +87,13 @@ fn source(page: &mut Page, entries: &[Entry]) {
             page.entry(3, "mode", "replace");
         }
     }
+    let excluded = excluded(entries);
+    if !excluded.is_empty() {
+        page.list(2, "exclude", &excluded);
+    }
+    if let Some(node) = node_of(entries, "excludeTables").filter(|node| texts_of(node).len() > excluded.len()) {
+        page.comment(2, &format!("`excludeTables: {}`: what is no table's name was left out", in_line(node)));
+    }
     page.section(2, "tables");
     tables(page, entries);
 }
@@ -149,14 +158,19 @@ fn connection(page: &mut Page, entries: &[Entry]) -> Connection {
     }
 }
 
+/// The tables that are left out, and patterns of them.
+fn excluded(entries: &[Entry]) -> Vec<String> {
+    let mut names = node_of(entries, "excludeTables").map(texts_of).unwrap_or_default();
+    names.retain(|name| name_pattern(name).is_ok());
+    names
+}
+
 fn tables(page: &mut Page, entries: &[Entry]) {
-    let excluded = node_of(entries, "excludeTables").map(texts_of).unwrap_or_default();
+    let excluded = excluded(entries);
     let included = node_of(entries, "includeTables").map(texts_of).unwrap_or_default();
     let mut names: Vec<&String> = Vec::new();
     for name in &included {
-        let why = if is_pattern(name) {
-            not_yet("patterns")
-        } else if !is_name(name) {
+        let why = if !is_name(name) && !is_pattern(name) || is_pattern(name) && name_pattern(name).is_err() {
             "it is no table's name"
         } else if excluded.contains(name) {
             "`excludeTables` names it too"
@@ -169,7 +183,9 @@ fn tables(page: &mut Page, entries: &[Entry]) {
         };
         page.comment(3, &format!("`{name}` of `includeTables` was left out: {why}"));
     }
-    if names.is_empty() {
+    if node_of(entries, "includeTables").is_none() {
+        page.bare(3, "*");
+    } else if names.is_empty() {
         page.comment(3, "to be filled in: `includeTables` names no table that could be carried over");
         page.bare(3, FILL_IN);
     }

@@ -76,10 +76,9 @@ fn the_upserter() {
     );
     assert_eq!((events.mode, events.target.to_string().as_str()), (Mode::Append, "acme.other.raw_events"));
     assert_eq!((fx.mode, fx.target.to_string().as_str()), (Mode::Replace, "acme.analytics.fx"));
+    assert!(source.tables.iter().all(|table| table.schedule.is_some()), "{written}");
     assert_eq!((odd.mode, odd.target.to_string().as_str()), (Mode::Merge, "acme.analytics.odd"));
     for comment in [
-        "# `state_store: gcs` has no counterpart",
-        "# `schedule: {cron: \"*/15 * * * *\"}` was not carried over: runs are started from outside",
         "# `log_level` is not known and was not carried over",
         "# `name: orders sync`: here a table is named mysql/{table}",
         "# `backfill_start: 2020-01-01` was not carried over: the first run reads all rows",
@@ -89,7 +88,7 @@ fn the_upserter() {
         "# left out: {mysql_table: orders, bigquery_table: orders2, mode: upsert, incremental_column: u}: the table has a",
         "# `mode: mirror` is not known; merge is taken",
         "# `bigquery_table: elsewhere.analytics.odd`: targets are in the one `project`",
-        "bigquery_table: tmp}: patterns of tables are not supported",
+        "bigquery_table: tmp}: a pattern means many tables, and a mapping is of one",
         "# mapping 7 is not a mapping",
         "# the bucket keeps the state too",
     ] {
@@ -123,10 +122,11 @@ fn a_json_file() {
     let [orders, items] = source.tables.as_slice() else { unreachable!("two tables: {written}") };
     assert_eq!((orders.mode, orders.cursor.as_deref()), (Mode::Merge, Some("updated_at")));
     assert_eq!(items.table.schema.as_deref(), Some("sales"));
+    let found = |name: &str| source.matched(&name.parse().unwrap()).is_some();
+    assert!(found("tmp_1") && !found("other"), "{written}");
+    assert!(written.contains("exclude: [\"audit\"]"), "{written}");
     for comment in [
         "# `batchSize: 5000` has no counterpart",
-        "# `excludeTables: [audit]` was not carried over",
-        "# `tmp_*` of `includeTables` was left out: patterns of tables are not supported",
         "# `audit` of `includeTables` was left out: `excludeTables` names it too",
         "# `orders` of `includeTables` was left out: it is there twice",
         "# `token` is not known",

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use super::super::scalar;
 use super::super::table::is_name;
 use super::page::Page;
-use super::{Entry, FILL_IN, comment_rest, in_line, is_pattern, node_of, not_yet, scalar_of, texts_of};
+use super::{Entry, FILL_IN, comment_rest, in_line, is_pattern, node_of, scalar_of, texts_of};
 use crate::config::tree::{Kind, Node, Place};
+use crate::model::Schedule;
 
 /// The name of the source.
 const SOURCE: &str = "mysql";
-const TOP: [&str; 8] = [
+const TOP: [&str; 9] = [
+    "schedule",
     "project",
     "dataset",
     "location",
@@ -36,8 +38,12 @@ pub(super) fn write(entries: &[Entry]) -> String {
     if scalar_of(entries, "temp_bucket").is_some() {
         page.comment(0, "the bucket keeps the state too: let its lifecycle rules delete below staging/ only");
     }
-    if let Some(store) = node_of(entries, "state_store") {
-        page.comment(0, &format!("`state_store: {}` has no counterpart: the state lies on the bucket", in_line(store)));
+    match (node_of(entries, "state_store"), scalar_of(entries, "state_store").as_deref()) {
+        (None, _) | (Some(_), Some("gcs")) => {}
+        (Some(_), Some("local")) => page.entry(0, "state", "./state"),
+        (Some(store), _) => {
+            page.comment(0, &format!("`state_store: {}` is not known: the state lies on the bucket", in_line(store)));
+        }
     }
     comment_rest(&mut page, 0, "", entries, &TOP);
     defaults(&mut page, entries);
@@ -75,9 +81,29 @@ fn defaults(page: &mut Page, entries: &[Entry]) {
         Some((Err(_), text)) => page.comment(0, &format!("`default_timezone: {text}` is not the name of a time zone")),
         None => {}
     }
+    schedule(page, &mut section, entries);
     if !section.is_empty() {
         page.section(0, "defaults");
         page.append(section);
+    }
+}
+
+/// `schedule: {cron: …}`, for `highwater schedule`.
+fn schedule(page: &mut Page, section: &mut Page, entries: &[Entry]) {
+    let Some(node) = node_of(entries, "schedule") else { return };
+    let cron = match &node.kind {
+        Kind::Map(parts) => scalar_of(parts, "cron"),
+        Kind::Scalar(text) => Some(text.clone()),
+        Kind::Null | Kind::List(_) => None,
+    };
+    match cron.filter(|cron| Schedule::parse(cron, "UTC").is_ok()) {
+        Some(cron) => {
+            section.comment(1, "for `highwater schedule`, in UTC unless `schedule_timezone` says another zone");
+            section.entry(1, "schedule", &cron);
+        }
+        None => {
+            page.comment(0, &format!("`schedule: {}` is no cron expression and was not carried over", in_line(node)))
+        }
     }
 }
 
@@ -98,7 +124,7 @@ fn tables(page: &mut Page, entries: &[Entry]) {
         let table = scalar_of(mapping, "mysql_table").map(|name| name.replace('`', "")).unwrap_or_default();
         let target = target(&mut block, mapping, project.as_deref(), dataset.as_deref());
         let refused = if is_pattern(&table) {
-            Some(not_yet("patterns"))
+            Some("a pattern means many tables, and a mapping is of one")
         } else if !is_name(&table) {
             Some("`mysql_table` is no table's name")
         } else if !names.insert(table.clone()) {

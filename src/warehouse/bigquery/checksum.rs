@@ -218,7 +218,7 @@ mod tests {
         assert!(sql.contains("TO_HEX(MD5(CONCAT(COALESCE(CAST(T.`id` AS STRING), '~'), '|'))) AS kd"), "{sql}");
         assert!(sql.contains("COALESCE(TO_HEX(MD5(T.`s`)), '~'), '|'"), "{sql}");
         assert!(sql.ends_with("WHERE SUBSTR(R.kd, 1, 2) IN ('0a') GROUP BY g LIMIT 7"), "{sql}");
-        let removal = remove_statement(&ExtraRows { scan: &scan, rows: &[("k".into(), "r".into())], mark: false });
+        let removal = remove_statement(&ExtraRows { scan: &scan, rows: &[("k".into(), "r".into())], mark: true });
         assert!(removal.starts_with("UPDATE `p`.`d`.`t` AS T SET `_deleted_at` = CURRENT_TIMESTAMP()"), "{removal}");
     }
 }
