@@ -1,8 +1,9 @@
 //! The two databases under the writers: tables, users, connections, and what their dialects differ in.
 
 use std::fmt;
+use std::time::Duration;
 
-use sqlx::mysql::MySqlConnection;
+use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
@@ -140,6 +141,21 @@ impl Conn {
             Self::MariaDb(conn) => conn.execute(text).await.map(drop),
         };
         done.unwrap_or_else(|error| panic!("{error}: {sql}"));
+    }
+
+    /// Commits what another session of MariaDB may have prepared: it is nobody's for a moment after that one has left.
+    pub(super) async fn commit_prepared(&mut self, name: &str) {
+        const UNKNOWN_XID: u16 = 1397;
+        let Self::MariaDb(conn) = self else { panic!("only MariaDB has XA COMMIT") };
+        let sql = format!("XA COMMIT '{name}'");
+        for _ in 0..100 {
+            let done = conn.execute(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await;
+            let Err(error) = done else { return };
+            let unknown = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+            assert!(unknown.is_some_and(|error| error.number() == UNKNOWN_XID), "{error}: {sql}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("nobody knows {name}");
     }
 
     /// Rows of a query whose columns are all text.

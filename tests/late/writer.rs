@@ -149,7 +149,7 @@ impl<'a> Writer<'a> {
         tokio::time::sleep(prepared_for).await;
         match self.kind {
             Kind::Postgres => conn.run(&format!("COMMIT PREPARED '{name}'")).await,
-            Kind::MariaDb => conn.run(&format!("XA COMMIT '{name}'")).await,
+            Kind::MariaDb => conn.commit_prepared(name).await,
         }
         conn
     }

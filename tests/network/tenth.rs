@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use highwater::model::Mode;
+use highwater::report::FailureClass;
 use serde_json::json;
 
 use super::{Net, make};
@@ -110,9 +112,11 @@ async fn complete(net: &Net) -> u32 {
         if ran.code == 0 {
             return run;
         }
-        assert_eq!(ran.code, 75, "{ran:?}");
         for report in ran.reports() {
             if let Some(error) = report.error {
+                // a connection that drips through a whole copy looks like a copy that takes too long
+                let whole = report.mode == Mode::Replace && error.message.contains("could not be read as a whole");
+                assert!(whole || error.class == FailureClass::Transient, "{}: {}", report.table, error.message);
                 eprintln!("  run {run}, {}/{}: {}", report.source, report.table, error.message);
             }
         }
