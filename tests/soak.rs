@@ -5,7 +5,7 @@ use highwater::report::Outcome;
 use crate::served_tests;
 use crate::support::Test;
 use crate::support::place::Place;
-use crate::sync::{assert_same, both_queries, my_columns, my_wide, pg_columns, pg_wide};
+use crate::sync::wide::{assert_same, both_queries, my_columns, my_wide, pg_columns, pg_wide};
 
 pub fn tests() -> Vec<Test> {
     served_tests![

@@ -112,6 +112,8 @@ async fn complete(net: &Net) -> u32 {
         if ran.code == 0 {
             return run;
         }
+        // what is not worth trying again is looked at below
+        assert!(matches!(ran.code, 1 | 75), "{ran:?}");
         for report in ran.reports() {
             if let Some(error) = report.error {
                 // a connection that drips through a whole copy looks like a copy that takes too long

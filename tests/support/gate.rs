@@ -10,6 +10,7 @@
 
 mod query;
 mod schema;
+mod tables;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -456,60 +457,5 @@ impl Inner {
                 strict::lines(bytes).into_iter().map(|line| (uri.to_owned(), serde_json::from_str(&line).unwrap()));
             kept.extend(rows);
         }
-    }
-
-    /// The dataset's answer with the location that it was created in: the emulator knows a dataset a moment before its
-    /// location.
-    fn with_location(&self, reply: Reply, key: &str) -> Reply {
-        let Some(location) = self.memory.lock().unwrap().datasets.get(key).cloned() else { return reply };
-        if reply.0 != 200 {
-            return reply;
-        }
-        let mut body: Value = serde_json::from_slice(&reply.1).unwrap();
-        body["location"] = json!(location);
-        (200, Bytes::from(body.to_string()))
-    }
-
-    /// The table's answer with the modes and descriptions that it was created with.
-    fn with_modes(&self, reply: Reply, key: &str) -> Reply {
-        let memory = self.memory.lock().unwrap();
-        if reply.0 != 200 {
-            return reply;
-        }
-        let mut body: Value = serde_json::from_slice(&reply.1).unwrap();
-        if let Some(fields) = memory.tables.get(key) {
-            body["schema"]["fields"] = Value::Array(fields.clone());
-        }
-        let dataset = key.rsplit_once('/').map(|(dataset, _)| dataset).unwrap_or_default();
-        if let Some(location) = memory.datasets.get(dataset) {
-            body["location"] = json!(location);
-        }
-        (200, Bytes::from(body.to_string()))
-    }
-
-    fn refuse_patch(&self, key: &str, patch: &Value) -> Option<Reply> {
-        let memory = self.memory.lock().unwrap();
-        let (old, new) = (memory.tables.get(key)?, patch["schema"]["fields"].as_array()?);
-        let refusal = |message: String| Some(fault_reply(400, "invalid", &message));
-        let required = |field: &Value| field["mode"] == "REQUIRED";
-        for field in old {
-            match new.iter().find(|other| other["name"] == field["name"]) {
-                None => {
-                    return refusal(format!(
-                        "Provided Schema does not match Table: field {} is missing",
-                        field["name"]
-                    ));
-                }
-                Some(other) if other["type"] != field["type"] => {
-                    return refusal(format!("Field {} has changed type", field["name"]));
-                }
-                Some(other) if required(other) && !required(field) => {
-                    return refusal(format!("Field {} has changed mode from NULLABLE to REQUIRED", field["name"]));
-                }
-                Some(_) => {}
-            }
-        }
-        let added = new.iter().find(|field| required(field) && !old.iter().any(|other| other["name"] == field["name"]));
-        added.and_then(|field| refusal(format!("Cannot add required field {}", field["name"])))
     }
 }
