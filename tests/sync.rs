@@ -4,7 +4,8 @@ pub mod wide;
 
 use highwater::report::Outcome;
 
-use self::wide::{assert_same, both_queries, my_columns, my_wide, pg_columns, pg_wide};
+use self::wide::{assert_same, both_queries, my_columns, pg_columns};
+pub use self::wide::{my_wide, pg_wide};
 use crate::served_tests;
 use crate::support::Test;
 use crate::support::place::Place;
