@@ -87,6 +87,9 @@ pub struct RunReport {
     pub target: String,
     /// The mode.
     pub mode: Mode,
+    /// The window of a backfill that it was about; `None` where it moved the table itself forward.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowRun>,
     /// How it ended.
     pub outcome: Outcome,
     /// Why it failed.
@@ -147,6 +150,23 @@ pub struct DeletesReport {
     pub affected: u64,
 }
 
+/// A window of a backfill, as a run left it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowRun {
+    /// Its name, `from..to`.
+    pub name: String,
+    /// Where it begins, inclusive; `None` begins with the first row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Where it ends, exclusive; `None` ends with the last row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Rows of it that were committed, by this run and those before it.
+    pub rows: u64,
+    /// Whether all of it is in the target.
+    pub complete: bool,
+}
+
 /// One BigQuery job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobReport {
@@ -181,6 +201,7 @@ impl RunReport {
             table: id.table.to_string(),
             target,
             mode,
+            window: None,
             outcome: Outcome::UpToDate,
             error: None,
             rows: 0,
