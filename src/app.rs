@@ -14,8 +14,8 @@ use crate::bucket::apart::{Apart, StatePlace};
 use crate::bucket::folder::FolderBucket;
 use crate::bucket::gcs::GcsBucket;
 use crate::config::{Config, Endpoint, SourceConfig, SourceKind, State};
-use crate::engine::{Ambient, Engine, Question, RunError, RunOptions};
-use crate::model::{Connection, SourceName, TableId, TableSettings};
+use crate::engine::{Ambient, Backfill, BackfillQuestion, Engine, Gaps, GapsQuestion, Question, RunError, RunOptions};
+use crate::model::{Connection, SourceName, TableId, TableSettings, Window};
 use crate::net::{self, Context, Tokens};
 use crate::report::{Outcome, RunReport, VerifyReport};
 use crate::source::mysql::MySqlSource;
@@ -187,6 +187,72 @@ impl App {
         Ok(match source {
             AnySource::Postgres(source) => self.engine.verify(cx, source, &table, question).await,
             AnySource::MySql(source) => self.engine.verify(cx, source, &table, question).await,
+        })
+    }
+
+    /// Decides the windows of a backfill of the table.
+    ///
+    /// # Errors
+    /// There is no such table; the inner one says why there are no windows.
+    pub async fn ask(
+        &self,
+        cx: &Context,
+        id: &TableId,
+        question: &BackfillQuestion,
+    ) -> Result<Result<Backfill, RunError>, UnknownTable> {
+        let table = self.table(id)?;
+        let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
+        Ok(match source {
+            AnySource::Postgres(source) => self.engine.ask(cx, source, &table, question).await,
+            AnySource::MySql(source) => self.engine.ask(cx, source, &table, question).await,
+        })
+    }
+
+    /// Brings a window of the table.
+    ///
+    /// # Errors
+    /// There is no such table. A window that fails is a report, not an error.
+    pub async fn window(
+        &self,
+        cx: &Context,
+        id: &TableId,
+        window: &Window,
+        again: bool,
+    ) -> Result<RunReport, UnknownTable> {
+        let table = self.table(id)?;
+        let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
+        let report = match source {
+            AnySource::Postgres(source) => self.engine.window(cx, source, &table, window, again).await,
+            AnySource::MySql(source) => self.engine.window(cx, source, &table, window, again).await,
+        };
+        log_report(&report);
+        Ok(report)
+    }
+
+    /// Ends an initial load whose windows are all complete; gives how many of the backfill's windows are not.
+    ///
+    /// # Errors
+    /// There is no such table; the inner one is that of [`Engine::settle`].
+    pub async fn settle(
+        &self,
+        cx: &Context,
+        id: &TableId,
+        backfill: &Backfill,
+    ) -> Result<Result<usize, RunError>, UnknownTable> {
+        let table = self.table(id)?;
+        Ok(self.engine.settle(cx, &table, backfill).await)
+    }
+
+    /// Looks for gaps of the table.
+    ///
+    /// # Errors
+    /// There is no such table. A look that fails is a report, not an error.
+    pub async fn gaps(&self, cx: &Context, id: &TableId, question: &GapsQuestion) -> Result<Gaps, UnknownTable> {
+        let table = self.table(id)?;
+        let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
+        Ok(match source {
+            AnySource::Postgres(source) => self.engine.gaps(cx, source, &table, question).await,
+            AnySource::MySql(source) => self.engine.gaps(cx, source, &table, question).await,
         })
     }
 

@@ -1,8 +1,10 @@
 //! The command line: arguments, and one file per command.
 
+mod backfill;
 mod config;
 mod deletes;
 mod discover;
+mod gaps;
 mod output;
 mod reset;
 mod schedule;
@@ -56,6 +58,9 @@ const AFTER_HELP: &str = "Examples:
   highwater discover postgres://u@host/db    write a configuration for a database
   highwater tables                           the tables that the configuration comes to
   highwater schedule                         run each table by its `schedule`
+  highwater backfill finance/invoices --from 2020-01-01 --to 2024-01-01
+                                             bring older rows, window by window
+  highwater gaps finance/invoices --fill     find windows that lack rows, and fill them
   highwater verify finance/invoices          compare both sides; --repair mends what differs
   highwater serve                            answer POST /sync/{source}/{table} and POST /pubsub
 
@@ -70,7 +75,7 @@ Environment:
   NO_COLOR                 no colours
   A file .env in the working directory is read too; what the environment has of its own wins.
 
-Exit status: 0 done, 1 failed (verify: rows differ), 2 bad usage or configuration, 75 worth trying again.";
+Exit status: 0 done, 1 failed (verify: rows differ, gaps: there are some), 2 bad usage or configuration, 75 worth trying again.";
 
 #[derive(Debug, Args)]
 struct Global {
@@ -110,6 +115,10 @@ enum Wired {
     Tables(tables::Arguments),
     /// Run each table by its `schedule`, in one process.
     Schedule(schedule::Arguments),
+    /// Bring older rows, window by window, beside the live sync; or load a large table in parallel by ranges of its key.
+    Backfill(backfill::Arguments),
+    /// List windows that were never completed, or whose rows are not all in the target, and fill them.
+    Gaps(gaps::Arguments),
     /// Compare tables with their sources by checksums, name the rows that differ, and repair them.
     Verify(verify::Arguments),
     /// Set a table's watermark back (or anywhere), so that rows are read again.
@@ -195,6 +204,8 @@ async fn run(command: Begun, json: bool, env: &Env) -> u8 {
         Wired::Status(arguments) => status::run(&app, arguments, json, stop).await,
         Wired::Tables(arguments) => tables::run(&app, arguments, json, stop).await,
         Wired::Schedule(arguments) => schedule::run(app, arguments, json, stop).await,
+        Wired::Backfill(arguments) => backfill::run(app, arguments, json, env, stop).await,
+        Wired::Gaps(arguments) => gaps::run(app, arguments, json, stop).await,
         Wired::Verify(arguments) => verify::run(&app, arguments, json, stop).await,
         Wired::Reset(arguments) => reset::run(&app, arguments, json, stop).await,
     }

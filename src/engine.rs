@@ -6,10 +6,12 @@
 //!
 //! Architecture Invariant: the engine knows the traits, never a backend; time and randomness come from [`Ambient`].
 
+mod backfill;
 mod chunk;
 mod failure;
 pub mod faults;
 mod finish;
+mod gaps;
 mod prepare;
 mod run;
 mod stage;
@@ -19,13 +21,15 @@ mod verify;
 use std::fmt;
 use std::sync::Arc;
 
+pub use backfill::{Backfill, BackfillQuestion};
 pub use failure::RunError;
+pub use gaps::{Gaps, GapsQuestion};
 pub use verify::Question;
 
 use self::faults::Faults;
 use self::finish::Finished;
 use crate::bucket::Bucket;
-use crate::model::{Fraction, IntentId, TableId, TableSettings, TableState};
+use crate::model::{Fraction, IntentId, TableId, TableSettings, TableState, Window};
 use crate::net::Context;
 use crate::plan::finish::Progress;
 use crate::report::{RunReport, VerifyReport};
@@ -124,6 +128,53 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
         question: &Question,
     ) -> VerifyReport {
         Box::pin(verify::verify(self, cx, source, settings, question)).await
+    }
+
+    /// Decides which windows a backfill has, and remembers that it was asked for.
+    ///
+    /// # Errors
+    /// It cannot be had, or the source, the bucket or BigQuery fails.
+    pub async fn ask<S: Source>(
+        &self,
+        cx: &Context,
+        source: &S,
+        settings: &TableSettings,
+        question: &BackfillQuestion,
+    ) -> Result<Backfill, RunError> {
+        Box::pin(backfill::ask(self, cx, source, settings, question)).await
+    }
+
+    /// Brings a window of a backfill, or what is left of it; with `again` from its first row, complete or not. Whatever
+    /// happens, the report says it.
+    pub async fn window<S: Source>(
+        &self,
+        cx: &Context,
+        source: &S,
+        settings: &TableSettings,
+        window: &Window,
+        again: bool,
+    ) -> RunReport {
+        Box::pin(run::window(self, cx, source, settings, window, again)).await
+    }
+
+    /// Ends an initial load if all its windows are complete; gives how many of the windows are not.
+    ///
+    /// # Errors
+    /// States cannot be read or written.
+    pub async fn settle(&self, cx: &Context, settings: &TableSettings, backfill: &Backfill) -> Result<usize, RunError> {
+        backfill::settle_load(self, cx, settings, backfill).await
+    }
+
+    /// Looks for windows that are not complete, and for such whose rows are not all in the target. Whatever happens, the
+    /// report says it.
+    pub async fn gaps<S: Source>(
+        &self,
+        cx: &Context,
+        source: &S,
+        settings: &TableSettings,
+        question: &GapsQuestion,
+    ) -> Gaps {
+        Box::pin(gaps::gaps(self, cx, source, settings, question)).await
     }
 
     /// The table's state as it is now.

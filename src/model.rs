@@ -20,6 +20,7 @@ mod settings;
 mod table_settings;
 mod table_state;
 mod verify;
+mod window;
 
 pub use activity::{Activity, OpenTransaction, Visibility};
 pub use class::Class;
@@ -41,3 +42,4 @@ pub use settings::{
 pub use table_settings::{NullCursor, SchemaSettings, TableSettings, WantedPartitioning};
 pub use table_state::{Basis, Hold, Note, Rebuild, Reread, STATE_VERSION, SyncedColumn, TableState};
 pub use verify::{Checksum, DIGEST_DIGITS, Difference, Fingerprint, Group, Label, Rows, SUMMED_DIGITS, TargetColumn};
+pub use window::{ASKS_VERSION, Ask, Asks, Window, WindowRange, WindowState, WindowUnit};

@@ -7,6 +7,7 @@
 //! runs.
 //! `verify` says what is compared with the target, and what the checksums mean.
 
+pub mod backfill;
 pub mod basis;
 pub mod ceiling;
 pub mod columns;

@@ -1,6 +1,7 @@
 //! The run report: what one run did for one table. Pure. It is the HTTP answer, a line of `sync --json`, and the
 //! fields of the last log line.
 
+mod gaps;
 mod verify;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::ColumnAudit;
 use crate::model::{Class, Mode, Position, Removal, TableId};
 
+pub use gaps::{GapKind, GapReport, GapsOutcome, GapsReport};
 pub use verify::{KeyReport, NotCompared, VerifyOutcome, VerifyReport, WindowReport, WindowVerdict};
 
 /// The most jobs, findings and notes that a report lists; beyond it they are only counted.

@@ -87,6 +87,17 @@ pub trait Session: Send {
     /// Opens the READ ONLY snapshot.
     fn begin(&mut self, cx: &Context) -> impl Future<Output = Result<(), SourceError>> + Send;
 
+    /// The position of one of the rows of `query`; `None` if there is none at that place.
+    ///
+    /// # Errors
+    /// As [`Session::read`]. The session can be used again.
+    fn position(
+        &mut self,
+        cx: &Context,
+        query: &ReadQuery<'_>,
+        place: Place,
+    ) -> impl Future<Output = Result<Option<Position>, SourceError>> + Send;
+
     /// How many of the rows that meet `filter` have NULL in `column`.
     fn count_nulls(
         &mut self,
@@ -125,6 +136,15 @@ pub trait Session: Send {
 
     /// Ends the transaction and closes the connection; errors do not matter any more.
     fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Which of a query's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The one after so many others.
+    After(u64),
+    /// The last.
+    Last,
 }
 
 /// What the catalog says of one table.
@@ -188,6 +208,8 @@ pub struct Range<'a> {
     pub ceiling: Option<&'a Bound>,
     /// Which rows regarding a NULL cursor.
     pub nulls: Nulls,
+    /// Up to this row, itself included, in the order of the read.
+    pub until: Option<&'a Position>,
     /// Only rows with these keys, each value as canonical text (`mapping::canonical`).
     pub keys: Option<&'a [Vec<String>]>,
 }
@@ -197,6 +219,8 @@ pub struct Range<'a> {
 pub enum Nulls {
     /// Are left out (any bound on the cursor leaves them out too).
     Skip,
+    /// Are left out, and the rest is read in order of the key alone; bounds on the cursor hold all the same.
+    SkipByKey,
     /// Are the only ones read, in order of the key alone; the cursor plays no other part.
     Only,
     /// Are read like the others: `cursor` is `None` or is not looked at.

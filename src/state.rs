@@ -3,10 +3,12 @@
 //! Architecture Invariant: a state is written only by [`Store::write`], with the generation that was read, and its
 //! new content comes from [`transition::apply`] alone.
 
+mod asks;
 pub mod codec;
 mod store;
 pub mod transition;
 
+pub use asks::AskStore;
 pub use codec::CodecError;
 pub(crate) use store::escape;
-pub use store::{Store, StoreError, Versioned, Write, object_name};
+pub use store::{Store, StoreError, Versioned, Write, object_name, window_name};

@@ -57,6 +57,8 @@ pub(super) struct Defaults {
     null_cursor: Option<NullCursor>,
     cursor_timezone: Option<String>,
     deletes: deletes::Deletes,
+    /// A cursor value, or none where `none` takes an inherited one away.
+    backfill_start: Option<Option<String>>,
     /// An expression, or none where `none` takes an inherited one away.
     schedule: Option<Option<String>>,
     schedule_timezone: Option<String>,
@@ -87,6 +89,7 @@ impl Defaults {
             null_cursor: self.null_cursor.or(below.null_cursor),
             cursor_timezone: self.cursor_timezone.or_else(|| below.cursor_timezone.clone()),
             deletes: self.deletes.over(below.deletes),
+            backfill_start: self.backfill_start.or_else(|| below.backfill_start.clone()),
             schedule: self.schedule.or_else(|| below.schedule.clone()),
             schedule_timezone: self.schedule_timezone.or_else(|| below.schedule_timezone.clone()),
             columns: self.columns.over(&below.columns),
@@ -142,11 +145,24 @@ fn shared(map: &mut Map<'_>) -> (Defaults, Own) {
         null_cursor: map.optional("null_cursor", |text| scalar::word(text, &nulls)),
         cursor_timezone: map.optional("cursor_timezone", scalar::zone),
         deletes: deletes::read(map),
+        backfill_start: map.optional("backfill_start", start),
         schedule: map.optional("schedule", schedule),
         schedule_timezone: map.optional("schedule_timezone", scalar::zone),
         columns,
     };
     (defaults, Own { policies, cursors })
+}
+
+/// A time or a number, or `none`. Whether it is one of the cursor's type is told by the table.
+fn start(text: &str) -> Result<Option<String>, String> {
+    let time = text.trim_end_matches('Z').parse::<jiff::civil::DateTime>().is_ok();
+    match text {
+        "none" => Ok(None),
+        _ if time || text.parse::<i128>().is_ok() => Ok(Some(text.to_owned())),
+        _ => Err(format!(
+            "{text:?} is no value of a cursor: say a date, a time such as 2026-01-31T12:00:00, or a number"
+        )),
+    }
 }
 
 /// A cron expression, or `none`.
@@ -285,6 +301,7 @@ fn whole(head: Head, rest: Rest, place: &Place, settings: Defaults) -> TableSett
         lookback: settings.lookback.filter(|_| merging).unwrap_or_default(),
         null_cursor: settings.null_cursor.filter(|_| merging).unwrap_or_default(),
         schedule: settings.schedule(),
+        backfill_start: settings.backfill_start.flatten().filter(|_| head.mode != Mode::Replace),
         cursor_timezone: settings.cursor_timezone.or(naive_zone).unwrap_or_else(|| "UTC".to_owned()),
     }
 }
@@ -294,6 +311,9 @@ fn refuse_misfits(map: &Map<'_>, own: &Defaults, own_cursor: bool, mode: Mode) {
     let (own_lookback, own_nulls, own_backfills) = (own.lookback, own.null_cursor, own.columns.backfills());
     if mode == Mode::Replace && own_cursor {
         map.fault("cursor", "`mode: replace` reads the whole table each time and has no cursor; remove one of them");
+    }
+    if mode == Mode::Replace && own.backfill_start.as_ref().is_some_and(Option::is_some) {
+        map.fault("backfill_start", "`mode: replace` reads the whole table each time; remove one of them");
     }
     if mode != Mode::Merge && own_lookback.is_some_and(|lookback| !lookback.is_zero()) {
         map.fault("lookback", "rows are read again only in `mode: merge`; remove one of them");

@@ -7,7 +7,9 @@ use super::prepare::Prepared;
 use super::{Engine, RunError, finish, stage};
 use crate::audit::ColumnAudit;
 use crate::bucket::Bucket;
-use crate::model::{Bound, BqTable, DeletesPass, Intent, IntentId, Lane, Mode, Position, Reread, TableSettings};
+use crate::model::{
+    Bound, BqTable, DeletesPass, Intent, IntentId, Lane, Mode, Position, Reread, TableSettings, Window, WindowRange,
+};
 use crate::net::Context;
 use crate::source::{Nulls, Range, ReadEnd, ReadQuery, Session, SourceError};
 use crate::state;
@@ -27,6 +29,10 @@ pub(super) struct Piece {
     pub(super) lower: Option<Position>,
     /// The end of the live lane.
     pub(super) ceiling: Option<Bound>,
+    /// Rows with a lesser cursor are left out.
+    pub(super) from: Option<String>,
+    /// The window of the window lane.
+    pub(super) window: Option<Window>,
     /// The interval of the reread lane.
     pub(super) reread: Option<Reread>,
     /// Rows that may be rejected.
@@ -38,6 +44,22 @@ pub(super) struct Piece {
 }
 
 impl Piece {
+    /// A piece of that lane from its beginning, without bounds.
+    pub(super) fn new(lane: Lane) -> Self {
+        Self {
+            lane,
+            chunk: 0,
+            lower: None,
+            ceiling: None,
+            from: None,
+            window: None,
+            reread: None,
+            rejects_max: 0,
+            deletes: None,
+            keys: None,
+        }
+    }
+
     /// Whether all of it is read in one go: it cannot be cut.
     fn is_whole(&self) -> bool {
         matches!(self.lane, Lane::Whole | Lane::Deletes)
@@ -70,12 +92,13 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
 ) -> Result<Chunk, RunError> {
     let begun = Instant::now();
     let id = engine.fresh_id();
-    let prefix = format!("{}{id}/", staging_folder(settings));
+    let prefix = format!("{}{id}/", staging_folder(settings, piece.window.as_ref()));
     let rejects = format!("{}{id}", folder("rejects", settings));
     // half of the time that is left is for reading, so that what was read can still be applied
     let cut_at = (!piece.is_whole()).then(|| begun + cx.remaining() / 2);
     let (sink, pipeline) = stage::open(cx, settings.limits, cut_at, engine.faults.clone());
-    let query = query(settings, prepared, piece);
+    let ends = Ends::of(piece);
+    let query = query(settings, prepared, piece, &ends);
     let read = async move {
         let mut sink = sink;
         let done = session.read(cx, &query, &mut sink).await;
@@ -118,9 +141,14 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
             return Err(match piece.lane {
                 Lane::Whole if error.is_budget() => RunError::WholeTooLong { table: table() },
                 Lane::Deletes if error.is_budget() => RunError::KeysTooLong { table: table() },
-                Lane::Live | Lane::Reread | Lane::Nulls | Lane::Repair | Lane::Whole | Lane::Swap | Lane::Deletes => {
-                    error
-                }
+                Lane::Live
+                | Lane::Window
+                | Lane::Reread
+                | Lane::Nulls
+                | Lane::Repair
+                | Lane::Whole
+                | Lane::Swap
+                | Lane::Deletes => error,
             });
         }
     };
@@ -134,15 +162,36 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
     Ok(Chunk { intent, end: done.end, rejected: done.rejected, findings: done.audit.findings(), took })
 }
 
-fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Piece) -> ReadQuery<'a> {
+/// Between which rows a piece is read.
+struct Ends {
+    after: Option<Position>,
+    until: Option<Position>,
+}
+
+impl Ends {
+    fn of(piece: &Piece) -> Self {
+        let window = piece.window.as_ref();
+        Self {
+            after: piece.lower.clone().or_else(|| window.and_then(Window::after)),
+            until: window.and_then(Window::until),
+        }
+    }
+}
+
+fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Piece, ends: &'a Ends) -> ReadQuery<'a> {
     let plan = &prepared.plan;
     let chunked = !piece.is_whole();
     let range = Range {
-        after: piece.lower.as_ref(),
-        from: piece.reread.as_ref().and_then(|reread| reread.from.as_deref()),
+        after: ends.after.as_ref(),
+        from: piece.from.as_deref(),
         ceiling: piece.ceiling.as_ref(),
+        until: ends.until.as_ref(),
         nulls: match piece.lane {
             Lane::Live | Lane::Reread => Nulls::Skip,
+            Lane::Window => match piece.window.as_ref().map(|window| &window.range) {
+                Some(WindowRange::Key { .. }) => Nulls::SkipByKey,
+                Some(WindowRange::Cursor { .. }) | None => Nulls::Skip,
+            },
             Lane::Nulls => Nulls::Only,
             Lane::Whole | Lane::Swap | Lane::Repair | Lane::Deletes => Nulls::Any,
         },
@@ -209,8 +258,14 @@ fn folder(kind: &str, settings: &TableSettings) -> String {
 }
 
 /// Where the parts of the table's chunks lie, each chunk's below its intent's id.
-pub(super) fn staging_folder(settings: &TableSettings) -> String {
-    folder("staging", settings)
+/// Those of a window lie beside them, so that the table's runs and the window's do not tidy up after one another.
+pub(super) fn staging_folder(settings: &TableSettings, window: Option<&Window>) -> String {
+    let folder = folder("staging", settings);
+    let Some(window) = window else { return folder };
+    // `@` is in no table's name as it is written here
+    let mut beside = format!("{}@", folder.trim_end_matches('/'));
+    state::escape(&mut beside, &window.name);
+    format!("{beside}/")
 }
 
 /// The name of the staging table of that intent.

@@ -3,6 +3,7 @@
 use crate::bucket::BucketError;
 use crate::model::{BqTable, Class, Fraction, IntentId, JobFailure};
 use crate::net::{Interrupted, Tried};
+use crate::plan::backfill::BackfillError;
 use crate::plan::drift::Incompatible;
 use crate::plan::finish::FinishError;
 use crate::plan::table::PlanError;
@@ -43,11 +44,30 @@ pub enum RunError {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// The target is about to change, by what the state says.
-    #[error("{table} cannot be verified now: {why}; `highwater sync {table}` ends that, then verify again")]
+    #[error("{table} cannot be compared now: {why}; `highwater sync {table}` goes on with it, then try again")]
     Unsettled {
         /// The table.
         table: String,
         /// What is about to happen.
+        why: String,
+    },
+    /// What was asked of a backfill cannot be.
+    #[error(transparent)]
+    Backfill(#[from] BackfillError),
+    /// A load by keys is under way, and its windows are forgotten.
+    #[error(
+        "the load of {table} by keys is under way, and which windows it has is lost (the object beside its state is gone);          `highwater reset {table}` begins anew"
+    )]
+    LoadLost {
+        /// The table.
+        table: String,
+    },
+    /// Windows cannot be brought now.
+    #[error("windows of {table} cannot be brought now: {why}; try again later")]
+    Busy {
+        /// The table.
+        table: String,
+        /// What must end first.
         why: String,
     },
     /// A `replace` is not mended row by row.
@@ -258,6 +278,8 @@ impl RunError {
             Self::Store(error) => error.class(),
             Self::Plan(_)
             | Self::Verify(_)
+            | Self::Backfill(_)
+            | Self::LoadLost { .. }
             | Self::NoRepair(_)
             | Self::NullKey { .. }
             | Self::Applied(_)
@@ -283,6 +305,7 @@ impl RunError {
             | Self::Illegal(_)
             | Self::Compress(_) => Class::Permanent,
             Self::Unsettled { .. }
+            | Self::Busy { .. }
             | Self::TargetMoved(_)
             | Self::PartTaken(_)
             | Self::Interrupted(_)
@@ -315,7 +338,10 @@ impl RunError {
             | Self::Warehouse(_)
             | Self::Plan(_)
             | Self::Verify(_)
+            | Self::Backfill(_)
+            | Self::LoadLost { .. }
             | Self::Unsettled { .. }
+            | Self::Busy { .. }
             | Self::NoRepair(_)
             | Self::Remove { .. }
             | Self::Drift { .. }

@@ -27,12 +27,13 @@ pub(super) fn progress(intent: &Intent, fresh: bool) -> Progress {
     match (intent.lane, fresh) {
         (Lane::Swap, true) => Progress::fresh_swap(),
         (Lane::Swap, false) => Progress::found_swap(),
-        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Repair | Lane::Whole | Lane::Deletes, true) => {
+        (Lane::Live | Lane::Window | Lane::Reread | Lane::Nulls | Lane::Repair | Lane::Whole | Lane::Deletes, true) => {
             Progress::fresh(intent.rows)
         }
-        (Lane::Live | Lane::Reread | Lane::Nulls | Lane::Repair | Lane::Whole | Lane::Deletes, false) => {
-            Progress::found(intent.rows)
-        }
+        (
+            Lane::Live | Lane::Window | Lane::Reread | Lane::Nulls | Lane::Repair | Lane::Whole | Lane::Deletes,
+            false,
+        ) => Progress::found(intent.rows),
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) struct Wanted<'a> {
     pub(super) settings: &'a TableSettings,
     /// Whether other settings than the watermark's are accepted.
     pub(super) accept: bool,
+    /// Whether the ceiling may go past transactions that are open too long: their intervals are remembered in the state.
+    pub(super) may_pass: bool,
 }
 
 /// Reads the catalog, fixes the ceiling, opens the snapshot and brings the target in line.
@@ -104,7 +106,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     }
     let (ceiling, whole, now_us) = match plan.cursor {
         Some(cursor) => {
-            let Look { ceiling, empty, now_us } = look(cx, settings, session, state, &plan, cursor, report).await?;
+            let Look { ceiling, empty, now_us } = look(cx, wanted, session, state, &plan, cursor, report).await?;
             let whole = empty || ceiling.bound.is_some();
             (Some(ceiling), whole, now_us)
         }
@@ -235,13 +237,14 @@ struct Look {
 
 async fn look<S: Session>(
     cx: &Context,
-    settings: &TableSettings,
+    wanted: Wanted<'_>,
     session: &mut S,
     state: &TableState,
     plan: &TablePlan,
     cursor: usize,
     report: &mut RunReport,
 ) -> Result<Look, RunError> {
+    let Wanted { settings, may_pass, .. } = wanted;
     let column = &plan.columns[cursor];
     let Some(kind) = column.cursor else {
         return Err(table::PlanError::CursorNotOrdered {
@@ -266,7 +269,7 @@ async fn look<S: Session>(
             max: max.as_deref(),
             lag: settings.lag,
             max_hold: settings.max_hold,
-            may_pass: settings.mode == Mode::Merge,
+            may_pass: may_pass && settings.mode == Mode::Merge,
             zone: &zone,
             state: &known,
         });

@@ -8,6 +8,7 @@ mod recover;
 mod repair;
 mod tally;
 mod trouble;
+mod window;
 
 use std::pin::pin;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 pub(super) use self::repair::repair;
 use self::trouble::Trouble;
+pub(super) use self::window::window;
 use super::chunk::{self, Chunk, Piece};
 use super::faults::Point;
 use super::finish::{self, Finished};
@@ -23,10 +25,10 @@ use super::prepare::{self, Prepared, Ready, Wanted};
 use super::sweep::{self, Leftovers};
 use super::{Engine, RunError, RunOptions};
 use crate::bucket::Bucket;
-use crate::model::{Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState};
+use crate::model::{Class, Intent, Lane, Mode, NullCursor, Position, Reread, TableSettings, TableState, Window};
 use crate::net::Context;
-use crate::plan::ceiling;
-use crate::report::{Failure, Outcome, RunReport};
+use crate::plan::{ceiling, verify};
+use crate::report::{Outcome, RunReport};
 use crate::source::{ReadEnd, Session, Source};
 use crate::state::transition::{self, Event};
 use crate::state::{Store, Versioned, Write};
@@ -55,6 +57,8 @@ struct Run<'a, B, W> {
     engine: &'a Engine<B, W>,
     cx: &'a Context,
     settings: &'a TableSettings,
+    /// The window that is brought; `None` where the table itself moves forward.
+    window: Option<&'a Window>,
     store: Store<'a, B>,
     at: Versioned,
     /// Whether `at` holds something that is not written yet.
@@ -74,6 +78,8 @@ struct Run<'a, B, W> {
     /// The keys were compared in this run.
     deletes_done: bool,
     options: RunOptions,
+    /// Whether the window is to be read again from its first row.
+    again: bool,
     report: RunReport,
     /// Extraction and application of the last chunk.
     last_chunk: Duration,
@@ -90,26 +96,7 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
     let begun = Instant::now();
     let mut run = Run::new(engine, cx, settings, options);
     let result = run.go(source).await;
-    if result.is_ok() {
-        run.sweep().await;
-    }
-    let mut report = run.report;
-    report.durations_ms.total = millis(begun.elapsed());
-    match result {
-        Ok(outcome) => report.outcome = outcome,
-        Err(RunError::Superseded) => report.outcome = Outcome::Superseded,
-        Err(error) if error.is_budget() => {
-            report.outcome = Outcome::Partial;
-            report.note("the time budget is spent; the next run goes on".into());
-        }
-        Err(error) => {
-            // what was synced before and cannot be any more is never only told
-            let unusable = settings.matched.is_some() && run.at.state.basis.is_none() && error.is_unfit();
-            report.outcome = if unusable { Outcome::Unusable } else { Outcome::Failed };
-            report.error = Some(Failure { message: error.one_line(), class: error.class().into() });
-        }
-    }
-    report
+    run.concluded(begun, result).await
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -122,6 +109,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
             engine,
             cx,
             settings,
+            window: None,
             store: Store::new(&engine.bucket, &settings.id),
             at: Versioned { state: TableState::new(), generation: None },
             dirty: false,
@@ -134,6 +122,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
             rebuilds: 0,
             deletes_done: false,
             options,
+            again: false,
             report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
             last_chunk: Duration::ZERO,
         }
@@ -141,7 +130,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
 
     async fn go<S: Source>(&mut self, source: &S) -> Result<Outcome, RunError> {
         let begun = Instant::now();
-        let leftovers = sweep::find(self.engine, self.cx, self.settings);
+        let leftovers = sweep::find(self.engine, self.cx, self.settings, self.window);
         let (at, leftovers) = tokio::join!(self.store.read(self.cx), leftovers);
         (self.at, self.leftovers) = (at?, leftovers);
         self.report.durations_ms.state += millis(begun.elapsed());
@@ -149,10 +138,19 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
         self.report.watermark_after.clone_from(&self.at.state.watermark);
         self.engine.faults.at(Point::StateRead).await?;
         self.recover().await?;
+        if let Some(window) = self.window
+            && self.open(window)?
+        {
+            return Ok(if self.report.moved_anything() { Outcome::Synced } else { Outcome::UpToDate });
+        }
         let mut trouble = Trouble::none(Instant::now());
         loop {
             let (begun, chunks) = (Instant::now(), self.report.chunks);
-            match self.pass(source).await {
+            let pass = match self.window {
+                Some(window) => self.window_pass(source, window).await,
+                None => self.pass(source).await,
+            };
+            match pass {
                 Ok(PassEnd::Done) if self.report.moved_anything() => return Ok(Outcome::Synced),
                 Ok(PassEnd::Done) => return Ok(Outcome::UpToDate),
                 Ok(PassEnd::Reconnect) => trouble = Trouble::none(Instant::now()),
@@ -174,7 +172,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
         let begun = Instant::now();
         let mut session = source.connect(self.cx).await?;
         self.engine.faults.at(Point::Connected).await?;
-        let (state, wanted) = (&self.at.state, Wanted { settings: self.settings, accept: self.options.accept });
+        let (state, wanted) = (&self.at.state, self.wanted());
         let ready = prepare::prepare(self.engine, self.cx, wanted, &mut session, state, &mut self.report).await?;
         self.report.durations_ms.plan += millis(begun.elapsed());
         let prepared = match ready {
@@ -188,7 +186,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
         self.engine.faults.at(Point::Prepared).await?;
         self.remember(&prepared)?;
         let end = if self.settings.mode == Mode::Replace {
-            self.drive(&mut session, &prepared, self.piece(Lane::Whole)).await?
+            self.drive(&mut session, &prepared, Piece::new(Lane::Whole)).await?
         } else {
             self.lanes(&mut session, &prepared).await?
         };
@@ -209,9 +207,9 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
         Ok(end)
     }
 
-    /// A piece of that lane from its beginning, without bounds.
-    fn piece(&self, lane: Lane) -> Piece {
-        Piece { lane, chunk: 0, lower: None, ceiling: None, reread: None, rejects_max: 0, deletes: None, keys: None }
+    fn wanted(&self) -> Wanted<'a> {
+        let may_pass = self.window.is_none();
+        Wanted { settings: self.settings, accept: self.options.accept, may_pass }
     }
 
     async fn lanes<S: Session>(&mut self, session: &mut S, prepared: &Prepared) -> Result<PassEnd, RunError> {
@@ -220,7 +218,8 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
         while let Some(reread) = self.at.state.rereads.first().filter(|_| again).cloned() {
             let ceiling = Some(crate::model::Bound { value: reread.to.clone(), inclusive: true });
             let lower = reread.at.clone();
-            let piece = Piece { lower, ceiling, reread: Some(reread), ..self.piece(Lane::Reread) };
+            let piece =
+                Piece { lower, ceiling, from: reread.from.clone(), reread: Some(reread), ..Piece::new(Lane::Reread) };
             let end = self.drive(session, prepared, piece).await?;
             if end != PassEnd::Done {
                 return Ok(end);
@@ -232,7 +231,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
             && self.report.null_cursor_rows.is_some()
             && !self.nulls_done
         {
-            let piece = Piece { lower: self.nulls_at.clone(), ..self.piece(Lane::Nulls) };
+            let piece = Piece { lower: self.nulls_at.clone(), ..Piece::new(Lane::Nulls) };
             let end = self.drive(session, prepared, piece).await?;
             if end != PassEnd::Done {
                 return Ok(end);
@@ -243,14 +242,44 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
             None => Ok(PassEnd::Done),
             Some(bound) => {
                 let lower = self.at.state.watermark.clone();
-                let piece = Piece { lower, ceiling: Some(bound), ..self.piece(Lane::Live) };
+                let piece = Piece { lower, ceiling: Some(bound), from: self.from(), ..Piece::new(Lane::Live) };
                 self.drive(session, prepared, piece).await
             }
         }
     }
 
+    /// The least cursor of the live lane. A table that is built anew beside the target has the rows of backfills too.
+    fn from(&self) -> Option<String> {
+        self.at.state.began.clone().filter(|_| self.at.state.rebuild.is_none())
+    }
+
+    /// Where the settings say that a table begins that nothing was read of yet.
+    fn begin_at(&mut self, prepared: &Prepared) -> Result<(), RunError> {
+        let state = &self.at.state;
+        let Some(start) = &self.settings.backfill_start else { return Ok(()) };
+        let from = verify::bound(&self.settings.id.to_string(), prepared.plan.cursor_kind(), start)?;
+        if state.began.is_none() && state.watermark.is_none() && state.rebuild.is_none() {
+            self.at.state = transition::apply(state, Event::BeginAt(from))?;
+            self.dirty = true;
+        } else if state.load.is_none() && state.began.as_ref() != Some(&from) {
+            let began = state.began.as_deref().unwrap_or("its first row");
+            self.report.note(format!(
+                "`backfill_start` is {from}, and the sync began with {began}: `highwater backfill` brings what is below, \
+                 `highwater reset` begins anew"
+            ));
+        }
+        Ok(())
+    }
+
     /// Takes what the look at the source left to remember into the state; it is written with the next write.
     fn remember(&mut self, prepared: &Prepared) -> Result<(), RunError> {
+        self.begin_at(prepared)?;
+        if self.at.state.load.is_some() {
+            self.report.note(format!(
+                "its initial load is not complete: `highwater backfill {}` goes on with it",
+                self.settings.id
+            ));
+        }
         let state = &self.at.state;
         let (note, holds, mut rereads) = match &prepared.ceiling {
             Some(found) => (found.note.clone(), found.holds.clone(), found.rereads.clone()),
@@ -260,7 +289,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
             && let Some(to) = state.watermark.as_ref().and_then(|watermark| watermark.cursor.clone())
         {
             self.report.note("columns were added: rows up to the watermark are read again".to_owned());
-            let again = Reread { from: None, to, at: None, passed: false };
+            let again = Reread { from: self.from(), to, at: None, passed: false };
             rereads.extend((!self.at.state.rereads.contains(&again)).then_some(again));
         }
         rereads.extend(self.lookback(prepared));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::faults::Point;
 use super::{Engine, RunError, chunk};
 use crate::bucket::Bucket;
-use crate::model::{BqTable, IntentId, TableSettings, TableState};
+use crate::model::{BqTable, IntentId, TableSettings, TableState, Window};
 use crate::net::Context;
 use crate::warehouse::Warehouse;
 
@@ -41,9 +41,14 @@ impl Leftovers {
     }
 }
 
-/// Lists what is staged for the table. A bucket that may not be listed only means that leftovers expire.
-pub(super) async fn find<B: Bucket, W>(engine: &Engine<B, W>, cx: &Context, settings: &TableSettings) -> Leftovers {
-    let prefix = chunk::staging_folder(settings);
+/// Lists what is staged for the table, or for the window. A bucket that may not be listed only means that leftovers expire.
+pub(super) async fn find<B: Bucket, W>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    settings: &TableSettings,
+    window: Option<&Window>,
+) -> Leftovers {
+    let prefix = chunk::staging_folder(settings, window);
     let names = match cx.limit(LIST_MAX, engine.bucket.list(cx, &prefix)).await {
         Ok(Ok(names)) => names,
         Ok(Err(error)) => {

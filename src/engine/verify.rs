@@ -10,16 +10,15 @@ mod look;
 mod mend;
 mod narrow;
 
-use std::cmp::Ordering;
-
 use tokio::time::Instant;
 
 use self::look::Looked;
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
+use crate::mapping::CursorKind;
 use crate::model::{Bound, Checksum, Difference, Group, Label, Mode, Rows, TableSettings, TableState};
 use crate::net::Context;
-use crate::plan::verify::{self, By, VerifyError, Window};
+use crate::plan::verify::{self, By, VerifyError, Window, in_order};
 use crate::report::{Failure, KeyReport, NotCompared, VerifyOutcome, VerifyReport, WindowReport, WindowVerdict};
 use crate::source::{Scan, Session, Source};
 use crate::state::Store;
@@ -63,10 +62,51 @@ pub(super) async fn verify<B: Bucket, W: Warehouse, S: Source>(
     report
 }
 
+/// Rows of both sides, window by window.
+pub(super) struct Counts {
+    /// The windows.
+    pub(super) windows: Vec<Window>,
+    /// Which rows were counted.
+    pub(super) rows: Rows,
+    /// The cursor's kind.
+    pub(super) kind: Option<CursorKind>,
+    /// Bytes that BigQuery processed.
+    pub(super) bytes: u64,
+}
+
+/// Counts rows up to the watermark, the target's before the source's: a row of the source was in the target then.
+pub(super) async fn counts<B: Bucket, W: Warehouse, S: Source>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    source: &S,
+    settings: &TableSettings,
+    state: &TableState,
+    question: &Question,
+) -> Result<Counts, RunError> {
+    check_settled(settings, state)?;
+    let mut session = source.connect(cx).await?;
+    let looked = look::look(engine, cx, settings, &mut session, state).await?;
+    let (scan, target) = (looked.scan(settings, state), looked.target(settings));
+    let pair = Pair { engine, cx, scan: &scan, target: &target };
+    let rows = pair.rows(&mut session, settings, question, &looked, state).await?;
+    let (most, request) = (verify::WINDOWS_MAX + 1, engine.fresh_id());
+    let there = engine.warehouse.checksums(cx, &target, &rows, Group::Extent, most, request.as_str()).await?;
+    session.begin(cx).await?;
+    let here = session.checksums(cx, &scan, &rows, Group::Extent, most).await?;
+    session.close().await;
+    let windows = verify::side_by_side(here, there.found);
+    if u64::try_from(windows.len()).unwrap_or(u64::MAX) > verify::WINDOWS_MAX {
+        return Err(VerifyError::TooManyWindows { table: settings.id.to_string() }.into());
+    }
+    Ok(Counts { windows, kind: looked.kind(), rows, bytes: there.bytes })
+}
+
 /// Whether the target is what the state's watermark says, and will be for a while.
 fn check_settled(settings: &TableSettings, state: &TableState) -> Result<(), RunError> {
     let why = if let Some(intent) = &state.intent {
         format!("intent {} is pending", intent.id)
+    } else if state.load.is_some() {
+        "its initial load is not complete (`highwater backfill` goes on with it)".to_owned()
     } else if state.rebuild.is_some() {
         "it is being built anew".to_owned()
     } else if state.rereads.iter().any(|reread| reread.from.is_none()) {
@@ -75,12 +115,6 @@ fn check_settled(settings: &TableSettings, state: &TableState) -> Result<(), Run
         return Ok(());
     };
     Err(RunError::Unsettled { table: settings.id.to_string(), why })
-}
-
-/// Two texts of a cursor in the order of their values: numbers as numbers; texts of times are in the order of time.
-fn in_order(a: &str, b: &str) -> Ordering {
-    let number = |text: &str| text.parse::<i128>().ok();
-    number(a).zip(number(b)).map_or_else(|| a.cmp(b), |(a, b)| a.cmp(&b))
 }
 
 /// The least cursor of rows that are to be read again.
@@ -118,6 +152,9 @@ async fn compare<B: Bucket, W: Warehouse, S: Source>(
         report.note("a `replace` has no watermark: rows that changed since the last sync differ".to_owned());
     } else if let Some(from) = moving_from(&at.state) {
         report.note(format!("rows from {from} on are to be read again and are not compared"));
+    }
+    if let (Some(began), None) = (&at.state.began, &question.from) {
+        report.note(format!("the sync began with {began}: rows below are compared where --from says so"));
     }
     if at.state.watermark.is_none() && settings.mode != Mode::Replace {
         report.note("nothing is synced yet: there is nothing to compare".to_owned());
@@ -184,7 +221,7 @@ impl<B: Bucket, W: Warehouse> Pair<'_, B, W> {
         let bound = |text: &Option<String>| text.as_deref().map(|text| verify::bound(&name, kind, text)).transpose();
         let to = upper_bound(bound(&question.to)?, state);
         let every = Rows {
-            from: bound(&question.from)?,
+            from: bound(&question.from)?.or_else(|| state.began.clone()),
             to: to.filter(|_| self.scan.cursor.is_some()),
             label: Label::Whole,
             windows: Vec::new(),

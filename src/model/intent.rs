@@ -43,6 +43,8 @@ pub enum Lane {
     Live,
     /// Rows of the first interval in `rereads`; the commit moves that interval's position.
     Reread,
+    /// Rows of a backfill's window, whose state is an object of its own; the commit moves the position there.
+    Window,
     /// Rows whose cursor is NULL, read anew by each run; the commit moves nothing.
     Nulls,
     /// Rows below the watermark that `verify` found to differ, written as they are now; the commit moves nothing.

@@ -102,3 +102,8 @@ pub struct Limits {
     /// How hard the parts are compressed.
     pub gzip_level: GzipLevel,
 }
+
+impl Parallel {
+    /// One after the other.
+    pub const ONE: Self = Self(1);
+}

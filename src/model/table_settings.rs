@@ -46,6 +46,8 @@ pub struct TableSettings {
     pub deletes: Option<DeletesSettings>,
     /// Limits of chunks and parts.
     pub limits: Limits,
+    /// The least cursor that the first run of the table begins with; `None` for its first row.
+    pub backfill_start: Option<String>,
     /// How far behind the clock it is safe to read where other sessions cannot be seen.
     pub lag: Duration,
     /// How long an open transaction may hold the ceiling back.

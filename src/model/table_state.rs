@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BqTable, DeletesDone, Intent, IntentId, Mode, Position};
+use super::{BqTable, DeletesDone, Intent, IntentId, Mode, Position, WindowState};
 
 /// The version of the state object that this binary reads and writes.
 pub const STATE_VERSION: u32 = 1;
@@ -38,6 +38,16 @@ pub struct TableState {
     /// The last look for rows that are gone at the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletes: Option<DeletesDone>,
+    /// The least cursor of rows that the live sync brings; `None` for all. What is below is left to backfills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<String>,
+    /// The initial load by ranges of keys that is under way: rows up to the cursor that the watermark was set to are
+    /// brought by its windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<IntentId>,
+    /// In a window's own state object: the window, in which the watermark is a position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowState>,
     /// When this content was written, RFC 3339, by the container's clock; for people only.
     #[serde(default)]
     pub written_at: String,
@@ -71,6 +81,9 @@ impl TableState {
             basis: None,
             rebuild: None,
             deletes: None,
+            began: None,
+            load: None,
+            window: None,
             written_at: String::new(),
             written_by: String::new(),
             rows_total: 0,

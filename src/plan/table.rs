@@ -330,6 +330,11 @@ fn decide_names(columns: &[Column], settings: &TableSettings, was: Option<&Basis
 }
 
 impl TablePlan {
+    /// The cursor's kind; `None` without a cursor that is in order.
+    pub fn cursor_kind(&self) -> Option<CursorKind> {
+        self.cursor.and_then(|cursor| self.columns.get(cursor)?.cursor)
+    }
+
     /// The columns that are staged: those of the target that the source fills.
     pub fn staged(&self) -> Schema {
         let field = |(column, name): (&Column, &String)| field(column, name);

@@ -1,5 +1,6 @@
 //! What `verify` compares, in which windows, how it narrows down to rows, and what the checksums mean. Pure.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::DateTime;
@@ -207,6 +208,34 @@ pub fn label(
             chars.map(|chars| Label::Prefix(*chars)).ok_or(VerifyError::TooManyWindows { table: table.to_owned() })
         }
     }
+}
+
+/// Two texts of a cursor in the order of their values: numbers as numbers; texts of times are in the order of time.
+pub fn in_order(a: &str, b: &str) -> Ordering {
+    let Some((a, b)) = number(a).zip(number(b)) else { return a.cmp(b) };
+    let magnitude = |(_, whole, fraction): (bool, &str, &str)| (whole.len(), whole.to_owned(), fraction.to_owned());
+    match (a.0, b.0) {
+        (true, true) => magnitude(b).cmp(&magnitude(a)),
+        (false, false) => magnitude(a).cmp(&magnitude(b)),
+        (negative, _) => {
+            if negative {
+                Ordering::Less
+            } else {
+                Ordering::Greater
+            }
+        }
+    }
+}
+
+/// Whether it is below zero, the digits before the point without leading zeros, and those after it without trailing ones;
+/// `None` if it is no number.
+fn number(text: &str) -> Option<(bool, &str, &str)> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = (all(whole) && all(fraction) && !digits.is_empty())
+        .then(|| (whole.trim_start_matches('0'), fraction.trim_end_matches('0')))?;
+    Some((text.starts_with('-') && !(whole.is_empty() && fraction.is_empty()), whole, fraction))
 }
 
 /// The whole part of a number's text, as far as 128 bits go.

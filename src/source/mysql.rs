@@ -16,11 +16,13 @@ use std::time::Duration;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Executor as _};
 
-use super::{BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, Scan, Session, Source, SourceError, Which};
+use super::{
+    BlockSink, CATALOG_MAX, Description, Place, ReadDone, ReadQuery, Scan, Session, Source, SourceError, Which,
+};
 use crate::encode::mysql::MyCodec;
 use crate::mapping::mysql::{Dialect, QualifiedTable, Read};
 use crate::mapping::{self, Column};
-use crate::model::{Activity, Checksum, Connection, Fingerprint, Group, Rows, SourceTable};
+use crate::model::{Activity, Checksum, Connection, Fingerprint, Group, Position, Rows, SourceTable};
 use crate::net::Context;
 use crate::source::verify::{checksum, fingerprint};
 
@@ -107,6 +109,18 @@ impl Session for MySqlSession {
             }
             Err(cause) => Err(error::reading(WHAT, &table.to_string(), cause)),
         }
+    }
+
+    async fn position(
+        &mut self,
+        cx: &Context,
+        query: &ReadQuery<'_>,
+        place: Place,
+    ) -> Result<Option<Position>, SourceError> {
+        const WHAT: &str = "looking for where windows end";
+        let statement = query::position(self.qualified(query.table), query, place)?;
+        let rows = stream::scan(&mut self.conn, cx, WHAT, statement).await?;
+        rows.first().map(|row| stream::position_of(query, row)).transpose()
     }
 
     async fn count_nulls(

@@ -19,11 +19,12 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, ValueRef as _};
 use crate::encode::Malformed;
 use crate::encode::postgres::EPOCH_MICROS;
 use crate::mapping::Column;
-use crate::model::{Activity, Checksum, Connection, Fingerprint, Group, Rows, SourceTable};
+use crate::model::{Activity, Checksum, Connection, Fingerprint, Group, Position, Rows, SourceTable};
 use crate::net::Context;
 use crate::source::verify::{checksum, fingerprint};
 use crate::source::{
-    BlockSink, CATALOG_MAX, Description, ReadDone, ReadQuery, SCAN_MAX, Scan, Session, Source, SourceError, Which,
+    BlockSink, CATALOG_MAX, Description, Place, ReadDone, ReadQuery, SCAN_MAX, Scan, Session, Source, SourceError,
+    Which,
 };
 
 /// The schema of tables that are configured without one.
@@ -105,6 +106,15 @@ impl Session for PostgresSession {
             }
             Err(cause) => Err(error::table_query(WHAT, table, cause)),
         }
+    }
+
+    async fn position(
+        &mut self,
+        cx: &Context,
+        query: &ReadQuery<'_>,
+        place: Place,
+    ) -> Result<Option<Position>, SourceError> {
+        stream::position(&mut self.connection, cx, query, place).await
     }
 
     async fn count_nulls(

@@ -64,7 +64,7 @@ impl<'a> Scan<'a> {
             names: &[],
             cursor: self.cursor,
             key: if self.order.is_empty() { self.key } else { self.order },
-            range: Range { after: self.watermark, from, ceiling: to, nulls, keys: None },
+            range: Range { after: self.watermark, from, ceiling: to, until: None, nulls, keys: None },
             rows_max: None,
             bytes_max: None,
             rejects_max: 0,

@@ -11,6 +11,9 @@ pub enum CodecError {
     /// Written by a newer version.
     #[error("it has version {0}, this binary knows {STATE_VERSION}: deploy the newer binary again")]
     Version(u64),
+    /// More than is read again.
+    #[error("it would have more than {STATE_BYTES_MAX} bytes: ask for fewer or larger windows")]
+    TooLarge,
     /// Not a state.
     #[error("it is not a state object ({0}); repair or remove it")]
     Malformed(serde_json::Error),

@@ -68,6 +68,25 @@ pub fn object_name(id: &TableId) -> String {
     name
 }
 
+/// The name of the state object of a window of that table.
+pub fn window_name(id: &TableId, window: &str) -> String {
+    let mut name = folder(id, "windows/");
+    escape(&mut name, window);
+    name.push_str(".json");
+    name
+}
+
+/// The name of the object that says which backfills of the table were asked for.
+pub(super) fn asks_name(id: &TableId) -> String {
+    format!("{}.json", folder(id, "windows"))
+}
+
+/// `state/source/table/` and what lies there.
+fn folder(id: &TableId, inside: &str) -> String {
+    let name = object_name(id);
+    format!("{}/{inside}", name.strip_suffix(".json").unwrap_or(&name))
+}
+
 /// Appends `text` with every byte outside `[A-Za-z0-9_.-]` as `%XX`, so that it is one segment of an object's name.
 pub(crate) fn escape(name: &mut String, text: &str) {
     for byte in text.bytes() {
@@ -91,6 +110,11 @@ impl<'a, B: Bucket> Store<'a, B> {
     /// The state of that table.
     pub fn new(bucket: &'a B, id: &TableId) -> Self {
         Self { bucket, name: object_name(id) }
+    }
+
+    /// The state of that window of the table.
+    pub fn of_window(bucket: &'a B, id: &TableId, window: &str) -> Self {
+        Self { bucket, name: window_name(id, window) }
     }
 
     /// The state as it is now.
@@ -298,5 +322,7 @@ mod tests {
     #[test]
     fn a_tables_name_is_one_segment_of_the_objects() {
         assert_eq!(object_name(&id()), "state/s/a%2Fb%20%C3%A9.json");
+        assert_eq!(window_name(&id(), "1..2"), "state/s/a%2Fb%20%C3%A9/windows/1..2.json");
+        assert_eq!(asks_name(&id()), "state/s/a%2Fb%20%C3%A9/windows.json");
     }
 }

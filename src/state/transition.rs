@@ -2,6 +2,7 @@
 
 use crate::model::{
     Basis, BqTable, DeletesDone, Hold, Intent, IntentId, Lane, Note, Position, Rebuild, Reread, TableState,
+    WindowRange, WindowState,
 };
 
 /// A change of the state.
@@ -43,6 +44,25 @@ pub enum Event {
         /// What the run syncs with.
         basis: Option<Box<Basis>>,
     },
+    /// A table that nothing was read of begins here: rows with a lesser cursor are left to backfills.
+    BeginAt(String),
+    /// A table that nothing was read of is loaded by ranges of keys up to there; the live sync goes on after it.
+    Load {
+        /// The load.
+        id: IntentId,
+        /// The last row that the load brings, in the order of cursor and key.
+        upto: Position,
+        /// What the run syncs with.
+        basis: Box<Basis>,
+    },
+    /// All windows of that load are complete.
+    Loaded(IntentId),
+    /// The state is that of a window, of which nothing was read yet.
+    OpenWindow(WindowRange),
+    /// All rows of the window are in the target.
+    CompleteWindow,
+    /// The window is read again from its first row.
+    AgainWindow,
     /// An operator's command: the watermark goes there, and what was remembered for another is forgotten.
     Reset {
         /// Where to.
@@ -78,6 +98,12 @@ pub enum Illegal {
     /// There is no interval to be read again.
     #[error("no interval is being read again")]
     NoReread,
+    /// Rows of the table were read already.
+    #[error("rows of the table were read already")]
+    Begun,
+    /// The state is not that of the window.
+    #[error("the state is not that of this window")]
+    NotTheWindow,
 }
 
 /// The state after the event.
@@ -135,6 +161,33 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
             next.rereads.extend(rereads);
             next.basis = basis;
         }
+        Event::BeginAt(from) => {
+            refuse_begun(&next)?;
+            // windows below the one may have been brought already
+            if next.began.as_ref().is_some_and(|began| *began != from) {
+                return Err(Illegal::Begun);
+            }
+            next.began = Some(from);
+        }
+        Event::Load { id, upto, basis } => {
+            refuse_begun(&next)?;
+            (next.watermark, next.load, next.basis, next.began) = (Some(upto), Some(id), Some(basis), None);
+        }
+        Event::Loaded(id) => {
+            if next.load.as_ref() == Some(&id) {
+                next.load = None;
+            }
+        }
+        Event::OpenWindow(range) => open_window(&mut next, range)?,
+        Event::CompleteWindow => {
+            refuse_pending(&next)?;
+            next.window.as_mut().ok_or(Illegal::NotTheWindow)?.complete = true;
+        }
+        Event::AgainWindow => {
+            refuse_pending(&next)?;
+            next.window.as_mut().ok_or(Illegal::NotTheWindow)?.complete = false;
+            (next.watermark, next.rows_total, next.rejected_total) = (None, 0, 0);
+        }
         Event::Reset { to, drop_intent } => {
             if !drop_intent {
                 refuse_pending(&next)?;
@@ -182,6 +235,26 @@ fn reset(state: &mut TableState, to: ResetTo) {
     *state = TableState { watermark, basis, applied, rows_total, rejected_total, ..TableState::new() };
 }
 
+/// Only a table that nothing was read of may begin elsewhere than with its first row.
+fn refuse_begun(state: &TableState) -> Result<(), Illegal> {
+    refuse_pending(state)?;
+    if state.watermark.is_some() || state.rebuild.is_some() || state.window.is_some() {
+        return Err(Illegal::Begun);
+    }
+    Ok(())
+}
+
+fn open_window(state: &mut TableState, range: WindowRange) -> Result<(), Illegal> {
+    match &state.window {
+        Some(known) if known.range == range => Ok(()),
+        None if state.watermark.is_none() && state.intent.is_none() => {
+            state.window = Some(WindowState { range, complete: false });
+            Ok(())
+        }
+        Some(_) | None => Err(Illegal::NotTheWindow),
+    }
+}
+
 fn refuse_pending(state: &TableState) -> Result<(), Illegal> {
     match &state.intent {
         Some(intent) => Err(Illegal::Pending(intent.id.clone())),
@@ -192,7 +265,11 @@ fn refuse_pending(state: &TableState) -> Result<(), Illegal> {
 fn begin(state: &mut TableState, intent: Box<Intent>) -> Result<(), Illegal> {
     refuse_pending(state)?;
     let here = match intent.lane {
-        Lane::Live => intent.lower == state.watermark && intent.upper.is_some(),
+        Lane::Live => state.window.is_none() && intent.lower == state.watermark && intent.upper.is_some(),
+        Lane::Window => {
+            let open = state.window.as_ref().is_some_and(|window| !window.complete);
+            open && intent.lower == state.watermark && intent.upper.is_some()
+        }
         Lane::Reread => state.rereads.first().is_some_and(|reread| intent.lower == reread.at) && intent.upper.is_some(),
         Lane::Nulls | Lane::Repair | Lane::Whole => true,
         // what is built beside the target has no row that is gone
@@ -222,7 +299,7 @@ fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
     state.rows_total = state.rows_total.saturating_add(intent.rows);
     state.rejected_total = state.rejected_total.saturating_add(intent.rejected);
     match intent.lane {
-        Lane::Live => state.watermark.clone_from(&intent.upper),
+        Lane::Live | Lane::Window => state.watermark.clone_from(&intent.upper),
         Lane::Reread => {
             let reread = state.rereads.first_mut().ok_or(Illegal::NoReread)?;
             reread.at.clone_from(&intent.upper);

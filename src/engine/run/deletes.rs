@@ -65,7 +65,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         prepared: &Prepared,
         settings: DeletesSettings,
     ) -> Result<Option<Box<Intent>>, RunError> {
-        let piece = Piece { deletes: pass(prepared, settings), ..self.piece(Lane::Deletes) };
+        let piece = Piece { deletes: pass(prepared, settings), ..Piece::new(Lane::Deletes) };
         let keys = Prepared { plan: prepared.plan.key_alone(), ..prepared.clone() };
         let chunk = chunk::extract(self.engine, self.cx, self.settings, &keys, session, &piece).await?;
         let Some(mut intent) = chunk.intent else { return Ok(None) };

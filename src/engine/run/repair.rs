@@ -25,7 +25,7 @@ pub(in crate::engine) async fn repair<B: Bucket, W: Warehouse, S: Source>(
     run.at = run.store.read(cx).await?;
     let mut session = source.connect(cx).await?;
     session.begin(cx).await?;
-    let piece = Piece { keys: Some(keys), ..run.piece(Lane::Repair) };
+    let piece = Piece { keys: Some(keys), ..Piece::new(Lane::Repair) };
     match run.drive(&mut session, prepared, piece).await? {
         PassEnd::Done => Ok(run.report.rows),
         PassEnd::Superseded => Err(RunError::Superseded),

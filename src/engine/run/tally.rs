@@ -1,14 +1,40 @@
 //! What a run counts and reports of its chunks, and what it sweeps at its end.
 
+use tokio::time::Instant;
+
 use super::super::chunk::Chunk;
 use super::super::{RunError, finish, sweep};
 use super::{Run, millis};
 use crate::bucket::Bucket;
 use crate::model::{Class, Intent, Lane};
-use crate::report::JobReport;
+use crate::report::{Failure, JobReport, Outcome, RunReport};
 use crate::warehouse::Warehouse;
 
 impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
+    /// The report of a run that ended so.
+    pub(super) async fn concluded(mut self, begun: Instant, result: Result<Outcome, RunError>) -> RunReport {
+        if result.is_ok() {
+            self.sweep().await;
+        }
+        let mut report = self.report;
+        report.durations_ms.total = millis(begun.elapsed());
+        match result {
+            Ok(outcome) => report.outcome = outcome,
+            Err(RunError::Superseded) => report.outcome = Outcome::Superseded,
+            Err(error) if error.is_budget() => {
+                report.outcome = Outcome::Partial;
+                report.note("the time budget is spent; the next run goes on".into());
+            }
+            Err(error) => {
+                // what was synced before and cannot be any more is never only told
+                let unusable = self.settings.matched.is_some() && self.at.state.basis.is_none() && error.is_unfit();
+                report.outcome = if unusable { Outcome::Unusable } else { Outcome::Failed };
+                report.error = Some(Failure { message: error.one_line(), class: error.class().into() });
+            }
+        }
+        report
+    }
+
     pub(super) fn rejects_left(&self) -> u64 {
         self.settings.max_rejects.get().saturating_sub(self.rejected)
     }

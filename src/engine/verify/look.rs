@@ -125,6 +125,6 @@ impl Looked {
 
     /// The cursor's kind.
     pub(super) fn kind(&self) -> Option<CursorKind> {
-        self.plan.cursor.and_then(|cursor| self.plan.columns[cursor].cursor)
+        self.plan.cursor_kind()
     }
 }

@@ -88,3 +88,28 @@ fn suspects_are_judged_by_what_is_there_now() {
     // a key that is not unique has more rows than one
     assert_eq!(suspects(&[row("1", "a", true), row("1", "a", true)], &[row("1", "a", true)]).len(), 1);
 }
+
+#[test]
+fn cursors_are_compared_by_their_values() {
+    let ascending = [
+        "-10.5",
+        "-9.25",
+        "-9.2",
+        "-1",
+        "0",
+        "0.05",
+        "0.5",
+        "9.5",
+        "10",
+        "10.05",
+        "10.1",
+        "123456789012345678901234567890123456789012",
+    ];
+    for (at, a) in ascending.iter().enumerate() {
+        for (other, b) in ascending.iter().enumerate() {
+            assert_eq!(in_order(a, b), at.cmp(&other), "{a} {b}");
+        }
+    }
+    assert_eq!(in_order("-0.0", "0"), std::cmp::Ordering::Equal);
+    assert_eq!(in_order("2026-01-01", "2026-01-01T00:00:00"), std::cmp::Ordering::Less);
+}

@@ -9,7 +9,7 @@ pub(super) mod checksum;
 use crate::mapping::Column;
 use crate::mapping::mysql::{Compare, Ident, Param, QualifiedTable};
 use crate::model::{Bound, Position};
-use crate::source::{Nulls, ReadQuery, SourceError, condition};
+use crate::source::{Nulls, Place, ReadQuery, SourceError, condition};
 
 use super::read_of;
 
@@ -43,6 +43,19 @@ impl<'a> Ordered<'a> {
     }
 }
 
+/// A side of a position: all but the last value are compared by `strict`, the last by `last`; `implied` holds of the first.
+struct Side {
+    what: &'static str,
+    strict: &'static str,
+    implied: &'static str,
+    last: &'static str,
+}
+
+/// Strictly after it.
+const AFTER: Side = Side { what: "watermark", strict: ">", implied: ">=", last: ">" };
+/// Up to it, itself included.
+const UNTIL: Side = Side { what: "end of the window", strict: "<", implied: "<=", last: "<=" };
+
 /// The conditions of a statement and the values in their order.
 #[derive(Default)]
 struct Conditions {
@@ -73,22 +86,23 @@ impl Conditions {
         Ok(format!("{} {op} {}", ordered.compare.operand(ordered.ident()), ordered.compare.placeholder()))
     }
 
-    /// Strictly after the values, in lexical order.
-    fn after(&mut self, values: &[(Ordered<'_>, &str)]) -> Result<(), SourceError> {
-        const WHAT: &str = "watermark";
+    /// On that side of the values, in lexical order.
+    fn beyond(&mut self, side: &Side, values: &[(Ordered<'_>, &str)]) -> Result<(), SourceError> {
+        let what = side.what;
         let Some(((first, text), rest)) = values.split_first() else { return Ok(()) };
         if rest.is_empty() {
-            let only = self.compare(WHAT, first, ">", text)?;
+            let only = self.compare(what, first, side.last, text)?;
             self.all.push(only);
             return Ok(());
         }
-        let range = self.compare(WHAT, first, ">=", text)?;
+        let range = self.compare(what, first, side.implied, text)?;
         let mut nested = String::new();
         for (depth, (ordered, text)) in values.iter().enumerate() {
-            nested.push_str(&self.compare(WHAT, ordered, ">", text)?);
-            if depth + 1 < values.len() {
+            let more = depth + 1 < values.len();
+            nested.push_str(&self.compare(what, ordered, if more { side.strict } else { side.last }, text)?);
+            if more {
                 nested.push_str(" OR (");
-                nested.push_str(&self.compare(WHAT, ordered, "=", text)?);
+                nested.push_str(&self.compare(what, ordered, "=", text)?);
                 nested.push_str(" AND (");
             }
         }
@@ -131,26 +145,7 @@ pub(super) fn rows(table: QualifiedTable<'_>, query: &ReadQuery<'_>) -> Result<S
         .map(|column| Ok(read_of(column)?.expr.as_str()))
         .collect::<Result<Vec<_>, SourceError>>()?;
     let order = order(query)?;
-    let mut conditions = Conditions::default();
-    null_condition(query, &mut conditions)?;
-    if let Some(cursor) = ordering_cursor(query) {
-        let cursor = Ordered::new(&query.columns[cursor])?;
-        if let Some(from) = query.range.from {
-            let from = conditions.compare("lower bound", &cursor, ">=", from)?;
-            conditions.all.push(from);
-        }
-        if let Some(Bound { value, inclusive }) = query.range.ceiling {
-            let ceiling = conditions.compare("ceiling", &cursor, if *inclusive { "<=" } else { "<" }, value)?;
-            conditions.all.push(ceiling);
-        }
-    }
-    if let Some(after) = query.range.after {
-        conditions.after(&position_values(query, after)?)?;
-    }
-    if let Some(keys) = query.range.keys {
-        conditions.keys(query, keys)?;
-    }
-    conditions.all.extend(query.filter.map(condition));
+    let conditions = conditions(query)?;
     let mut sql = format!("SELECT {} FROM {table}{}", select.join(", "), conditions.clause());
     if !order.is_empty() {
         sql.push_str(" ORDER BY ");
@@ -162,10 +157,64 @@ pub(super) fn rows(table: QualifiedTable<'_>, query: &ReadQuery<'_>) -> Result<S
     Ok(Statement { sql, params: conditions.params })
 }
 
+/// The statement of the position of one row: its values in the order of [`order_columns`].
+pub(super) fn position(
+    table: QualifiedTable<'_>,
+    query: &ReadQuery<'_>,
+    place: Place,
+) -> Result<Statement, SourceError> {
+    let value = |index: usize| Ok(read_of(&query.columns[index])?.expr.as_str());
+    let select = order_columns(query).into_iter().map(value).collect::<Result<Vec<_>, SourceError>>()?;
+    let conditions = conditions(query)?;
+    let (after, direction) = match place {
+        Place::After(rows) => (rows, ""),
+        Place::Last => (0, " DESC"),
+    };
+    let order: Vec<String> = order(query)?.into_iter().map(|term| format!("{term}{direction}")).collect();
+    let (select, clause, order) = (select.join(", "), conditions.clause(), order.join(", "));
+    let sql = format!("SELECT {select} FROM {table}{clause} ORDER BY {order} LIMIT 1 OFFSET {after}");
+    Ok(Statement { sql, params: conditions.params })
+}
+
+fn conditions(query: &ReadQuery<'_>) -> Result<Conditions, SourceError> {
+    let mut conditions = Conditions::default();
+    null_condition(query, &mut conditions)?;
+    if let Some(cursor) = bounded_cursor(query) {
+        let cursor = Ordered::new(&query.columns[cursor])?;
+        if let Some(from) = query.range.from {
+            let from = conditions.compare("lower bound", &cursor, ">=", from)?;
+            conditions.all.push(from);
+        }
+        if let Some(Bound { value, inclusive }) = query.range.ceiling {
+            let ceiling = conditions.compare("ceiling", &cursor, if *inclusive { "<=" } else { "<" }, value)?;
+            conditions.all.push(ceiling);
+        }
+    }
+    if let Some(after) = query.range.after {
+        conditions.beyond(&AFTER, &position_values(query, AFTER.what, after)?)?;
+    }
+    if let Some(until) = query.range.until {
+        conditions.beyond(&UNTIL, &position_values(query, UNTIL.what, until)?)?;
+    }
+    if let Some(keys) = query.range.keys {
+        conditions.keys(query, keys)?;
+    }
+    conditions.all.extend(query.filter.map(condition));
+    Ok(conditions)
+}
+
 /// Index of the cursor, if the rows are ordered by it.
 pub(super) fn ordering_cursor(query: &ReadQuery<'_>) -> Option<usize> {
     match query.range.nulls {
         Nulls::Skip => query.cursor,
+        Nulls::SkipByKey | Nulls::Only | Nulls::Any => None,
+    }
+}
+
+/// Index of the cursor, if bounds on it hold.
+fn bounded_cursor(query: &ReadQuery<'_>) -> Option<usize> {
+    match query.range.nulls {
+        Nulls::Skip | Nulls::SkipByKey => query.cursor,
         Nulls::Only | Nulls::Any => None,
     }
 }
@@ -174,19 +223,21 @@ pub(super) fn ordering_cursor(query: &ReadQuery<'_>) -> Option<usize> {
 fn null_condition(query: &ReadQuery<'_>, conditions: &mut Conditions) -> Result<(), SourceError> {
     let Some(cursor) = query.cursor else { return Ok(()) };
     let column = Ordered::new(&query.columns[cursor])?.ident();
-    let bounded = query.range.from.is_some() || query.range.ceiling.is_some() || query.range.after.is_some();
+    let within = query.range.from.is_some() || query.range.ceiling.is_some();
+    // by key alone, a position says nothing of the cursor
+    let bounded = within || (query.range.after.is_some() && query.range.nulls == Nulls::Skip);
     match query.range.nulls {
-        Nulls::Skip if !bounded && query.columns[cursor].nullable => {
+        Nulls::Skip | Nulls::SkipByKey if !bounded && query.columns[cursor].nullable => {
             conditions.all.push(format!("{column} IS NOT NULL"))
         }
         Nulls::Only => conditions.all.push(format!("{column} IS NULL")),
-        Nulls::Skip | Nulls::Any => {}
+        Nulls::Skip | Nulls::SkipByKey | Nulls::Any => {}
     }
     Ok(())
 }
 
 /// Indexes of the columns that the rows are ordered by: the cursor, then the key without it.
-fn order_columns(query: &ReadQuery<'_>) -> Vec<usize> {
+pub(super) fn order_columns(query: &ReadQuery<'_>) -> Vec<usize> {
     if query.key.is_empty() {
         return Vec::new();
     }
@@ -205,10 +256,11 @@ fn order(query: &ReadQuery<'_>) -> Result<Vec<String>, SourceError> {
 /// The position's values in the order of [`order_columns`].
 fn position_values<'a>(
     query: &ReadQuery<'a>,
+    what: &'static str,
     position: &'a Position,
 ) -> Result<Vec<(Ordered<'a>, &'a str)>, SourceError> {
     let shape = |index: usize| SourceError::BadPosition {
-        what: "watermark",
+        what,
         column: query.columns[index].name.clone(),
         value: format!("{} key values", position.key.len()),
     };

@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use sqlx::mysql::{MySql, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::{AssertSqlSafe, Decode, Either, Executor as _, Row as _};
 
-use super::query::{Statement, ordering_cursor};
+use super::query::{Statement, order_columns, ordering_cursor};
 use super::{bad_value, error, position_text, read_of};
 use crate::encode::Malformed;
 use crate::encode::mysql::MyCodec;
@@ -231,6 +231,20 @@ pub(super) async fn read<S: BlockSink>(
     });
     let last = if rows_done + rejected > 0 { encoder.last_position()? } else { None };
     Ok(ReadDone { rows: rows_done, rejected, bytes: bytes_done, last, end, audit: encoder.writer.audit })
+}
+
+/// The position that a row of [`super::query::position`] says.
+pub(super) fn position_of(query: &ReadQuery<'_>, row: &MySqlRow) -> Result<Position, SourceError> {
+    let order = order_columns(query);
+    let text = |index: usize| {
+        let column = &query.columns[index];
+        let place = order.iter().position(|&ordered| ordered == index).ok_or_else(|| bad_value(column))?;
+        let value = raw(row, place).ok_or_else(|| bad_value(column))?;
+        position_text(column, read_of(column)?.codec, value)
+    };
+    let cursor = ordering_cursor(query).map(text).transpose()?;
+    let key = query.key.iter().map(|&index| text(index)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Position { cursor, key })
 }
 
 /// Writes rows; remembers where the last one was.

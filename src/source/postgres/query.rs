@@ -6,8 +6,8 @@ use super::DEFAULT_SCHEMA;
 use crate::encode::postgres::PgCodec;
 use crate::mapping::postgres::{Comparison, Ident, Read, Wrap};
 use crate::mapping::{self, Column};
-use crate::model::SourceTable;
-use crate::source::{Nulls, ReadQuery, SourceError, condition};
+use crate::model::{Position, SourceTable};
+use crate::source::{Nulls, Place, ReadQuery, SourceError, condition};
 
 /// A read as SQL.
 #[derive(Debug)]
@@ -82,6 +82,35 @@ pub(super) fn build(query: &ReadQuery<'_>) -> Result<Built, SourceError> {
     Ok(builder.finish())
 }
 
+/// The SQL of the position of one row of `query`: nothing but its values is selected.
+pub(super) fn build_position(query: &ReadQuery<'_>, place: Place) -> Result<Built, SourceError> {
+    let mut builder = Builder::new(query)?;
+    builder.selected.clear();
+    builder.cursor_slot = builder.cursor.map(|index| builder.own_slot(index));
+    builder.key_slots = query.key.iter().map(|index| builder.own_slot(*index)).collect();
+    builder.bounds()?;
+    builder.keyset()?;
+    builder.keys("key", query.range.keys)?;
+    builder.conditions.extend(query.filter.map(condition));
+    let (after, descending) = match place {
+        Place::After(rows) => (rows, false),
+        Place::Last => (0, true),
+    };
+    let order: Vec<String> = builder
+        .order
+        .iter()
+        .map(|index| format!("{}{}", field(&query.columns[*index]), if descending { " DESC" } else { "" }))
+        .collect();
+    builder.order.clear();
+    let mut built = builder.finish();
+    built.sql.push_str(&format!(
+        " ORDER BY {} LIMIT 1 OFFSET {}",
+        order.join(", "),
+        after.min(i64::MAX.unsigned_abs())
+    ));
+    Ok(built)
+}
+
 /// `"schema"."table"`.
 fn table_name(table: &SourceTable) -> String {
     let schema = table.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
@@ -115,8 +144,10 @@ struct Builder<'a> {
     selected: Vec<String>,
     conditions: Vec<String>,
     params: Vec<Param>,
-    /// The cursor, unless it plays no part.
+    /// The cursor, unless rows are not ordered by it.
     cursor: Option<usize>,
+    /// The cursor, unless it plays no part.
+    bounded: Option<usize>,
     /// What rows are ordered by: the cursor, and the key without it.
     order: Vec<usize>,
     cursor_slot: Option<Slot>,
@@ -127,9 +158,10 @@ impl<'a> Builder<'a> {
     fn new(query: &'a ReadQuery<'a>) -> Result<Self, SourceError> {
         let reads = query.columns.iter().map(read_of).collect::<Result<Vec<_>, _>>()?;
         let selected = query.columns.iter().zip(&reads).map(|(column, read)| read.select.sql(&field(column)));
-        let cursor = match query.range.nulls {
-            Nulls::Skip => query.cursor,
-            Nulls::Only | Nulls::Any => None,
+        let (cursor, bounded) = match query.range.nulls {
+            Nulls::Skip => (query.cursor, query.cursor),
+            Nulls::SkipByKey => (None, query.cursor),
+            Nulls::Only | Nulls::Any => (None, None),
         };
         let order = if query.key.is_empty() {
             Vec::new()
@@ -144,6 +176,7 @@ impl<'a> Builder<'a> {
             conditions: Vec::new(),
             params: Vec::new(),
             cursor,
+            bounded,
             order,
             cursor_slot: None,
             key_slots: Vec::new(),
@@ -169,6 +202,13 @@ impl<'a> Builder<'a> {
         Slot { index: self.selected.len() - 1, codec, column }
     }
 
+    /// The place of a position's value that is selected for it alone.
+    fn own_slot(&mut self, column: usize) -> Slot {
+        let (wrap, codec) = position_of(self.reads[column]);
+        self.selected.push(wrap.sql(&field(&self.query.columns[column])));
+        Slot { index: self.selected.len() - 1, codec, column }
+    }
+
     /// Adds a parameter and gives its SQL: a text, cast to the column's type.
     fn bind(&mut self, what: &'static str, column: usize, value: &str) -> String {
         let name = self.query.columns[column].name.clone();
@@ -190,7 +230,7 @@ impl<'a> Builder<'a> {
         {
             self.conditions.push(format!("{} IS NULL", field(&self.query.columns[cursor])));
         }
-        let Some(cursor) = self.cursor else { return Ok(()) };
+        let Some(cursor) = self.bounded else { return Ok(()) };
         if let Some(from) = range.from {
             let value = self.bind("lower bound", cursor, from);
             self.conditions.push(self.compare(cursor, Comparison::GreaterEqual, &value));
@@ -206,31 +246,44 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Strictly after the position: a comparison of rows, which an index on the columns or the first of them serves.
+    /// Strictly after the position, and up to the other: comparisons of rows, which an index on the columns or the first of
+    /// them serves.
     fn keyset(&mut self) -> Result<(), SourceError> {
-        let Some(after) = self.query.range.after else { return Ok(()) };
+        if let Some(after) = self.query.range.after {
+            let values = self.position("watermark", after)?;
+            let condition = self.beyond(&values, Comparison::Greater, Comparison::GreaterEqual, Comparison::Greater);
+            self.conditions.push(condition);
+        }
+        if let Some(until) = self.query.range.until {
+            let values = self.position("end of the window", until)?;
+            let condition = self.beyond(&values, Comparison::Less, Comparison::LessEqual, Comparison::LessEqual);
+            self.conditions.push(condition);
+        }
+        Ok(())
+    }
+
+    /// The position's values, bound, in the order of the read.
+    fn position(&mut self, what: &'static str, position: &Position) -> Result<Vec<(usize, String)>, SourceError> {
         let no_fit = |column: usize| SourceError::BadPosition {
-            what: "watermark",
+            what,
             column: self.query.columns.get(column).map(|column| column.name.clone()).unwrap_or_default(),
-            value: format!("{:?}, {:?}", after.cursor, after.key),
+            value: format!("{:?}, {:?}", position.cursor, position.key),
         };
-        if after.key.len() != self.query.key.len() || self.order.is_empty() {
+        if position.key.len() != self.query.key.len() || self.order.is_empty() {
             return Err(no_fit(self.query.key.first().copied().unwrap_or_default()));
         }
         let mut values = Vec::with_capacity(self.order.len());
         for column in self.order.clone() {
             let value = if Some(column) == self.cursor {
-                after.cursor.as_deref()
+                position.cursor.as_deref()
             } else {
                 let place = self.query.key.iter().position(|key| *key == column);
-                place.and_then(|place| after.key.get(place)).map(String::as_str)
+                place.and_then(|place| position.key.get(place)).map(String::as_str)
             };
             let value = value.ok_or_else(|| no_fit(column))?;
-            values.push((column, self.bind("watermark", column, value)));
+            values.push((column, self.bind(what, column, value)));
         }
-        let condition = self.after(&values);
-        self.conditions.push(condition);
-        Ok(())
+        Ok(values)
     }
 
     /// Only rows with one of these keys.
@@ -256,29 +309,31 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn after(&self, values: &[(usize, String)]) -> String {
+    /// On that side of the values, in lexical order: `strict` compares all but the last, `last` the last, and `implied`
+    /// is what holds of the first.
+    fn beyond(&self, values: &[(usize, String)], strict: Comparison, implied: Comparison, last: Comparison) -> String {
         if let [(column, value)] = values {
-            return self.compare(*column, Comparison::Greater, value);
+            return self.compare(*column, last, value);
         }
         if values.iter().all(|(column, _)| self.reads[*column].operators.is_none()) {
             let left: Vec<String> = values.iter().map(|(column, _)| field(&self.query.columns[*column])).collect();
             let right: Vec<&str> = values.iter().map(|(_, value)| value.as_str()).collect();
-            return format!("({}) > ({})", left.join(", "), right.join(", "));
+            return format!("({}) {} ({})", left.join(", "), last.sql(None), right.join(", "));
         }
         // one operator compares whole rows, and these types' operators have different names
         let mut condition = String::new();
         for (column, value) in values.iter().rev() {
-            let greater = self.compare(*column, Comparison::Greater, value);
             condition = if condition.is_empty() {
-                greater
+                self.compare(*column, last, value)
             } else {
-                format!("({greater} OR ({} AND {condition}))", self.compare(*column, Comparison::Equal, value))
+                let beyond = self.compare(*column, strict, value);
+                format!("({beyond} OR ({} AND {condition}))", self.compare(*column, Comparison::Equal, value))
             };
         }
         match values.first() {
             // implied, and what an index can serve
             Some((column, value)) => {
-                format!("{} AND {condition}", self.compare(*column, Comparison::GreaterEqual, value))
+                format!("{} AND {condition}", self.compare(*column, implied, value))
             }
             None => condition,
         }

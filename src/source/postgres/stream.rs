@@ -16,8 +16,8 @@ use crate::mapping::Column;
 use crate::model::{Position, SourceTable};
 use crate::net::{Context, Interrupted};
 use crate::source::{
-    BLOCK_BYTES, Block, BlockSink, ReadDone, ReadEnd, ReadQuery, STALL_MAX, SourceError, cells, check_rejects,
-    row_error,
+    BLOCK_BYTES, Block, BlockSink, Place, ReadDone, ReadEnd, ReadQuery, SCAN_MAX, STALL_MAX, SourceError, cells,
+    check_rejects, row_error,
 };
 
 const WHAT: &str = "reading rows";
@@ -100,6 +100,25 @@ pub(super) async fn read<S: BlockSink>(
     Ok(ReadDone { rows: sent_rows, rejected, bytes: sent_bytes, last, end, audit: lines.writer.audit })
 }
 
+/// The position of one row of `query`.
+pub(super) async fn position(
+    connection: &mut PgConnection,
+    cx: &Context,
+    query: &ReadQuery<'_>,
+    place: Place,
+) -> Result<Option<Position>, SourceError> {
+    const WHAT: &str = "looking for where windows end";
+    let built = query::build_position(query, place)?;
+    let mut bound = sqlx::query(AssertSqlSafe(built.sql.clone())).persistent(false);
+    for param in &built.params {
+        bound = bound.bind(param.value.as_str());
+    }
+    let row = cx.attempt(SCAN_MAX, bound.fetch_optional(connection)).await;
+    let row = row.map_err(|cause| SourceError::scanning(WHAT, cause))?;
+    let row = row.map_err(|cause| failed(WHAT, query.table, &built.params, cause))?;
+    row.map(|row| position_of(query.columns, &built, &row)).transpose()
+}
+
 /// What came next, or how long nothing did.
 async fn wait<R>(
     cx: &Context,
@@ -172,14 +191,18 @@ impl<'a> Lines<'a> {
     /// The last row's position.
     fn last_position(&self) -> Result<Option<Position>, SourceError> {
         let (Some(row), false) = (&self.last, self.built.key.is_empty()) else { return Ok(None) };
-        let text = |slot: &Slot| {
-            let column = &self.columns[slot.column];
-            slot_text(row, slot).map_err(|_malformed| error::bad_value(column))?.ok_or_else(|| null_in_key(column))
-        };
-        let cursor = self.built.cursor.as_ref().map(text).transpose()?;
-        let key = self.built.key.iter().map(text).collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(Position { cursor, key }))
+        position_of(self.columns, self.built, row).map(Some)
     }
+}
+
+fn position_of(columns: &[Column], built: &Built, row: &PgRow) -> Result<Position, SourceError> {
+    let text = |slot: &Slot| {
+        let column = &columns[slot.column];
+        slot_text(row, slot).map_err(|_malformed| error::bad_value(column))?.ok_or_else(|| null_in_key(column))
+    };
+    let cursor = built.cursor.as_ref().map(text).transpose()?;
+    let key = built.key.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    Ok(Position { cursor, key })
 }
 
 fn slot_text(row: &PgRow, slot: &Slot) -> Result<Option<String>, Malformed> {

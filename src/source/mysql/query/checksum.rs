@@ -2,7 +2,7 @@
 //!
 //! Parameters stand in the order of the text, so each piece of it carries its own.
 
-use super::{Conditions, Ordered, Statement, condition, null_condition, ordering_cursor, position_values};
+use super::{AFTER, Conditions, Ordered, Statement, condition, null_condition, ordering_cursor, position_values};
 use crate::mapping::mysql::{Ident, Param, QualifiedTable};
 use crate::mapping::{Canonical, SALT};
 use crate::model::{Bound, Group, Label, Rows, SUMMED_DIGITS};
@@ -165,7 +165,7 @@ fn unsettled(scan: &Scan<'_>, query: &ReadQuery<'_>) -> Result<Piece, SourceErro
     let mut any = Vec::new();
     if let Some(after) = query.range.after {
         let mut beyond = Conditions::default();
-        beyond.after(&position_values(query, after)?)?;
+        beyond.beyond(&AFTER, &position_values(query, AFTER.what, after)?)?;
         any.push(Piece { sql: format!("({})", beyond.all.join(" AND ")), params: beyond.params });
     }
     if let Some(cursor) = scan.cursor {

@@ -1,0 +1,273 @@
+//! `highwater backfill`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, sync};
+use crate::app::App;
+use crate::config::Env;
+use crate::engine::{Backfill, BackfillQuestion, RunError};
+use crate::model::{Class, Parallel, TableId, Window, WindowUnit};
+use crate::net::Context;
+use crate::plan::backfill::WINDOW_ROWS_DEFAULT;
+use crate::report::{Outcome, RunReport};
+
+/// The most time for deciding the windows, and for looking how many are left.
+const LOOK_MAX: Duration = Duration::from_secs(3600);
+/// How often a window that somebody else is at is looked at again.
+const REVISITS_MAX: u32 = 20;
+/// Wait before that.
+const REVISIT_WAIT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The table, as `source/table`, or `table` where only one source has it.
+    #[arg(value_name = "TABLE")]
+    table: String,
+    /// Only rows whose cursor is at least this; by default from the first row.
+    #[arg(long, value_name = "CURSOR")]
+    from: Option<String>,
+    /// Only rows whose cursor is below this; by default up to the last whole unit that can no longer change.
+    #[arg(long, value_name = "CURSOR")]
+    to: Option<String>,
+    /// What divides it into windows: a unit of the cursor's time (default: day), or the key. By key a table that was never
+    /// synced is loaded in parallel, and its sync goes on from where the load ends.
+    #[arg(long, value_enum, value_name = "UNIT")]
+    by: Option<Unit>,
+    /// Rows of a window by key, or of a cursor that is a number, about.
+    #[arg(long, value_name = "N", default_value_t = WINDOW_ROWS_DEFAULT, value_parser = clap::value_parser!(u64).range(1..))]
+    window_rows: u64,
+    /// Read windows that are complete once again (not in `mode: append`).
+    #[arg(long)]
+    again: bool,
+    /// How many windows are brought side by side (default: `parallel` of the configuration).
+    #[arg(long, value_name = "N", value_parser = sync::parallel)]
+    parallel: Option<Parallel>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Unit {
+    Hour,
+    Day,
+    Month,
+    Key,
+}
+
+/// The part of the windows that this process brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Share {
+    index: usize,
+    count: usize,
+}
+
+impl Share {
+    /// Of a task of a Cloud Run job (container runtime contract, "Jobs environment variables"); all, elsewhere.
+    fn of(env: &Env) -> Result<Self, String> {
+        let number = |name: &str| {
+            let text = env.get(name).filter(|text| !text.is_empty());
+            let read = |text: &str| text.parse::<usize>().map_err(|_not| format!("{name}={text:?} is not a number"));
+            text.map(read).transpose()
+        };
+        let (index, count) = (number("CLOUD_RUN_TASK_INDEX")?, number("CLOUD_RUN_TASK_COUNT")?);
+        let share = Self { index: index.unwrap_or(0), count: count.unwrap_or(1) };
+        if share.index >= share.count {
+            return Err(format!(
+                "CLOUD_RUN_TASK_INDEX={} is not below CLOUD_RUN_TASK_COUNT={}",
+                share.index, share.count
+            ));
+        }
+        Ok(share)
+    }
+
+    fn has(self, at: usize) -> bool {
+        at % self.count == self.index
+    }
+}
+
+pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &Env, stop: CancellationToken) -> u8 {
+    let share = match Share::of(env) {
+        Ok(share) => share,
+        Err(fault) => return usage(&fault),
+    };
+    let table = match app.find(&arguments.table) {
+        Ok(table) => table.into_owned(),
+        Err(unknown) => return usage(&unknown.to_string()),
+    };
+    if arguments.again && table.mode == crate::model::Mode::Append {
+        return usage(&format!("{}: --again would append the same rows once more", table.id));
+    }
+    let by = arguments.by.map(|unit| match unit {
+        Unit::Hour => WindowUnit::Hour,
+        Unit::Day => WindowUnit::Day,
+        Unit::Month => WindowUnit::Month,
+        Unit::Key => WindowUnit::Key,
+    });
+    let question = BackfillQuestion { by, from: arguments.from, to: arguments.to, window_rows: arguments.window_rows };
+    let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone());
+    let backfill = match app.ask(&cx, &table.id, &question).await {
+        Ok(Ok(backfill)) => backfill,
+        Ok(Err(error)) => return failed(&table.id, &error),
+        Err(unknown) => return usage(&unknown.to_string()),
+    };
+    let own = backfill.windows.iter().enumerate().filter(|(at, _)| share.has(*at));
+    let own: Vec<(Window, bool)> = own.map(|(_, window)| (window.clone(), arguments.again)).collect();
+    if !json {
+        let (all, mine) = (backfill.windows.len(), own.len());
+        let of_task = if share.count > 1 { format!(", {mine} of them by this task") } else { String::new() };
+        output::line(&format!("{}: {all} windows by {}{of_task}", table.id, backfill.ask.by.name()));
+        backfill.notes.iter().for_each(|note| output::line(&format!("{}: {note}", table.id)));
+    }
+    let side_by_side = arguments.parallel.unwrap_or(app.config().parallel);
+    let reports = bring(&app, &table.id, own, side_by_side, json, &stop).await;
+    let cx = Context::new(Instant::now() + LOOK_MAX, stop);
+    let left = match app.settle(&cx, &table.id, &backfill).await {
+        Ok(Ok(left)) => left,
+        Ok(Err(error)) => return failed(&table.id, &error),
+        Err(unknown) => return usage(&unknown.to_string()),
+    };
+    summary(&table.id, &backfill, &reports, left, json);
+    exit_code(&reports)
+}
+
+fn usage(fault: &str) -> u8 {
+    output::fault(fault);
+    EXIT_USAGE
+}
+
+fn failed(id: &TableId, error: &RunError) -> u8 {
+    output::fault(&format!("{id}: {}", error.one_line()));
+    match error.class() {
+        Class::Usage => EXIT_USAGE,
+        Class::Permanent => EXIT_FAILED,
+        Class::Transient => EXIT_RETRY,
+    }
+}
+
+fn summary(id: &TableId, backfill: &Backfill, reports: &[RunReport], left: usize, json: bool) {
+    if json {
+        return;
+    }
+    let rows: u64 = reports.iter().map(|report| report.rows).sum();
+    let complete = backfill.windows.len() - left;
+    output::line(&format!("{id}: {complete} of {} windows are complete; {rows} rows now", backfill.windows.len()));
+    for report in reports {
+        if let Some(failure) = &report.error {
+            let window = report.window.as_ref().map(|window| window.name.clone()).unwrap_or_default();
+            output::fault(&format!("{id}: window {window}: {}", failure.message));
+        }
+    }
+}
+
+/// A window that is to be brought, whether from its first row again, and how often it was somebody else's.
+type Turn = (Window, bool, u32);
+
+/// Brings these windows, first to last, so many side by side, each until it is complete.
+pub(super) async fn bring(
+    app: &Arc<App>,
+    id: &TableId,
+    windows: Vec<(Window, bool)>,
+    side_by_side: Parallel,
+    json: bool,
+    stop: &CancellationToken,
+) -> Vec<RunReport> {
+    let turns: VecDeque<Turn> = windows.into_iter().map(|(window, again)| (window, again, 0)).collect();
+    let most = turns.len();
+    let turns = Arc::new(Mutex::new(turns));
+    let cancel = CancellationToken::new();
+    let mut cut = JoinSet::new();
+    cut.spawn(sync::cut_after_grace(stop.clone(), cancel.clone()));
+    let mut workers = JoinSet::new();
+    for _ in 0..(side_by_side.get() as usize).min(most) {
+        let (app, id, turns, stop, cancel) = (app.clone(), id.clone(), turns.clone(), stop.clone(), cancel.clone());
+        workers.spawn(async move {
+            let mut reports = Vec::new();
+            while let Some((window, again, times)) = next(&turns, &stop) {
+                let Some(report) = bring_one(&app, &id, &window, again, &stop, &cancel).await else { break };
+                if report.outcome == Outcome::Superseded && times < REVISITS_MAX {
+                    // somebody else is at it: it is looked at again when the others are done
+                    tokio::time::sleep(REVISIT_WAIT.mul_f64(fastrand::f64())).await;
+                    lock(&turns).push_back((window, false, times + 1));
+                    continue;
+                }
+                tell(&report, json);
+                reports.push(report);
+            }
+            reports
+        });
+    }
+    let mut reports = Vec::new();
+    while let Some(ended) = workers.join_next().await {
+        match ended {
+            Ok(done) => reports.extend(done),
+            Err(error) => output::fault(&format!("a run ended by itself: {error}")),
+        }
+    }
+    reports
+}
+
+fn lock(turns: &Mutex<VecDeque<Turn>>) -> std::sync::MutexGuard<'_, VecDeque<Turn>> {
+    turns.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The next window; none when the process is told to stop.
+fn next(turns: &Mutex<VecDeque<Turn>>, stop: &CancellationToken) -> Option<Turn> {
+    if stop.is_cancelled() { None } else { lock(turns).pop_front() }
+}
+
+/// Run after run, until the window is complete.
+async fn bring_one(
+    app: &App,
+    id: &TableId,
+    window: &Window,
+    again: bool,
+    stop: &CancellationToken,
+    cancel: &CancellationToken,
+) -> Option<RunReport> {
+    let mut sum: Option<RunReport> = None;
+    loop {
+        let cx = Context::new(Instant::now() + app.config().server.run_budget, cancel.clone()).with_stop(stop.clone());
+        let span = tracing::error_span!("window", source = %id.source, table = %id.table, window = window.name);
+        // what was begun anew by the first run is gone on with by the next
+        let report = app.window(&cx, id, window, again && sum.is_none()).instrument(span).await.ok()?;
+        let more = report.outcome == Outcome::Partial && !stop.is_cancelled();
+        sum = Some(match sum {
+            None => report,
+            Some(before) => before.followed_by(report),
+        });
+        if !more {
+            return sum;
+        }
+    }
+}
+
+/// One line a window.
+fn tell(report: &RunReport, json: bool) {
+    if json {
+        output::json(report);
+        return;
+    }
+    let Some(window) = &report.window else { return };
+    let state = if window.complete { "complete" } else { report.outcome.name() };
+    output::line(&format!(
+        "{}/{}  {}  {state}  {} rows  {}.{:03} s",
+        report.source,
+        report.table,
+        window.name,
+        window.rows,
+        report.durations_ms.total / 1000,
+        report.durations_ms.total % 1000
+    ));
+}
+
+/// As for `sync`, of windows.
+pub(super) fn exit_code(reports: &[RunReport]) -> u8 {
+    let code = sync::exit_code(reports);
+    let open = reports.iter().any(|report| report.window.as_ref().is_some_and(|window| !window.complete));
+    if code == EXIT_DONE && open { EXIT_RETRY } else { code }
+}

@@ -1,0 +1,417 @@
+//! What a backfill has to bring: its windows, told by the source's rows, and remembered so that everybody finds the same.
+//!
+//! A load by ranges of keys of a table that nothing was read of sets the watermark to the last row that is safe to read,
+//! before any of it is brought: the live sync goes on from there at once, and the windows bring all that is not beyond it.
+//! Rows that change meanwhile come with the live sync, and the merge keeps the newer of two versions.
+
+use super::prepare::{self, Prepared, Ready, Wanted};
+use super::{Engine, RunError};
+use crate::bucket::Bucket;
+use crate::mapping::CursorKind;
+use crate::model::{Ask, Asks, Bound, Mode, Position, TableSettings, TableState, Window, WindowUnit};
+use crate::net::Context;
+use crate::plan::backfill::{self, BackfillError, Known};
+use crate::plan::verify::{self, in_order};
+use crate::report::RunReport;
+use crate::source::{Nulls, Place, Range, ReadQuery, Session, Source};
+use crate::state::transition::{self, Event};
+use crate::state::{AskStore, Store, Versioned, Write};
+use crate::warehouse::Warehouse;
+
+/// How often what was asked for is written again when somebody else was faster.
+const WRITES_MAX: u32 = 10;
+
+/// What a backfill is asked to bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackfillQuestion {
+    /// What divides it; `None` takes days, of a number ranges, and ranges of keys where a load by them is under way.
+    pub by: Option<WindowUnit>,
+    /// Only rows whose cursor is at least this; `None` begins with the first row.
+    pub from: Option<String>,
+    /// Only rows whose cursor is below this; `None` ends with the last whole unit that is safe to read.
+    pub to: Option<String>,
+    /// Rows of a range, about.
+    pub window_rows: u64,
+}
+
+/// What a backfill comes to.
+#[derive(Clone, Debug)]
+pub struct Backfill {
+    /// Its windows, first to last.
+    pub windows: Vec<Window>,
+    /// What was asked for.
+    pub ask: Ask,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Decides the windows, and remembers that they were asked for.
+pub(super) async fn ask<B: Bucket, W: Warehouse, S: Source>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    source: &S,
+    settings: &TableSettings,
+    question: &BackfillQuestion,
+) -> Result<Backfill, RunError> {
+    let table = settings.id.to_string();
+    if settings.mode == Mode::Replace {
+        return Err(BackfillError::Replace(table).into());
+    }
+    let store = Store::new(&engine.bucket, &settings.id);
+    let at = store.read(cx).await?;
+    if at.state.rebuild.is_some() {
+        return Err(RunError::Busy { table, why: "it is being built anew".to_owned() });
+    }
+    let mut asking = Asking { engine, cx, settings, store, at, report: report(settings) };
+    let by = question.by.or_else(|| asking.at.state.load.is_some().then_some(WindowUnit::Key));
+    if by == Some(WindowUnit::Key)
+        && let Some(ask) = asking.under_way().await?
+    {
+        return asking.backfill(ask);
+    }
+    let mut session = source.connect(cx).await?;
+    let prepared = asking.prepare(&mut session).await?;
+    let Some(kind) = prepared.plan.cursor_kind() else { return Err(BackfillError::NoRows(table).into()) };
+    let by = by.unwrap_or_else(|| backfill::unit_default(kind));
+    backfill::check_unit(&table, kind, by)?;
+    let look = Look { prepared: &prepared, kind, by };
+    let ask = if by == WindowUnit::Key {
+        asking.by_key(&mut session, look, question).await?
+    } else {
+        asking.by_cursor(&mut session, look, question).await?
+    };
+    session.close().await;
+    asking.backfill(ask)
+}
+
+fn report(settings: &TableSettings) -> RunReport {
+    RunReport::new(&settings.id, settings.target.to_string(), settings.mode)
+}
+
+/// What the source says.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    prepared: &'a Prepared,
+    kind: CursorKind,
+    by: WindowUnit,
+}
+
+struct Asking<'a, B, W> {
+    engine: &'a Engine<B, W>,
+    cx: &'a Context,
+    settings: &'a TableSettings,
+    store: Store<'a, B>,
+    at: Versioned,
+    report: RunReport,
+}
+
+impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
+    fn table(&self) -> String {
+        self.settings.id.to_string()
+    }
+
+    fn backfill(self, ask: Ask) -> Result<Backfill, RunError> {
+        let windows = backfill::windows(&self.table(), &ask)?;
+        Ok(Backfill { windows, ask, notes: self.report.notes })
+    }
+
+    async fn asks(&self) -> Result<Asks, RunError> {
+        Ok(AskStore::new(&self.engine.bucket, &self.settings.id).read(self.cx).await?.0)
+    }
+
+    /// The load by keys that is under way.
+    async fn under_way(&self) -> Result<Option<Ask>, RunError> {
+        let Some(id) = &self.at.state.load else { return Ok(None) };
+        let found = self.asks().await?.asks.into_iter().find(|ask| ask.id == *id);
+        found.map(Some).ok_or_else(|| RunError::LoadLost { table: self.table() })
+    }
+
+    async fn prepare<S: Session>(&mut self, session: &mut S) -> Result<Prepared, RunError> {
+        let strict = TableState { holds: Vec::new(), rereads: Vec::new(), ..self.at.state.clone() };
+        let wanted = Wanted { settings: self.settings, accept: false, may_pass: false };
+        match prepare::prepare(self.engine, self.cx, wanted, session, &strict, &mut self.report).await? {
+            Ready::Yes(prepared) => Ok(*prepared),
+            Ready::Incompatible(cause) => {
+                Err(RunError::Drift { target: self.settings.target.clone(), cause: Box::new(cause) })
+            }
+            Ready::RebuildLost => Err(RunError::Superseded),
+        }
+    }
+
+    /// Windows of the cursor.
+    async fn by_cursor<S: Session>(
+        &mut self,
+        session: &mut S,
+        look: Look<'_>,
+        question: &BackfillQuestion,
+    ) -> Result<Ask, RunError> {
+        let table = self.table();
+        let bound = look.prepared.ceiling.as_ref().and_then(|ceiling| ceiling.bound.as_ref());
+        let Some(safe) = bound.map(|bound| backfill::safe_end(look.kind, bound)) else {
+            return Err(BackfillError::NoRows(table).into());
+        };
+        let began = self.began(look.kind)?;
+        let from = match &question.from {
+            Some(from) => verify::bound(&table, Some(look.kind), from)?,
+            None => self.first(session, look, &safe).await?,
+        };
+        let to = match &question.to {
+            Some(to) => verify::bound(&table, Some(look.kind), to)?,
+            None => {
+                let end = backfill::floor(look.by, &safe).unwrap_or_else(|| safe.clone());
+                // what is appended by the live sync is not appended again
+                let own = began.clone().filter(|began| self.is_append() && in_order(began, &end).is_lt());
+                own.unwrap_or(end)
+            }
+        };
+        if in_order(&to, &safe).is_gt() {
+            return Err(BackfillError::Moving { table, ceiling: safe }.into());
+        }
+        if !in_order(&from, &to).is_lt() {
+            return Err(BackfillError::Empty { from, to }.into());
+        }
+        let id = self.engine.fresh_id();
+        let mut ask = Ask { id, by: look.by, from: Some(from), to: Some(to), bounds: Vec::new(), within: None };
+        if look.by == WindowUnit::Number {
+            if let Some(known) = self.same_ends(&ask).await? {
+                return Ok(known);
+            }
+            ask.bounds = self.ends(session, look, &ask, question.window_rows).await?;
+        }
+        // before anything is remembered: there must not be too many
+        backfill::windows(&table, &ask)?;
+        if let Some(began) = began.filter(|_| self.is_append()) {
+            self.begin_at(began).await?;
+        }
+        self.remember(&ask).await?;
+        Ok(ask)
+    }
+
+    fn is_append(&self) -> bool {
+        self.settings.mode == Mode::Append
+    }
+
+    /// The least cursor that the live sync brings, or will.
+    fn began(&self, kind: CursorKind) -> Result<Option<String>, RunError> {
+        let state = &self.at.state;
+        if state.watermark.is_some() || state.began.is_some() {
+            return Ok(state.began.clone());
+        }
+        let start = self.settings.backfill_start.as_deref();
+        Ok(start.map(|start| verify::bound(&self.table(), Some(kind), start)).transpose()?)
+    }
+
+    /// The time on the grid at or before the first row; of numbers the first row's.
+    async fn first<S: Session>(&self, session: &mut S, look: Look<'_>, safe: &str) -> Result<String, RunError> {
+        let below = Bound { value: safe.to_owned(), inclusive: false };
+        let query = query(self.settings, look.prepared, Nulls::Skip, Range { ceiling: Some(&below), ..ALL });
+        let first = session.position(self.cx, &query, Place::After(0)).await?.and_then(|first| first.cursor);
+        let first = first.ok_or_else(|| BackfillError::NoRows(self.table()))?;
+        let first = match look.kind {
+            CursorKind::Number => backfill::whole_below(&first),
+            CursorKind::Instant { .. } | CursorKind::Civil { .. } | CursorKind::Date => {
+                verify::bound(&self.table(), Some(look.kind), &first)?
+            }
+        };
+        Ok(backfill::floor(look.by, &first).unwrap_or(first))
+    }
+
+    /// Ranges of numbers that were asked for before, with the same ends.
+    async fn same_ends(&self, ask: &Ask) -> Result<Option<Ask>, RunError> {
+        let same = |known: &Ask| known.by == ask.by && known.from == ask.from && known.to == ask.to;
+        Ok(self.asks().await?.asks.into_iter().find(same))
+    }
+
+    /// Where windows of about so many rows end.
+    async fn ends<S: Session>(
+        &self,
+        session: &mut S,
+        look: Look<'_>,
+        ask: &Ask,
+        rows: u64,
+    ) -> Result<Vec<Vec<String>>, RunError> {
+        let by_key = look.by == WindowUnit::Key;
+        let below = ask.to.clone().map(|value| Bound { value, inclusive: false });
+        let mut ends: Vec<Vec<String>> = Vec::new();
+        let mut after: Option<Position> = None;
+        while ends.len() <= backfill::WINDOWS_MAX {
+            let range = Range {
+                after: after.as_ref(),
+                from: ask.from.as_deref(),
+                ceiling: ask.within.as_ref().or(below.as_ref()),
+                ..ALL
+            };
+            let nulls = if by_key { Nulls::SkipByKey } else { Nulls::Skip };
+            let query = query(self.settings, look.prepared, nulls, range);
+            // of a key's range the end is its last row, of a number's the first of the next
+            let place = Place::After(if by_key { rows.saturating_sub(1) } else { rows });
+            let Some(found) = session.position(self.cx, &query, place).await? else { break };
+            let end = if by_key {
+                found.key.clone()
+            } else {
+                found.cursor.iter().map(|at| backfill::whole_below(at)).collect()
+            };
+            // many rows of one number are one window
+            if ends.last() != Some(&end) && (by_key || ask.from.as_ref() != end.first()) {
+                ends.push(end);
+            }
+            after = Some(found);
+        }
+        Ok(ends)
+    }
+
+    /// Ranges of keys.
+    async fn by_key<S: Session>(
+        &mut self,
+        session: &mut S,
+        look: Look<'_>,
+        question: &BackfillQuestion,
+    ) -> Result<Ask, RunError> {
+        let table = self.table();
+        if question.from.is_some() || question.to.is_some() {
+            return Err(BackfillError::KeyBounds.into());
+        }
+        if self.settings.backfill_start.is_some() || self.at.state.began.is_some() {
+            return Err(BackfillError::StartAndKey(table).into());
+        }
+        if let Some(intent) = self.at.state.intent.as_ref().filter(|_| self.at.state.watermark.is_none()) {
+            return Err(RunError::Busy { table, why: format!("intent {} is pending", intent.id) });
+        }
+        let upto = match self.at.state.watermark.clone() {
+            Some(_) if self.is_append() => {
+                let why = "its sync brings all rows already".to_owned();
+                return Err(BackfillError::Append { table, why }.into());
+            }
+            Some(watermark) => watermark,
+            None => self.last(session, look).await?,
+        };
+        let value = upto.cursor.clone().ok_or_else(|| BackfillError::NoRows(self.table()))?;
+        let within = Some(Bound { value, inclusive: true });
+        let id = self.engine.fresh_id();
+        let mut ask = Ask { id, by: WindowUnit::Key, from: None, to: None, bounds: Vec::new(), within };
+        ask.bounds = self.ends(session, look, &ask, question.window_rows).await?;
+        backfill::windows(&table, &ask)?;
+        self.remember(&ask).await?;
+        if self.at.state.watermark.is_none() {
+            let basis = Box::new(look.prepared.basis.clone());
+            if !self.change(Event::Load { id: ask.id.clone(), upto, basis }).await? {
+                // somebody else has begun: with a load that is everybody's, or with a sync
+                self.forget(&ask).await?;
+                return self.under_way().await?.ok_or(RunError::Superseded);
+            }
+        }
+        Ok(ask)
+    }
+
+    /// The last row that is safe to read.
+    async fn last<S: Session>(&self, session: &mut S, look: Look<'_>) -> Result<Position, RunError> {
+        let none = || RunError::from(BackfillError::NoRows(self.table()));
+        let bound = look.prepared.ceiling.as_ref().and_then(|ceiling| ceiling.bound.as_ref()).ok_or_else(none)?;
+        let query = query(self.settings, look.prepared, Nulls::Skip, Range { ceiling: Some(bound), ..ALL });
+        session.position(self.cx, &query, Place::Last).await?.ok_or_else(none)
+    }
+
+    /// Where the live sync of an appended table begins is fixed before anything below it is brought.
+    async fn begin_at(&mut self, began: String) -> Result<(), RunError> {
+        if self.at.state.watermark.is_some() || self.at.state.began.is_some() {
+            return Ok(());
+        }
+        if self.change(Event::BeginAt(began)).await? { Ok(()) } else { Err(RunError::Superseded) }
+    }
+
+    /// Changes the table's state; `false` if somebody else was faster, whose state is then ours.
+    async fn change(&mut self, event: Event) -> Result<bool, RunError> {
+        let mut next = transition::apply(&self.at.state, event)?;
+        self.engine.stamp(&mut next);
+        let (now, done) = match self.store.write(self.cx, &self.at, next).await? {
+            Write::Done(now) => (now, true),
+            Write::Lost(now) => (now, false),
+        };
+        self.at = now;
+        Ok(done)
+    }
+
+    async fn remember(&self, ask: &Ask) -> Result<(), RunError> {
+        let store = AskStore::new(&self.engine.bucket, &self.settings.id);
+        let table = self.table();
+        let known = Known { table: &table, append: self.is_append(), began: self.at.state.began.as_deref() };
+        for _ in 0..WRITES_MAX {
+            let (asks, generation) = store.read(self.cx).await?;
+            let Some(next) = backfill::remember(&asks, ask, known)? else { return Ok(()) };
+            if store.write(self.cx, &next, generation).await? {
+                return Ok(());
+            }
+            self.cx.sleep(std::time::Duration::from_millis(fastrand::u64(50..500))).await?;
+        }
+        Err(RunError::Superseded)
+    }
+
+    /// Nobody will bring these windows.
+    async fn forget(&self, ask: &Ask) -> Result<(), RunError> {
+        let store = AskStore::new(&self.engine.bucket, &self.settings.id);
+        for _ in 0..WRITES_MAX {
+            let (mut asks, generation) = store.read(self.cx).await?;
+            let before = asks.asks.len();
+            asks.asks.retain(|known| known.id != ask.id);
+            if asks.asks.len() == before || store.write(self.cx, &asks, generation).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+const ALL: Range<'static> =
+    Range { after: None, from: None, ceiling: None, until: None, nulls: Nulls::Skip, keys: None };
+
+/// A look for positions: no row is read.
+fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, nulls: Nulls, range: Range<'a>) -> ReadQuery<'a> {
+    let plan = &prepared.plan;
+    ReadQuery {
+        table: &settings.table,
+        columns: &plan.columns,
+        names: &plan.names,
+        cursor: plan.cursor,
+        key: &plan.key,
+        range: Range { nulls, ..range },
+        rows_max: None,
+        bytes_max: None,
+        rejects_max: 0,
+        filter: settings.filter.as_deref(),
+    }
+}
+
+/// Ends the initial load if all its windows are complete; says how many are not.
+pub(super) async fn settle_load<B: Bucket, W: Warehouse>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    settings: &TableSettings,
+    backfill: &Backfill,
+) -> Result<usize, RunError> {
+    let left = left(engine, cx, settings, &backfill.windows).await?;
+    let store = Store::new(&engine.bucket, &settings.id);
+    for _ in 0..WRITES_MAX {
+        let at = store.read(cx).await?;
+        if left > 0 || at.state.load.as_ref() != Some(&backfill.ask.id) {
+            return Ok(left);
+        }
+        let mut next = transition::apply(&at.state, Event::Loaded(backfill.ask.id.clone()))?;
+        engine.stamp(&mut next);
+        if matches!(store.write(cx, &at, next).await?, Write::Done(_)) {
+            return Ok(0);
+        }
+    }
+    Err(RunError::Superseded)
+}
+
+/// How many of these windows are not complete.
+async fn left<B: Bucket, W: Warehouse>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    settings: &TableSettings,
+    windows: &[Window],
+) -> Result<usize, RunError> {
+    let states = super::gaps::states(engine, cx, settings, windows).await?;
+    let complete = |state: &&TableState| state.window.as_ref().is_some_and(|window| window.complete);
+    Ok(windows.len() - states.iter().filter(complete).count())
+}

@@ -1,0 +1,128 @@
+//! A window of a backfill: brought like the table itself, by a state object of its own, below a ceiling that nothing goes
+//! past.
+
+use tokio::time::Instant;
+
+use super::super::chunk::Piece;
+use super::super::prepare::{self, Prepared, Ready};
+use super::super::{Engine, RunError, RunOptions};
+use super::{PassEnd, Run, millis};
+use crate::bucket::Bucket;
+use crate::model::{Bound, Lane, TableSettings, TableState, Window, WindowRange};
+use crate::net::Context;
+use crate::plan::backfill;
+use crate::plan::verify::in_order;
+use crate::report::{RunReport, WindowRun};
+use crate::source::{Session as _, Source};
+use crate::state::Store;
+use crate::state::transition::{self, Event};
+use crate::warehouse::Warehouse;
+
+/// Brings the window, or the rest of it, and reports; `again` reads it from its first row, complete or not.
+pub(in crate::engine) async fn window<B: Bucket, W: Warehouse, S: Source>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    source: &S,
+    settings: &TableSettings,
+    window: &Window,
+    again: bool,
+) -> RunReport {
+    let begun = Instant::now();
+    let mut run = Run::new(engine, cx, settings, RunOptions::default());
+    (run.window, run.again) = (Some(window), again);
+    run.store = Store::of_window(&engine.bucket, &settings.id, &window.name);
+    let result = run.go(source).await;
+    let mut report = run.concluded(begun, result).await;
+    report.window.get_or_insert_with(|| told(window, &TableState::new()));
+    report
+}
+
+/// The window as a report tells it.
+fn told(window: &Window, state: &TableState) -> WindowRun {
+    WindowRun {
+        name: window.name.clone(),
+        from: window.from(),
+        to: window.to(),
+        rows: state.rows_total,
+        complete: state.window.as_ref().is_some_and(|window| window.complete),
+    }
+}
+
+impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
+    /// Takes the window's state as it is found; `true` if nothing is left to bring.
+    pub(super) fn open(&mut self, window: &Window) -> Result<bool, RunError> {
+        self.at.state = transition::apply(&self.at.state, Event::OpenWindow(window.range.clone()))?;
+        if self.again {
+            self.at.state = transition::apply(&self.at.state, Event::AgainWindow)?;
+            (self.again, self.dirty) = (false, true);
+        }
+        let told = told(window, &self.at.state);
+        let complete = told.complete;
+        self.report.window = Some(told);
+        Ok(complete)
+    }
+
+    /// One connection's worth of work at the window.
+    pub(super) async fn window_pass<S: Source>(&mut self, source: &S, window: &Window) -> Result<PassEnd, RunError> {
+        let begun = Instant::now();
+        let live = self.live().await?;
+        let mut session = source.connect(self.cx).await?;
+        let ready =
+            prepare::prepare(self.engine, self.cx, self.wanted(), &mut session, &live, &mut self.report).await?;
+        self.report.durations_ms.plan += millis(begun.elapsed());
+        let prepared = match ready {
+            Ready::Yes(prepared) => *prepared,
+            Ready::Incompatible(cause) => {
+                let target = self.settings.target.clone();
+                return Err(RunError::Drift { target, cause: Box::new(cause) });
+            }
+            Ready::RebuildLost => return Err(RunError::Superseded),
+        };
+        let piece = self.window_piece(window, &prepared)?;
+        let end = self.drive(&mut session, &prepared, piece).await?;
+        let end = if end == PassEnd::Done {
+            self.cx.limit(self.cx.remaining(), session.close()).await.unwrap_or_default();
+            if self.write(Event::CompleteWindow).await? { PassEnd::Done } else { PassEnd::Superseded }
+        } else {
+            end
+        };
+        self.report.window = Some(told(window, &self.at.state));
+        Ok(end)
+    }
+
+    /// The table's own state, by which its columns keep their names. Transactions that were gone past hold a window's
+    /// ceiling: their rows are not read again here.
+    async fn live(&self) -> Result<TableState, RunError> {
+        let live = Store::new(&self.engine.bucket, &self.settings.id).read(self.cx).await?.state;
+        if live.rebuild.is_some() {
+            let why = "it is being built anew".to_owned();
+            return Err(RunError::Busy { table: self.settings.id.to_string(), why });
+        }
+        Ok(TableState { holds: Vec::new(), rereads: Vec::new(), ..live })
+    }
+
+    /// What of the window is left to read.
+    fn window_piece(&self, window: &Window, prepared: &Prepared) -> Result<Piece, RunError> {
+        let table = || self.settings.id.to_string();
+        let kind = prepared.plan.cursor_kind();
+        let safe = prepared.ceiling.as_ref().and_then(|ceiling| ceiling.bound.as_ref());
+        let safe = kind.zip(safe).map(|(kind, bound)| backfill::safe_end(kind, bound));
+        let (from, ceiling) = match &window.range {
+            WindowRange::Cursor { from, to } => {
+                if safe.as_deref().is_none_or(|safe| in_order(to, safe).is_gt()) {
+                    let why = format!(
+                        "rows of window {} may still change (they are safe below {})",
+                        window.name,
+                        safe.as_deref().unwrap_or("nothing yet")
+                    );
+                    return Err(RunError::Busy { table: table(), why });
+                }
+                (Some(from.clone()), Bound { value: to.clone(), inclusive: false })
+            }
+            // its bound was safe when the load was asked for
+            WindowRange::Key { within, .. } => (None, within.clone()),
+        };
+        let (lower, window) = (self.at.state.watermark.clone(), Some(window.clone()));
+        Ok(Piece { lower, from, ceiling: Some(ceiling), window, ..Piece::new(Lane::Window) })
+    }
+}
