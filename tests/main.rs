@@ -13,6 +13,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their settings from the environment")]
 
 mod architecture;
+mod backfill;
 mod buckets;
 mod cases;
 mod columns;
@@ -58,6 +59,7 @@ fn main() {
         sync::tests(),
         keys::tests(),
         buckets::tests(),
+        backfill::tests(),
         cases::tests(),
         round_trip::tests(),
         columns::tests(),

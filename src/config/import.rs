@@ -16,10 +16,6 @@ use self::page::Page;
 use super::tree::{self, Kind, Node, Place};
 use super::{ConfigErrors, read_file};
 
-/// Keys that this version has none for, and what to do with their values. Whoever adds one carries it over instead.
-const NOT_YET: [(&str, &str); 1] =
-    [("backfill_start", "the first run reads all rows; `where` can leave out older ones")];
-
 /// Reads the file and writes what it says as YAML of ours.
 ///
 /// # Errors
@@ -71,15 +67,10 @@ fn of_json(value: serde_json::Value) -> Node {
 /// Stands for the name of a table where the input names none.
 const FILL_IN: &str = "fill_in";
 
-/// Names the keys that nothing was made of. Values are shown of those only that have no key here yet.
+/// Names the keys that nothing was made of, without their values.
 fn comment_rest(page: &mut Page, depth: usize, above: &str, entries: &[Entry], known: &[&str]) {
-    for (key, _, node) in entries.iter().filter(|(key, _, _)| !known.contains(&key.as_str())) {
-        match NOT_YET.iter().find(|(name, _)| name == key) {
-            Some((_, why)) => {
-                page.comment(depth, &format!("`{above}{key}: {}` was not carried over: {why}", in_line(node)))
-            }
-            None => page.comment(depth, &format!("`{above}{key}` is not known and was not carried over")),
-        }
+    for (key, ..) in entries.iter().filter(|(key, _, _)| !known.contains(&key.as_str())) {
+        page.comment(depth, &format!("`{above}{key}` is not known and was not carried over"));
     }
 }
 

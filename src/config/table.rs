@@ -154,7 +154,7 @@ fn shared(map: &mut Map<'_>) -> (Defaults, Own) {
 }
 
 /// A time or a number, or `none`. Whether it is one of the cursor's type is told by the table.
-fn start(text: &str) -> Result<Option<String>, String> {
+pub(super) fn start(text: &str) -> Result<Option<String>, String> {
     let time = text.trim_end_matches('Z').parse::<jiff::civil::DateTime>().is_ok();
     match text {
         "none" => Ok(None),

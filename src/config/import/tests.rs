@@ -74,6 +74,7 @@ fn the_upserter() {
         (orders.location.as_str(), orders.target.to_string().as_str()),
         ("europe-west1", "acme.analytics.orders")
     );
+    assert_eq!(orders.backfill_start.as_deref(), Some("2020-01-01"));
     assert_eq!((events.mode, events.target.to_string().as_str()), (Mode::Append, "acme.other.raw_events"));
     assert_eq!((fx.mode, fx.target.to_string().as_str()), (Mode::Replace, "acme.analytics.fx"));
     assert!(source.tables.iter().all(|table| table.schedule.is_some()), "{written}");
@@ -81,7 +82,6 @@ fn the_upserter() {
     for comment in [
         "# `log_level` is not known and was not carried over",
         "# `name: orders sync`: here a table is named mysql/{table}",
-        "# `backfill_start: 2020-01-01` was not carried over: the first run reads all rows",
         "# `batch` is not known",
         "# rows that are in the target already are appended again",
         "# `mode: upsert` without `incremental_column`: without a cursor each run replaces the whole table",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::scalar;
-use super::super::table::is_name;
+use super::super::table::{is_name, start as start_of};
 use super::page::Page;
 use super::{Entry, FILL_IN, comment_rest, in_line, is_pattern, node_of, scalar_of, texts_of};
 use crate::config::tree::{Kind, Node, Place};
@@ -22,7 +22,8 @@ const TOP: [&str; 9] = [
     "default_timezone",
     "mappings",
 ];
-const MAPPING: [&str; 6] = ["name", "mysql_table", "bigquery_table", "primary_keys", "incremental_column", "mode"];
+const MAPPING: [&str; 7] =
+    ["name", "mysql_table", "bigquery_table", "primary_keys", "incremental_column", "mode", "backfill_start"];
 
 /// Writes ours.
 pub(super) fn write(entries: &[Entry]) -> String {
@@ -207,6 +208,17 @@ fn settings(page: &mut Page, mapping: &[Entry], target: Option<String>) {
     page.entry(4, "mode", ours);
     if let Some(cursor) = cursor {
         page.entry(4, "cursor", &cursor);
+    }
+    match scalar_of(mapping, "backfill_start") {
+        Some(start) if ours != "replace" && start_of(&start).is_ok() => page.entry(4, "backfill_start", &start),
+        Some(start) if ours == "replace" => {
+            page.comment(
+                4,
+                &format!("`backfill_start: {start}`: a replace reads the whole table, `where` can leave out rows"),
+            );
+        }
+        Some(start) => page.comment(4, &format!("`backfill_start: {start}` is no time and no number")),
+        None => {}
     }
     let keys = node_of(mapping, "primary_keys").map(texts_of).unwrap_or_default();
     if !keys.is_empty() {
