@@ -216,7 +216,7 @@ async fn extract<S: Source>(source: &S, table: &SourceTable, kind: &Kind) -> Res
         names: &names,
         cursor: None,
         key: &[0],
-        range: Range { after: None, from: None, ceiling: None, nulls: Nulls::Any, keys: None },
+        range: Range { after: None, from: None, ceiling: None, until: None, nulls: Nulls::Any, keys: None },
         rows_max: None,
         bytes_max: None,
         rejects_max: 0,

@@ -63,7 +63,7 @@ fn sorted(rows: &[u64]) -> Vec<u64> {
 /// The lane's position in that state.
 fn place(state: &TableState, lane: Lane) -> Option<&Position> {
     match lane {
-        Lane::Live => state.watermark.as_ref(),
+        Lane::Live | Lane::Window => state.watermark.as_ref(),
         Lane::Reread => state.rereads.first().and_then(|reread| reread.at.as_ref()),
         Lane::Nulls | Lane::Repair | Lane::Whole | Lane::Swap | Lane::Deletes => None,
     }
@@ -108,6 +108,7 @@ impl World {
     fn intent_begun(&mut self, intent: &Intent, state: &TableState) {
         self.count(match intent.lane {
             Lane::Live => "chunks: live",
+            Lane::Window => "chunks: window",
             Lane::Reread => "chunks: reread",
             Lane::Nulls => "chunks: nulls",
             Lane::Repair => "chunks: repair",

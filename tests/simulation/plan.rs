@@ -193,6 +193,7 @@ impl Plan {
             null_cursor: if self.nulls { NullCursor::Include } else { NullCursor::Report },
             cursor_timezone: "UTC".into(),
             schedule: None,
+            backfill_start: None,
         }
     }
 }

@@ -10,8 +10,8 @@ use highwater::model::{
 };
 use highwater::net::Context;
 use highwater::source::{
-    Block, BlockSink, Description, Nulls, ReadDone, ReadEnd, ReadQuery, STALL_MAX, Scan, Session, Source, SourceError,
-    Which,
+    Block, BlockSink, Description, Nulls, Place, ReadDone, ReadEnd, ReadQuery, STALL_MAX, Scan, Session, Source,
+    SourceError, Which,
 };
 
 use super::database::{Row, Snapshot, instant_text, value_of};
@@ -149,6 +149,21 @@ impl Session for SimSession {
         Ok(())
     }
 
+    async fn position(
+        &mut self,
+        cx: &Context,
+        query: &ReadQuery<'_>,
+        place: Place,
+    ) -> Result<Option<Position>, SourceError> {
+        step(&self.world, cx, "looking for a position").await?;
+        let rows = select(self.snapshot.as_ref().unwrap(), query, None);
+        let row = match place {
+            Place::After(others) => rows.get(usize::try_from(others).unwrap()),
+            Place::Last => rows.last(),
+        };
+        Ok(row.map(|row| position(query, row)))
+    }
+
     async fn count_nulls(
         &mut self,
         cx: &Context,
@@ -201,12 +216,7 @@ impl Session for SimSession {
             }
         }
         rows.truncate(done);
-        let cursor = query.cursor.map(|index| query.columns[index].name.as_str());
-        let position = |row: &Row| Position {
-            cursor: cursor.filter(|_| query.range.nulls != Nulls::Only).and_then(|name| text(row, name)),
-            key: vec![row.id.to_string()],
-        };
-        let last = rows.last().map(position);
+        let last = rows.last().map(|row| position(query, row));
         let audit = Audit::new(query.columns.iter().map(|column| column.name.as_str()));
         Ok(ReadDone { rows: done as u64, rejected: 0, bytes, last, end, audit })
     }
@@ -235,6 +245,16 @@ impl Session for SimSession {
     async fn close(self) {}
 }
 
+/// The column that the rows of the query are ordered by before the key.
+fn ordering<'a>(query: &ReadQuery<'a>) -> Option<&'a str> {
+    let by_key = matches!(query.range.nulls, Nulls::Only | Nulls::SkipByKey);
+    query.cursor.filter(|_| !by_key).map(|index| query.columns[index].name.as_str())
+}
+
+fn position(query: &ReadQuery<'_>, row: &Row) -> Position {
+    Position { cursor: ordering(query).and_then(|name| text(row, name)), key: vec![row.id.to_string()] }
+}
+
 /// A cursor's value as a position has it.
 fn text(row: &Row, column: &str) -> Option<String> {
     let value = row.value(column)?;
@@ -251,21 +271,21 @@ fn write_line(out: &mut Vec<u8>, row: &Row, fat: bool) {
 /// The rows of the query, in its order.
 fn select(snapshot: &Snapshot, query: &ReadQuery<'_>, plant: Option<Plant>) -> Vec<Row> {
     let range = query.range;
-    let only_nulls = range.nulls == Nulls::Only;
     let column = query.cursor.map(|index| query.columns[index].name.as_str());
-    // rows with a NULL cursor have an order among themselves only
-    let place = |row: &Row| (column.filter(|_| !only_nulls).and_then(|name| row.value(name)), row.id);
-    let after = range.after.map(|position| {
-        let cursor = position.cursor.as_deref().map(value_of);
-        (cursor, value_of(&position.key[0]))
-    });
+    let order = ordering(query);
+    let place = |row: &Row| (order.and_then(|name| row.value(name)), row.id);
+    let place_of = |position: &Position| {
+        let cursor = order.and(position.cursor.as_deref());
+        (cursor.map(value_of), value_of(&position.key[0]))
+    };
+    let (after, until) = (range.after.map(place_of), range.until.map(place_of));
     let from = range.from.map(value_of);
     let ceiling = range.ceiling.map(|bound| (value_of(&bound.value), bound.inclusive));
     let is_wanted = |row: &&Row| {
         let Some(name) = column else { return true };
-        let Some(value) = row.value(name) else { return range.nulls != Nulls::Skip };
+        let Some(value) = row.value(name) else { return matches!(range.nulls, Nulls::Only | Nulls::Any) };
         let below = ceiling.is_none_or(|(end, inclusive)| value < end || inclusive && value == end);
-        !only_nulls && below && from.is_none_or(|from| value >= from)
+        range.nulls != Nulls::Only && below && from.is_none_or(|from| value >= from)
     };
     let is_after = |row: &&Row| {
         after.is_none_or(|after| match plant {
@@ -274,7 +294,9 @@ fn select(snapshot: &Snapshot, query: &ReadQuery<'_>, plant: Option<Plant>) -> V
             _ => place(row).cmp(&after) == Ordering::Greater,
         })
     };
-    let mut rows: Vec<Row> = snapshot.values().filter(is_wanted).filter(is_after).copied().collect();
+    let is_within = |row: &&Row| until.is_none_or(|until| place(row) <= until);
+    let wanted = snapshot.values().filter(is_wanted).filter(is_after).filter(is_within);
+    let mut rows: Vec<Row> = wanted.copied().collect();
     rows.sort_by_key(place);
     rows
 }

@@ -35,7 +35,8 @@ struct Case<'a> {
     rows_max: Option<u64>,
 }
 
-const ALL: Range<'static> = Range { after: None, from: None, ceiling: None, nulls: Nulls::Skip, keys: None };
+const ALL: Range<'static> =
+    Range { after: None, from: None, ceiling: None, until: None, nulls: Nulls::Skip, keys: None };
 
 fn built(case: &Case<'_>) -> Result<(String, Vec<Param>), SourceError> {
     let columns = columns();

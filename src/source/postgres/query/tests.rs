@@ -6,7 +6,8 @@ use crate::mapping::postgres::{Facts, Operators, column};
 use crate::model::{Bound, Position};
 use crate::source::Range;
 
-const ALL: Range<'static> = Range { after: None, from: None, ceiling: None, nulls: Nulls::Any, keys: None };
+const ALL: Range<'static> =
+    Range { after: None, from: None, ceiling: None, until: None, nulls: Nulls::Any, keys: None };
 
 fn of_type(name: &str, type_name: &str, cast: &str) -> Facts {
     Facts {
@@ -104,7 +105,8 @@ fn later_reads_compare_rows() {
 #[test]
 fn bounds_are_inclusive_where_asked() {
     let ceiling = Bound { value: "9".to_owned(), inclusive: true };
-    let range = Range { from: Some("1"), ceiling: Some(&ceiling), nulls: Nulls::Skip, after: None, keys: None };
+    let range =
+        Range { from: Some("1"), ceiling: Some(&ceiling), nulls: Nulls::Skip, after: None, until: None, keys: None };
     let (sql, params) = tail(Some(0), &[0], range);
     let want = " WHERE t.\"id\" >= $1::text::bigint AND t.\"id\" <= $2::text::bigint ORDER BY t.\"id\" LIMIT 10";
     assert_eq!((sql.as_str(), params.len()), (want, 2));
