@@ -13,6 +13,7 @@ pub mod faults;
 mod finish;
 mod gaps;
 mod prepare;
+mod reset;
 mod run;
 mod stage;
 mod sweep;
@@ -29,7 +30,7 @@ pub use verify::Question;
 use self::faults::Faults;
 use self::finish::Finished;
 use crate::bucket::Bucket;
-use crate::model::{Fraction, IntentId, TableId, TableSettings, TableState, Window};
+use crate::model::{Fraction, Intent, IntentId, TableId, TableSettings, TableState, Window};
 use crate::net::Context;
 use crate::plan::finish::Progress;
 use crate::report::{RunReport, VerifyReport};
@@ -200,14 +201,12 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
         let store = Store::new(&self.bucket, id);
         let before = store.read(cx).await?;
         if let (Some(intent), true) = (&before.state.intent, drop_intent) {
-            // before the state forgets it: whoever still works at it must find nothing to load and nothing to merge. If
-            // this goes no further, the next run finds its parts gone, drops it and reads its rows again
-            finish::delete_parts(self, cx, &intent.parts).await?;
-            match finish::finish(self, cx, intent, Progress::given_up(intent.rows)).await? {
-                Finished::Applied(_) => return Err(RunError::Applied(intent.id.clone())),
-                Finished::Unappliable | Finished::Refused(_) => {}
-            }
+            self.give_up(cx, intent).await?;
         }
+        let windows = match to {
+            ResetTo::Beginning => Some(reset::Windows::find(self, cx, id, drop_intent).await?),
+            ResetTo::At(_) | ResetTo::Keep => None,
+        };
         let mut state = transition::apply(&before.state, Event::Reset { to, drop_intent })?;
         self.stamp(&mut state);
         let dropped = before.state.intent.clone();
@@ -221,9 +220,24 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
                 if let Some(intent) = dropped {
                     finish::clean(self, cx, &intent).await;
                 }
+                // after the state: as long as what was asked for is there, another reset finds them
+                if let Some(windows) = windows {
+                    windows.forget(self, cx, id).await?;
+                }
                 Ok(after)
             }
             Write::Lost(_) => Err(RunError::Superseded),
+        }
+    }
+
+    /// Makes sure that a pending intent is never applied. Before the state forgets it: whoever still works at it must find
+    /// nothing to load and nothing to merge. If this goes no further, the next run finds its parts gone, drops it and
+    /// reads its rows again.
+    async fn give_up(&self, cx: &Context, intent: &Intent) -> Result<(), RunError> {
+        finish::delete_parts(self, cx, &intent.parts).await?;
+        match finish::finish(self, cx, intent, Progress::given_up(intent.rows)).await? {
+            Finished::Applied(_) => Err(RunError::Applied(intent.id.clone())),
+            Finished::Unappliable | Finished::Refused(_) => Ok(()),
         }
     }
 }

@@ -11,4 +11,4 @@ pub mod transition;
 pub use asks::AskStore;
 pub use codec::CodecError;
 pub(crate) use store::escape;
-pub use store::{Store, StoreError, Versioned, Write, object_name, window_name};
+pub use store::{Store, StoreError, Versioned, Write, object_name, window_name, windows_folder};

@@ -42,7 +42,8 @@ fn valid(config: &Config) {
         assert_eq!(table.columns.hash.is_empty(), table.columns.salt.is_none());
     }
     for source in &config.sources {
-        assert!(!(source.tables.is_empty() && source.patterns.is_empty()) && !source.connection.user.is_empty());
+        assert!(!source.tables.is_empty() || !source.patterns.is_empty());
+        assert!(!source.connection.user.is_empty());
         assert!(!source.connection.database.is_empty());
         if let Some(password) = &source.connection.password {
             // as long as nobody would take it for another field's text

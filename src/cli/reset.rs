@@ -13,7 +13,7 @@ use crate::net::Context;
 use crate::state::transition::ResetTo;
 
 /// The most time for a reset.
-const RESET_MAX: Duration = Duration::from_secs(60);
+const RESET_MAX: Duration = Duration::from_secs(600);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

@@ -313,10 +313,16 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
 
     /// Where the live sync of an appended table begins is fixed before anything below it is brought.
     async fn begin_at(&mut self, began: String) -> Result<(), RunError> {
-        if self.at.state.watermark.is_some() || self.at.state.began.is_some() {
-            return Ok(());
+        for _ in 0..WRITES_MAX {
+            // what it has now says where windows may be, whoever wrote it
+            if self.at.state.watermark.is_some() || self.at.state.began.is_some() {
+                return Ok(());
+            }
+            if self.change(Event::BeginAt(began.clone())).await? {
+                return Ok(());
+            }
         }
-        if self.change(Event::BeginAt(began)).await? { Ok(()) } else { Err(RunError::Superseded) }
+        Err(RunError::Superseded)
     }
 
     /// Changes the table's state; `false` if somebody else was faster, whose state is then ours.

@@ -70,10 +70,15 @@ pub fn object_name(id: &TableId) -> String {
 
 /// The name of the state object of a window of that table.
 pub fn window_name(id: &TableId, window: &str) -> String {
-    let mut name = folder(id, "windows/");
+    let mut name = windows_folder(id);
     escape(&mut name, window);
     name.push_str(".json");
     name
+}
+
+/// Where the state objects of a table's windows lie.
+pub fn windows_folder(id: &TableId) -> String {
+    folder(id, "windows/")
 }
 
 /// The name of the object that says which backfills of the table were asked for.
@@ -114,7 +119,12 @@ impl<'a, B: Bucket> Store<'a, B> {
 
     /// The state of that window of the table.
     pub fn of_window(bucket: &'a B, id: &TableId, window: &str) -> Self {
-        Self { bucket, name: window_name(id, window) }
+        Self::at(bucket, window_name(id, window))
+    }
+
+    /// The state in the object of that name.
+    pub fn at(bucket: &'a B, name: String) -> Self {
+        Self { bucket, name }
     }
 
     /// The state as it is now.

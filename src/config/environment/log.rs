@@ -31,12 +31,12 @@ fn word(text: &str) -> Result<Look, String> {
 }
 
 /// The log filter; `None` if nothing that can be read says one.
-pub(in crate::config) fn filter(env: &Env) -> Option<&'static str> {
+pub(in super::super) fn filter(env: &Env) -> Option<&'static str> {
     env.get(LEVEL).and_then(|text| level(text.trim()).ok())
 }
 
 /// How log lines are to look; `None` if nothing that can be read says it.
-pub(in crate::config) fn look(env: &Env) -> Option<Look> {
+pub(in super::super) fn look(env: &Env) -> Option<Look> {
     env.get(LOOK).and_then(|text| word(text.trim()).ok())
 }
 
