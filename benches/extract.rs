@@ -243,6 +243,7 @@ fn settings(database: Option<&str>) -> TableSettings {
         lag: Duration::from_secs(60),
         max_hold: Duration::from_secs(3600),
         lookback: Duration::ZERO,
+        backfill_start: None,
         null_cursor: NullCursor::Report,
         cursor_timezone: "UTC".into(),
         schedule: None,

@@ -57,12 +57,8 @@ pub enum Event {
     },
     /// All windows of that load are complete.
     Loaded(IntentId),
-    /// The state is that of a window, of which nothing was read yet.
-    OpenWindow(WindowRange),
-    /// All rows of the window are in the target.
-    CompleteWindow,
-    /// The window is read again from its first row.
-    AgainWindow,
+    /// The state is a window's.
+    Window(WindowEvent),
     /// An operator's command: the watermark goes there, and what was remembered for another is forgotten.
     Reset {
         /// Where to.
@@ -70,6 +66,17 @@ pub enum Event {
         /// Whether a pending intent may be dropped.
         drop_intent: bool,
     },
+}
+
+/// A change of a window's own state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WindowEvent {
+    /// It is that of this window, of which nothing was read yet, or that already.
+    Open(WindowRange),
+    /// All rows of the window are in the target.
+    Complete,
+    /// The window is read again from its first row.
+    Again,
 }
 
 /// Where an operator sets a watermark.
@@ -161,14 +168,7 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
             next.rereads.extend(rereads);
             next.basis = basis;
         }
-        Event::BeginAt(from) => {
-            refuse_begun(&next)?;
-            // windows below the one may have been brought already
-            if next.began.as_ref().is_some_and(|began| *began != from) {
-                return Err(Illegal::Begun);
-            }
-            next.began = Some(from);
-        }
+        Event::BeginAt(from) => begin_at(&mut next, from)?,
         Event::Load { id, upto, basis } => {
             refuse_begun(&next)?;
             (next.watermark, next.load, next.basis, next.began) = (Some(upto), Some(id), Some(basis), None);
@@ -178,16 +178,7 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
                 next.load = None;
             }
         }
-        Event::OpenWindow(range) => open_window(&mut next, range)?,
-        Event::CompleteWindow => {
-            refuse_pending(&next)?;
-            next.window.as_mut().ok_or(Illegal::NotTheWindow)?.complete = true;
-        }
-        Event::AgainWindow => {
-            refuse_pending(&next)?;
-            next.window.as_mut().ok_or(Illegal::NotTheWindow)?.complete = false;
-            (next.watermark, next.rows_total, next.rejected_total) = (None, 0, 0);
-        }
+        Event::Window(event) => change_window(&mut next, event)?,
         Event::Reset { to, drop_intent } => {
             if !drop_intent {
                 refuse_pending(&next)?;
@@ -244,15 +235,34 @@ fn refuse_begun(state: &TableState) -> Result<(), Illegal> {
     Ok(())
 }
 
-fn open_window(state: &mut TableState, range: WindowRange) -> Result<(), Illegal> {
-    match &state.window {
-        Some(known) if known.range == range => Ok(()),
-        None if state.watermark.is_none() && state.intent.is_none() => {
-            state.window = Some(WindowState { range, complete: false });
-            Ok(())
-        }
-        Some(_) | None => Err(Illegal::NotTheWindow),
+fn begin_at(state: &mut TableState, from: String) -> Result<(), Illegal> {
+    refuse_begun(state)?;
+    // windows below the one may have been brought already
+    if state.began.as_ref().is_some_and(|began| *began != from) {
+        return Err(Illegal::Begun);
     }
+    state.began = Some(from);
+    Ok(())
+}
+
+fn change_window(state: &mut TableState, event: WindowEvent) -> Result<(), Illegal> {
+    if let WindowEvent::Open(range) = event {
+        return match &state.window {
+            Some(known) if known.range == range => Ok(()),
+            None if state.watermark.is_none() && state.intent.is_none() => {
+                state.window = Some(WindowState { range, complete: false });
+                Ok(())
+            }
+            Some(_) | None => Err(Illegal::NotTheWindow),
+        };
+    }
+    refuse_pending(state)?;
+    let window = state.window.as_mut().ok_or(Illegal::NotTheWindow)?;
+    window.complete = event == WindowEvent::Complete;
+    if !window.complete {
+        (state.watermark, state.rows_total, state.rejected_total) = (None, 0, 0);
+    }
+    Ok(())
 }
 
 fn refuse_pending(state: &TableState) -> Result<(), Illegal> {
@@ -316,167 +326,4 @@ fn advance(state: &mut TableState, intent: &Intent) -> Result<(), Illegal> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-    use super::*;
-    use crate::model::{BqType, DeletesPass, Fraction, Mode, Removal, Schema};
-
-    fn at(cursor: &str) -> Option<Position> {
-        Some(Position { cursor: Some(cursor.into()), key: vec!["1".into()] })
-    }
-
-    fn intent(number: u128, lane: Lane, lower: Option<Position>, upper: Option<Position>) -> Box<Intent> {
-        let table = |name: &str| BqTable { project: "p".into(), dataset: "d".into(), table: name.into() };
-        Box::new(Intent {
-            id: IntentId::new(0, number),
-            parts: vec![],
-            rows: 5,
-            bytes: 50,
-            lane,
-            lower,
-            upper,
-            schema: Schema::default(),
-            key: vec!["id".into()],
-            key_enforced: true,
-            cursor: Some("c".into()),
-            target: table("t"),
-            staging: table("s"),
-            location: "EU".into(),
-            job_project: "p".into(),
-            mode: Mode::Merge,
-            cleared: vec![],
-            metadata: false,
-            rejected: 0,
-            rejects: vec![],
-            deletes: None,
-        })
-    }
-
-    fn id(number: u128) -> IntentId {
-        IntentId::new(0, number)
-    }
-
-    #[test]
-    fn the_watermark_moves_by_begin_and_commit_alone() {
-        let start = TableState::new();
-        let first = apply(&start, Event::Begin(intent(1, Lane::Live, None, at("a")))).unwrap();
-        assert_eq!(first.watermark, None);
-        let second = intent(2, Lane::Live, at("a"), at("b"));
-        let both = apply(&first, Event::Commit { id: id(1), next: Some(second) }).unwrap();
-        assert_eq!((both.watermark.clone(), both.rows_total), (at("a"), 5));
-        let done = apply(&both, Event::Commit { id: id(2), next: None }).unwrap();
-        assert_eq!((done.watermark, done.intent, done.rows_total), (at("b"), None, 10));
-    }
-
-    #[test]
-    fn what_the_protocol_forbids_is_refused() {
-        let idle = TableState { watermark: at("a"), ..TableState::new() };
-        let pending = apply(&idle, Event::Begin(intent(1, Lane::Live, at("a"), at("b")))).unwrap();
-        let table: Vec<(&TableState, Event, Illegal)> = vec![
-            (&idle, Event::Begin(intent(2, Lane::Live, None, at("b"))), Illegal::Misplaced(id(2))),
-            (&idle, Event::Begin(intent(2, Lane::Live, at("a"), None)), Illegal::Misplaced(id(2))),
-            (&idle, Event::Begin(intent(2, Lane::Reread, None, at("b"))), Illegal::Misplaced(id(2))),
-            (&idle, Event::Commit { id: id(1), next: None }, Illegal::NotPending(id(1))),
-            (&idle, Event::Drop(id(1)), Illegal::NotPending(id(1))),
-            (&idle, Event::RereadDone, Illegal::NoReread),
-            (&pending, Event::Begin(intent(2, Lane::Live, at("a"), at("c"))), Illegal::Pending(id(1))),
-            (&pending, Event::Commit { id: id(2), next: None }, Illegal::NotPending(id(2))),
-            (
-                &pending,
-                Event::Commit { id: id(1), next: Some(intent(2, Lane::Live, at("a"), at("c"))) },
-                Illegal::Misplaced(id(2)),
-            ),
-            (&pending, Event::Drop(id(2)), Illegal::NotPending(id(2))),
-            (
-                &pending,
-                Event::Remember { note: None, holds: vec![], rereads: vec![], basis: None },
-                Illegal::Pending(id(1)),
-            ),
-            (&pending, Event::Reset { to: ResetTo::Beginning, drop_intent: false }, Illegal::Pending(id(1))),
-        ];
-        for (state, event, illegal) in table {
-            assert_eq!(apply(state, event.clone()), Err(illegal), "{event:?}");
-        }
-    }
-
-    #[test]
-    fn a_dropped_intent_leaves_the_watermark() {
-        let idle = TableState { watermark: at("a"), ..TableState::new() };
-        let pending = apply(&idle, Event::Begin(intent(1, Lane::Live, at("a"), at("b")))).unwrap();
-        assert_eq!(apply(&pending, Event::Drop(id(1))).unwrap(), idle);
-        let reset = apply(&pending, Event::Reset { to: ResetTo::At(at("0").unwrap()), drop_intent: true }).unwrap();
-        assert_eq!((reset.watermark, reset.intent), (at("0"), None));
-    }
-
-    #[test]
-    fn rereads_move_their_own_position() {
-        let reread = Reread { from: None, to: "a".into(), at: None, passed: false };
-        let idle = TableState { watermark: at("z"), ..TableState::new() };
-        let idle =
-            apply(&idle, Event::Remember { note: None, holds: vec![], rereads: vec![reread], basis: None }).unwrap();
-        let pending = apply(&idle, Event::Begin(intent(1, Lane::Reread, None, at("5")))).unwrap();
-        let moved = apply(&pending, Event::Commit { id: id(1), next: None }).unwrap();
-        assert_eq!((moved.watermark.clone(), moved.rereads[0].at.clone()), (at("z"), at("5")));
-        assert_eq!(apply(&moved, Event::RereadDone).unwrap().rereads, vec![]);
-    }
-
-    #[test]
-    fn a_rebuild_begins_anew_and_ends_with_its_swap() {
-        let table = BqTable { project: "p".into(), dataset: "d".into(), table: "s".into() };
-        let idle = TableState { watermark: at("z"), ..TableState::new() };
-        let swap = intent(1, Lane::Swap, None, None);
-        assert_eq!(apply(&idle, Event::Begin(swap.clone())), Err(Illegal::Misplaced(id(1))));
-        let building = apply(&idle, Event::Rebuild(table.clone())).unwrap();
-        assert_eq!((building.watermark.clone(), building.rebuild.is_some()), (None, true));
-        let built = TableState { watermark: at("y"), ..building.clone() };
-        let pending = apply(&built, Event::Begin(swap)).unwrap();
-        let done = apply(&pending, Event::Commit { id: id(1), next: None }).unwrap();
-        assert_eq!((done.watermark, done.rebuild), (at("y"), None));
-        // given up, it leaves the target where it was
-        let lost = apply(&built, Event::RebuildLost).unwrap();
-        assert_eq!((lost.watermark, lost.rebuild), (at("z"), None));
-        let dropped = apply(&pending, Event::Drop(id(1))).unwrap();
-        assert_eq!((dropped.watermark, dropped.rebuild), (at("z"), None));
-        let kept = apply(&pending, Event::Reset { to: ResetTo::Keep, drop_intent: true }).unwrap();
-        assert_eq!((kept.watermark, kept.rebuild, kept.intent), (at("z"), None, None));
-        let again = apply(&built, Event::Rebuild(table.clone())).unwrap();
-        assert_eq!((again.watermark, again.rebuild.unwrap().before), (None, at("z")));
-        // with it goes a chunk that was to go into it, and no other
-        let mut chunk = intent(2, Lane::Live, at("y"), at("yy"));
-        let other = apply(&built, Event::Begin(chunk.clone())).unwrap();
-        assert_eq!(apply(&other, Event::RebuildLost), Err(Illegal::Pending(id(2))));
-        chunk.target = table;
-        let lost = apply(&apply(&built, Event::Begin(chunk)).unwrap(), Event::RebuildLost).unwrap();
-        assert_eq!((lost.watermark, lost.intent), (at("z"), None));
-    }
-
-    #[test]
-    fn a_whole_copy_leaves_no_watermark_behind() {
-        let idle = TableState { watermark: at("z"), ..TableState::new() };
-        let pending = apply(&idle, Event::Begin(intent(1, Lane::Whole, None, None))).unwrap();
-        assert_eq!(apply(&pending, Event::Commit { id: id(1), next: None }).unwrap().watermark, None);
-    }
-
-    #[test]
-    fn deletes_move_nothing_but_their_own_note() {
-        let pass = || DeletesPass {
-            removal: Removal::Hard,
-            max_fraction: Fraction::ALL,
-            cursor: "c".into(),
-            cursor_type: BqType::Int64,
-            newest: None,
-            at_us: 7,
-        };
-        let idle = TableState { watermark: at("a"), rows_total: 1, ..TableState::new() };
-        let mut keys = intent(1, Lane::Deletes, None, at("z"));
-        assert_eq!(apply(&idle, Event::Begin(keys.clone())), Err(Illegal::Misplaced(id(1))), "it says not what goes");
-        keys.deletes = Some(Box::new(pass()));
-        let pending = apply(&idle, Event::Begin(keys)).unwrap();
-        let done = apply(&pending, Event::Commit { id: id(1), next: None }).unwrap();
-        assert_eq!((done.watermark.clone(), done.rows_total, done.intent.is_none()), (at("a"), 1, true));
-        assert_eq!(done.deletes, Some(DeletesDone { at_us: 7, refused: None }));
-        let refused = apply(&pending, Event::RefuseDeletes { id: id(1), why: "3 of 4".into() }).unwrap();
-        assert_eq!((refused.watermark, refused.intent), (at("a"), None));
-        assert_eq!(refused.deletes, Some(DeletesDone { at_us: 7, refused: Some("3 of 4".into()) }));
-    }
-}
+mod tests;

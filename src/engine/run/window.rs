@@ -15,7 +15,7 @@ use crate::plan::verify::in_order;
 use crate::report::{RunReport, WindowRun};
 use crate::source::{Session as _, Source};
 use crate::state::Store;
-use crate::state::transition::{self, Event};
+use crate::state::transition::{self, Event, WindowEvent};
 use crate::warehouse::Warehouse;
 
 /// Brings the window, or the rest of it, and reports; `again` reads it from its first row, complete or not.
@@ -51,9 +51,9 @@ fn told(window: &Window, state: &TableState) -> WindowRun {
 impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     /// Takes the window's state as it is found; `true` if nothing is left to bring.
     pub(super) fn open(&mut self, window: &Window) -> Result<bool, RunError> {
-        self.at.state = transition::apply(&self.at.state, Event::OpenWindow(window.range.clone()))?;
+        self.at.state = transition::apply(&self.at.state, Event::Window(WindowEvent::Open(window.range.clone())))?;
         if self.again {
-            self.at.state = transition::apply(&self.at.state, Event::AgainWindow)?;
+            self.at.state = transition::apply(&self.at.state, Event::Window(WindowEvent::Again))?;
             (self.again, self.dirty) = (false, true);
         }
         let told = told(window, &self.at.state);
@@ -82,7 +82,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         let end = self.drive(&mut session, &prepared, piece).await?;
         let end = if end == PassEnd::Done {
             self.cx.limit(self.cx.remaining(), session.close()).await.unwrap_or_default();
-            if self.write(Event::CompleteWindow).await? { PassEnd::Done } else { PassEnd::Superseded }
+            if self.write(Event::Window(WindowEvent::Complete)).await? { PassEnd::Done } else { PassEnd::Superseded }
         } else {
             end
         };
