@@ -119,11 +119,21 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         Ok(AskStore::new(&self.engine.bucket, &self.settings.id).read(self.cx).await?.0)
     }
 
-    /// The load by keys that is under way.
+    /// The load by keys that is under way; of a table that is synced, ranges of keys that are not complete.
     async fn under_way(&self) -> Result<Option<Ask>, RunError> {
-        let Some(id) = &self.at.state.load else { return Ok(None) };
-        let found = self.asks().await?.asks.into_iter().find(|ask| ask.id == *id);
-        found.map(Some).ok_or_else(|| RunError::LoadLost { table: self.table() })
+        let state = &self.at.state;
+        if state.load.is_none() && (state.watermark.is_none() || self.is_append()) {
+            return Ok(None);
+        }
+        let asks = self.asks().await?.asks;
+        if let Some(id) = &state.load {
+            let found = asks.into_iter().find(|ask| ask.id == *id);
+            return found.map(Some).ok_or_else(|| RunError::LoadLost { table: self.table() });
+        }
+        let Some(ask) = asks.into_iter().rfind(|ask| ask.by == WindowUnit::Key) else { return Ok(None) };
+        let windows = backfill::windows(&self.table(), &ask)?;
+        let left = left(self.engine, self.cx, self.settings, &windows).await?;
+        Ok((left > 0).then_some(ask))
     }
 
     async fn prepare<S: Session>(&mut self, session: &mut S) -> Result<Prepared, RunError> {
@@ -168,7 +178,9 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
             return Err(BackfillError::Moving { table, ceiling: safe }.into());
         }
         if !in_order(&from, &to).is_lt() {
-            return Err(BackfillError::Empty { from, to }.into());
+            let asked = question.from.is_some() || question.to.is_some();
+            let none = BackfillError::NothingBelow { table, to: to.clone() };
+            return Err(if asked { BackfillError::Empty { from, to } } else { none }.into());
         }
         let id = self.engine.fresh_id();
         let mut ask = Ask { id, by: look.by, from: Some(from), to: Some(to), bounds: Vec::new(), within: None };

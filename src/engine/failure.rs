@@ -54,6 +54,17 @@ pub enum RunError {
     /// What was asked of a backfill cannot be.
     #[error(transparent)]
     Backfill(#[from] BackfillError),
+    /// A table that is appended, windows of backfills included, is not built anew: their rows would come twice, or never.
+    #[error(
+        "{cause}; {table} is in `mode: append` and has rows of backfills, which a table that is built anew would lack or have \
+         twice: say `types`, or `highwater reset {table}` after deleting the target"
+    )]
+    AppendedWindows {
+        /// The table.
+        table: String,
+        /// Why it is to be built anew.
+        cause: Box<Incompatible>,
+    },
     /// A load by keys is under way, and its windows are forgotten.
     #[error(
         "the load of {table} by keys is under way, and which windows it has is lost (the object beside its state is gone);          `highwater reset {table}` begins anew"
@@ -280,6 +291,7 @@ impl RunError {
             | Self::Verify(_)
             | Self::Backfill(_)
             | Self::LoadLost { .. }
+            | Self::AppendedWindows { .. }
             | Self::NoRepair(_)
             | Self::NullKey { .. }
             | Self::Applied(_)
@@ -340,6 +352,7 @@ impl RunError {
             | Self::Verify(_)
             | Self::Backfill(_)
             | Self::LoadLost { .. }
+            | Self::AppendedWindows { .. }
             | Self::Unsettled { .. }
             | Self::Busy { .. }
             | Self::NoRepair(_)

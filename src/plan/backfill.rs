@@ -43,6 +43,14 @@ pub enum BackfillError {
         /// The end.
         to: String,
     },
+    /// All rows are the live sync's.
+    #[error("{table} has no rows below {to}; `highwater sync` brings those from there on, and --to says another end")]
+    NothingBelow {
+        /// The table.
+        table: String,
+        /// Where the last whole unit ends that is safe to read.
+        to: String,
+    },
     /// Rows below the end can still appear.
     #[error(
         "rows of {table} from {ceiling} on may still change: choose --to at or below that; `highwater sync` brings the rest"

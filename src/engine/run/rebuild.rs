@@ -4,7 +4,7 @@ use super::super::prepare::Prepared;
 use super::super::{RunError, chunk, finish};
 use super::{Next, PassEnd, Run};
 use crate::bucket::Bucket;
-use crate::model::{BqTable, Intent};
+use crate::model::{BqTable, Intent, Mode};
 use crate::plan::drift::Incompatible;
 use crate::state::transition::Event;
 use crate::warehouse::Warehouse;
@@ -31,6 +31,10 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         let target = self.settings.target.clone();
         if !self.settings.schema.rebuild {
             return Err(RunError::Drift { target, cause: Box::new(cause) });
+        }
+        let state = &self.at.state;
+        if self.settings.mode == Mode::Append && (state.began.is_some() || state.load.is_some()) {
+            return Err(RunError::AppendedWindows { table: self.settings.id.to_string(), cause: Box::new(cause) });
         }
         self.rebuilds += 1;
         if self.rebuilds > REBUILDS_MAX {

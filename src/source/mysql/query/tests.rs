@@ -139,3 +139,51 @@ fn positions_that_do_not_fit() {
     let case = Case { cursor: Some(1), key: &[0], range: Range { ceiling: Some(&ceiling), ..ALL }, rows_max: None };
     assert!(matches!(built(&case), Err(SourceError::BadPosition { what: "ceiling", .. })));
 }
+
+#[test]
+fn ranges_of_keys_and_where_they_end() {
+    let (after, until) = (position(None, &["7", "a"]), position(None, &["9", "b"]));
+    let ceiling = Bound { value: "2026-02-01".to_owned(), inclusive: true };
+    let range =
+        Range { after: Some(&after), until: Some(&until), ceiling: Some(&ceiling), nulls: Nulls::SkipByKey, ..ALL };
+    let case = Case { cursor: Some(1), key: &[0, 3], range, rows_max: Some(5) };
+    let Ok((sql, params)) = built(&case) else { unreachable!("a good query") };
+    assert_eq!(
+        sql,
+        " WHERE `at` <= CAST(? AS DATETIME(6)) AND `id` >= ? AND (`id` > ? OR (`id` = ? AND ((`kind`+0) > ?))) AND \
+         `id` <= ? AND (`id` < ? OR (`id` = ? AND ((`kind`+0) <= ?))) ORDER BY `id`, `kind` LIMIT 5"
+    );
+    assert_eq!(params.len(), 9);
+    // without a bound on the cursor, rows without one are left out by name
+    let range = Range { until: Some(&until), nulls: Nulls::SkipByKey, ..ALL };
+    let case = Case { cursor: Some(1), key: &[0, 3], range, rows_max: None };
+    assert!(built(&case).is_ok_and(|(sql, _)| sql.starts_with(" WHERE `at` IS NOT NULL AND `id` <= ?")));
+}
+
+#[test]
+fn a_position_is_looked_up_without_reading_rows() {
+    let columns = columns();
+    let table = SourceTable { schema: None, name: "orders".to_owned() };
+    let query = ReadQuery {
+        table: &table,
+        columns: &columns[..],
+        names: &[],
+        cursor: Some(1),
+        key: &[0],
+        range: Range { from: Some("2026-01-01"), ..ALL },
+        rows_max: None,
+        bytes_max: None,
+        rejects_max: 0,
+        filter: None,
+    };
+    let sql = |place, query: &ReadQuery<'_>| super::position(TABLE, query, place).map(|statement| statement.sql).ok();
+    assert_eq!(
+        sql(Place::Last, &query).as_deref(),
+        Some(
+            "SELECT `at`, `id` FROM `shop`.`orders` WHERE `at` >= CAST(? AS DATETIME(6)) ORDER BY `at` DESC, `id` DESC \
+             LIMIT 1 OFFSET 0"
+        )
+    );
+    let by_key = ReadQuery { range: Range { nulls: Nulls::SkipByKey, ..query.range }, ..query };
+    assert!(sql(Place::After(41), &by_key).is_some_and(|sql| sql.ends_with("ORDER BY `id` LIMIT 1 OFFSET 41")));
+}

@@ -178,3 +178,60 @@ fn the_greatest_cursor_needs_no_max() {
         "SELECT count(*) FROM \"public\".\"t\" AS t WHERE t.\"updated\" IS NULL"
     );
 }
+
+#[test]
+fn ranges_of_keys_and_where_they_end() {
+    let (after, until) = (position(None, &["7", "a"]), position(None, &["9", "b"]));
+    let ceiling = Bound { value: "2026-02-01".to_owned(), inclusive: true };
+    let range =
+        Range { after: Some(&after), until: Some(&until), ceiling: Some(&ceiling), nulls: Nulls::SkipByKey, ..ALL };
+    let (sql, params) = tail(Some(1), &[0, 2], range);
+    assert_eq!(
+        sql,
+        " WHERE t.\"updated\" <= $1::text::timestamp with time zone AND (t.\"id\", t.\"we\"\"ird\") > \
+         ($2::text::bigint, $3::text::text) AND (t.\"id\", t.\"we\"\"ird\") <= ($4::text::bigint, $5::text::text) \
+         ORDER BY t.\"id\", t.\"we\"\"ird\" LIMIT 10"
+    );
+    assert_eq!(params, ["2026-02-01", "7", "a", "9", "b"]);
+    // an extension's type by its own operators
+    let until = position(None, &["x", "9"]);
+    let range = Range { until: Some(&until), nulls: Nulls::SkipByKey, ..ALL };
+    let (sql, _) = tail(None, &[4, 0], range);
+    assert_eq!(
+        sql,
+        " WHERE t.\"tag\" OPERATOR(\"public\".<=) $1::text::public.citext AND (t.\"tag\" OPERATOR(\"public\".<) \
+         $1::text::public.citext OR (t.\"tag\" OPERATOR(\"public\".=) $1::text::public.citext AND t.\"id\" <= \
+         $2::text::bigint)) ORDER BY t.\"tag\", t.\"id\" LIMIT 10"
+    );
+}
+
+#[test]
+fn a_position_is_looked_up_without_reading_rows() {
+    let table = SourceTable { schema: None, name: "t".to_owned() };
+    let columns = columns();
+    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    let ceiling = Bound { value: "9".to_owned(), inclusive: false };
+    let query = ReadQuery {
+        table: &table,
+        columns: &columns,
+        names: &names,
+        cursor: Some(1),
+        key: &[0],
+        range: Range { ceiling: Some(&ceiling), nulls: Nulls::Skip, ..ALL },
+        rows_max: None,
+        bytes_max: None,
+        rejects_max: 0,
+        filter: Some("x > 1"),
+    };
+    let last = build_position(&query, Place::Last).unwrap();
+    let (_, sql) = last.sql.split_once(" FROM ").unwrap();
+    assert_eq!(
+        sql,
+        "\"public\".\"t\" AS t WHERE t.\"updated\" < $1::text::timestamp with time zone AND (x > 1\n) \
+         ORDER BY t.\"updated\" DESC, t.\"id\" DESC LIMIT 1 OFFSET 0"
+    );
+    assert_eq!((last.cursor.unwrap().index, last.key[0].index), (0, 1));
+    let by_key = ReadQuery { range: Range { nulls: Nulls::SkipByKey, ..query.range }, ..query };
+    let end = build_position(&by_key, Place::After(41)).unwrap();
+    assert!(end.sql.ends_with("ORDER BY t.\"id\" LIMIT 1 OFFSET 41") && end.cursor.is_none(), "{}", end.sql);
+}
