@@ -83,7 +83,7 @@ impl World {
         let object = Object { bytes: bytes.clone(), generation };
         self.objects.objects.insert(name.to_owned(), Stored { object, written_us });
         if is_state(name) {
-            self.state_written(operator, &bytes);
+            self.state_written(name, operator, &bytes);
         }
         Put::Stored(generation)
     }
@@ -174,8 +174,8 @@ impl Bucket for SimBucket {
             let names = world.objects.objects.keys().filter(|name| name.starts_with(&folder));
             let names: Vec<String> = names.take(LISTED_MAX).cloned().collect();
             if world.plant == Some(Plant::SweepWithoutFence) {
-                let pending = world.check.pending();
-                for name in names.iter().filter(|name| pending.as_deref() != Some(intent_of(name))) {
+                let nobodys = names.iter().filter(|name| !world.check.is_pending(intent_of(name)));
+                for name in nobodys.collect::<Vec<_>>() {
                     world.delete_table(who, &format!("hw_staging_{}", intent_of(name)));
                     world.delete(who, name);
                 }

@@ -59,6 +59,8 @@ plants! {
     BrokenReadTakenForWhole,
     /// A staging table that is there is taken for one that is loaded.
     StagingNotLookedAt,
+    /// A merge writes older rows over newer ones.
+    MergeWithoutGuard,
 }
 
 impl Plant {
