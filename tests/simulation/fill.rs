@@ -24,11 +24,9 @@ pub fn names(fill: Fill) -> &'static [&'static str] {
 
 /// One process after another that asks for windows and brings them.
 pub async fn backfills(world: Shared, name: &'static str, fill: Fill) {
-    for run in 0..fill.runs {
+    for _ in 0..fill.runs {
         let pause = world.with(|world| {
-            // a table is loaded by key before it is synced
-            let early = fill.by == WindowUnit::Key && run == 0;
-            let most = if early { Duration::from_secs(3) } else { world.plan.span / fill.runs };
+            let most = world.plan.span / fill.runs;
             world.between(Duration::ZERO, most)
         });
         tokio::time::sleep(pause).await;

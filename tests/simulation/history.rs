@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use highwater::engine::faults::Point;
-use highwater::model::TableId;
+use highwater::model::{TableId, WindowUnit};
 use highwater::net::Context;
 use highwater::report::Outcome;
 use highwater::state::transition::ResetTo;
@@ -115,6 +115,11 @@ async fn unfold(world: &Shared) {
 /// One process after another at the same place.
 async fn runs(world: Shared, name: &'static str) {
     let (plan, begun) = (world.with(|world| world.plan.clone()), Instant::now());
+    // a table is loaded by key before it is synced
+    if plan.fill.is_some_and(|fill| fill.by == WindowUnit::Key) {
+        let pause = world.with(|world| world.between(Duration::ZERO, plan.span));
+        tokio::time::sleep(pause).await;
+    }
     for number in 0..plan.runs {
         if plan.expiring && number > 0 {
             let moment =
