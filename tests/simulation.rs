@@ -5,6 +5,7 @@
 mod bucket;
 mod check;
 mod database;
+mod fill;
 mod history;
 mod plan;
 mod planted;

@@ -195,8 +195,7 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         if let Some(began) = began.filter(|_| self.is_append()) {
             self.begin_at(began).await?;
         }
-        self.remember(&ask).await?;
-        Ok(ask)
+        self.remember(ask).await
     }
 
     fn is_append(&self) -> bool {
@@ -303,12 +302,15 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         let mut ask = Ask { id, by: WindowUnit::Key, from: None, to: None, bounds: Vec::new(), within };
         ask.bounds = self.ends(session, look, &ask, question.window_rows).await?;
         backfill::windows(&table, &ask)?;
-        self.remember(&ask).await?;
+        let own = ask.id.clone();
+        let ask = self.remember(ask).await?;
         if self.at.state.watermark.is_none() {
             let basis = Box::new(look.prepared.basis.clone());
             if !self.change(Event::Load { id: ask.id.clone(), upto, basis }).await? {
-                // somebody else has begun: with a load that is everybody's, or with a sync
-                self.forget(&ask).await?;
+                // somebody else has begun: with a load that is everybody's, be it this one, or with a sync
+                if ask.id == own && self.at.state.load.as_ref() != Some(&own) {
+                    self.forget(&ask).await?;
+                }
                 return self.under_way().await?.ok_or(RunError::Superseded);
             }
         }
@@ -349,15 +351,19 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         Ok(done)
     }
 
-    async fn remember(&self, ask: &Ask) -> Result<(), RunError> {
+    /// Remembers it, and gives the one to go by: windows that are named after what was asked for are those of the one who
+    /// asked first.
+    async fn remember(&self, ask: Ask) -> Result<Ask, RunError> {
         let store = AskStore::new(&self.engine.bucket, &self.settings.id);
         let table = self.table();
         let known = Known { table: &table, append: self.is_append(), began: self.at.state.began.as_deref() };
         for _ in 0..WRITES_MAX {
             let (asks, generation) = store.read(self.cx).await?;
-            let Some(next) = backfill::remember(&asks, ask, known)? else { return Ok(()) };
+            let Some(next) = backfill::remember(&asks, &ask, known)? else {
+                return Ok(backfill::same(&asks, &ask).cloned().unwrap_or(ask));
+            };
             if store.write(self.cx, &next, generation).await? {
-                return Ok(());
+                return Ok(ask);
             }
             self.cx.sleep(std::time::Duration::from_millis(fastrand::u64(50..500))).await?;
         }

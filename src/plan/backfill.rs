@@ -324,6 +324,12 @@ pub fn remember(asks: &Asks, ask: &Ask, known: Known<'_>) -> Result<Option<Asks>
     Ok(Some(next))
 }
 
+/// The one of these that has the very windows of `ask`, whatever their names.
+pub fn same<'a>(asks: &'a Asks, ask: &Ask) -> Option<&'a Ask> {
+    let same = |other: &&Ask| Ask { id: ask.id.clone(), ..(*other).clone() } == *ask;
+    asks.asks.iter().find(same)
+}
+
 fn least(one: Option<String>, other: Option<String>, wanted: Ordering) -> Option<String> {
     match (one, other) {
         (Some(one), Some(other)) if in_order(&other, &one) == wanted => Some(other),

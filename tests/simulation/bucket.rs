@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use highwater::bucket::{Bucket, BucketError, ContentType, Generation, LISTED_MAX, Object, Precondition, Put};
 use highwater::net::Context;
+use highwater::state::codec;
 
 use super::planted::Plant;
 use super::process::OPERATOR;
@@ -83,7 +84,7 @@ impl World {
         let object = Object { bytes: bytes.clone(), generation };
         self.objects.objects.insert(name.to_owned(), Stored { object, written_us });
         if is_state(name) {
-            self.state_written(operator, &bytes);
+            self.state_written(name, operator, &bytes);
         }
         Put::Stored(generation)
     }
@@ -113,6 +114,20 @@ impl SimBucket {
         }
     }
 
+    /// What a planted bug makes of what is read.
+    fn misread(&self, name: &str, mut object: Object) -> Object {
+        let plant = self.world.with(|world| world.plant);
+        if plant == Some(Plant::BegunTakenForComplete)
+            && name.contains("/windows/")
+            && let Ok(mut state) = codec::decode(&object.bytes)
+            && let Some(window) = state.window.as_mut().filter(|_| state.intent.is_none())
+        {
+            window.complete = true;
+            object.bytes = codec::encode(&state).unwrap().into();
+        }
+        object
+    }
+
     /// What a planted bug makes of an outcome.
     fn mistake(&self, name: &str, outcome: Result<Put, BucketError>) -> Result<Put, BucketError> {
         let plant = self.world.with(|world| world.plant);
@@ -139,7 +154,8 @@ impl Bucket for SimBucket {
     async fn get(&self, cx: &Context, name: &str, _: u64) -> Result<Option<Object>, BucketError> {
         let wanted = name.to_owned();
         let get = move |world: &mut World| world.objects.objects.get(&wanted).map(|stored| stored.object.clone());
-        self.world.call(cx, get).await.map_err(|failed| self.failed("reading", name, failed))
+        let found = self.world.call(cx, get).await.map_err(|failed| self.failed("reading", name, failed))?;
+        Ok(found.map(|object| self.misread(name, object)))
     }
 
     async fn put(
@@ -174,8 +190,8 @@ impl Bucket for SimBucket {
             let names = world.objects.objects.keys().filter(|name| name.starts_with(&folder));
             let names: Vec<String> = names.take(LISTED_MAX).cloned().collect();
             if world.plant == Some(Plant::SweepWithoutFence) {
-                let pending = world.check.pending();
-                for name in names.iter().filter(|name| pending.as_deref() != Some(intent_of(name))) {
+                let nobodys = names.iter().filter(|name| !world.check.is_pending(intent_of(name)));
+                for name in nobodys.collect::<Vec<_>>() {
                     world.delete_table(who, &format!("hw_staging_{}", intent_of(name)));
                     world.delete(who, name);
                 }

@@ -1,8 +1,10 @@
 //! The invariants of the protocol, looked at with every write of the state and at the end of every job.
 
+mod windows;
+
 use std::collections::BTreeMap;
 
-use highwater::model::{Intent, Lane, Mode, Position, TableState};
+use highwater::model::{Ask, Intent, Lane, Mode, Position, TableState};
 use highwater::state::codec;
 
 use super::bucket::intent_of;
@@ -32,19 +34,32 @@ struct Known {
     rows: u64,
 }
 
+/// The name of the table's state object.
+const LIVE: &str = "state/sim/t.json";
+
 /// What the checker knows.
 #[derive(Default)]
 pub struct Check {
     state: TableState,
+    /// The states of windows, by the names of their objects.
+    windows: BTreeMap<String, TableState>,
+    /// What was asked for.
+    asks: Vec<Ask>,
+    /// The cursor up to which the table is or was loaded by key.
+    upto: Option<i64>,
     intents: BTreeMap<String, Known>,
     /// Watermarks that were, for an operator to go back to.
     pub watermarks: Vec<Position>,
 }
 
 impl Check {
-    /// The id of the intent that is pending.
-    pub fn pending(&self) -> Option<String> {
-        self.state.intent.as_ref().map(|intent| intent.id.to_string())
+    /// Whether that intent is pending.
+    pub fn is_pending(&self, id: &str) -> bool {
+        self.pending().any(|intent| intent.id.as_str() == id)
+    }
+
+    fn pending(&self) -> impl Iterator<Item = &Intent> {
+        std::iter::once(&self.state).chain(self.windows.values()).filter_map(|state| state.intent.as_ref())
     }
 
     /// Rows that an intent's staging table is to have.
@@ -69,40 +84,51 @@ fn place(state: &TableState, lane: Lane) -> Option<&Position> {
     }
 }
 
-fn place_of(position: &Position) -> (i64, i64) {
-    (value_of(position.cursor.as_deref().unwrap()), value_of(&position.key[0]))
+/// A row's place in its order; without a cursor in order of keys.
+fn place_of(position: &Position) -> (Option<i64>, i64) {
+    (position.cursor.as_deref().map(value_of), value_of(&position.key[0]))
 }
 
 impl World {
-    /// The state object has a new content.
-    pub fn state_written(&mut self, operator: bool, bytes: &[u8]) {
+    /// An object of the state has a new content.
+    pub fn state_written(&mut self, name: &str, operator: bool, bytes: &[u8]) {
+        self.count("state writes");
+        if name != LIVE {
+            return self.other_written(name, bytes);
+        }
         let new = codec::decode(bytes).unwrap();
         let old = std::mem::take(&mut self.check.state);
-        self.count("state writes");
         tell!(
             self,
-            "state: watermark {:?}, intent {:?}, holds {:?}, rereads {:?}",
+            "state: watermark {:?}, began {:?}, load {:?}, intent {:?}, holds {:?}, rereads {:?}",
             new.watermark,
+            new.began,
+            new.load,
             new.intent.as_ref().map(|intent| (intent.id.as_str(), intent.lane, intent.rows)),
             new.holds,
             new.rereads
         );
-        let ended = old.intent.as_ref().filter(|old| new.intent.as_ref().is_none_or(|new| new.id != old.id));
-        let mut committed = None;
-        if let Some(intent) = ended {
-            committed = self.intent_ended(intent, &old, &new, operator).then_some(intent);
-        }
-        if !operator && old.watermark != new.watermark {
+        let committed = self.intents_changed(&old, &new, operator);
+        if old.load != new.load && new.load.is_some() {
+            self.load_begun(&old, &new);
+        } else if !operator && old.watermark != new.watermark {
             self.watermark_moved(&old, &new, committed);
-        }
-        if let Some(intent) = new.intent.as_ref().filter(|new| old.intent.as_ref().is_none_or(|old| old.id != new.id)) {
-            self.intent_begun(intent, &new);
         }
         self.check.watermarks.extend(new.watermark.clone());
         self.check.state = new;
-        if self.check.state.intent.is_none() || committed.is_some() {
+        if self.check.state.intent.is_none() || committed {
             self.nothing_slipped_by();
         }
+    }
+
+    /// Looks at the intents of an object of the state; whether one was committed.
+    fn intents_changed(&mut self, old: &TableState, new: &TableState, operator: bool) -> bool {
+        let ended = old.intent.as_ref().filter(|old| new.intent.as_ref().is_none_or(|new| new.id != old.id));
+        let committed = ended.is_some_and(|intent| self.intent_ended(intent, old, new, operator));
+        if let Some(intent) = new.intent.as_ref().filter(|new| old.intent.as_ref().is_none_or(|old| old.id != new.id)) {
+            self.intent_begun(intent, new);
+        }
+        committed
     }
 
     fn intent_begun(&mut self, intent: &Intent, state: &TableState) {
@@ -170,14 +196,14 @@ impl World {
             }
             return false;
         }
-        if matches!(intent.lane, Lane::Live) && new.watermark != intent.upper {
+        if matches!(intent.lane, Lane::Live | Lane::Window) && new.watermark != intent.upper {
             self.broke("a commit moves the watermark to the intent's upper", id);
         }
         true
     }
 
-    fn watermark_moved(&mut self, old: &TableState, new: &TableState, committed: Option<&Intent>) {
-        let Some(intent) = committed.filter(|intent| intent.lane == Lane::Live) else {
+    fn watermark_moved(&mut self, old: &TableState, new: &TableState, committed: bool) {
+        let Some(intent) = old.intent.as_ref().filter(|intent| committed && intent.lane == Lane::Live) else {
             return self.broke("the watermark moves only by a commit", format!("{:?}", new.watermark));
         };
         let (before, after) = (old.watermark.as_ref().map(place_of), new.watermark.as_ref().map(place_of));
@@ -194,24 +220,28 @@ impl World {
         let state = &self.check.state;
         let Some(watermark) = state.watermark.as_ref().map(place_of) else { return };
         let column = self.plan.cursor().unwrap();
-        let held = state.holds.iter().map(|hold| hold.from.as_deref().map_or(i64::MIN, value_of)).min();
-        let again = |row: &Row, value: i64| {
-            let in_interval = |reread: &highwater::model::Reread| {
-                let after = reread.at.as_ref().map(place_of).is_none_or(|at| (value, row.id) > at);
-                after
-                    && reread.from.as_deref().is_none_or(|from| value >= value_of(from))
-                    && value <= value_of(&reread.to)
-            };
-            held.is_some_and(|from| value >= from) || state.rereads.iter().any(in_interval)
-        };
         let target = self.tables.get("t").map(|table| sorted(&table.rows)).unwrap_or_default();
         let missing = self.database.now().values().copied().find(|row| {
             let Some(value) = row.value(column) else { return false };
-            (value, row.id) <= watermark && target.binary_search(&row.v).is_err() && !again(row, value)
+            (Some(value), row.id) <= watermark
+                && target.binary_search(&row.v).is_err()
+                && !self.comes_again(row, value)
+                && !self.is_left_to_windows(value)
         });
         if let Some(row) = missing {
             self.broke("no row slips below the watermark", format!("{row:?}, watermark {watermark:?}"));
         }
+    }
+
+    /// Whether the row's interval is to be read again.
+    fn comes_again(&self, row: &Row, value: i64) -> bool {
+        let state = &self.check.state;
+        let held = state.holds.iter().map(|hold| hold.from.as_deref().map_or(i64::MIN, value_of)).min();
+        let in_interval = |reread: &highwater::model::Reread| {
+            let after = reread.at.as_ref().map(place_of).is_none_or(|at| (Some(value), row.id) > at);
+            after && reread.from.as_deref().is_none_or(|from| value >= value_of(from)) && value <= value_of(&reread.to)
+        };
+        held.is_some_and(|from| value >= from) || state.rereads.iter().any(in_interval)
     }
 
     pub fn job_submitted(&mut self, id: &str, intent: &Intent) {
@@ -250,34 +280,45 @@ impl World {
         if who == OPERATOR {
             return;
         }
-        let pending = self.check.pending().filter(|pending| pending == intent_of(name));
-        if let Some(known) = pending.and_then(|id| self.check.intents.get(&id))
-            && known.merges == 0
-        {
+        let id = intent_of(name);
+        if self.check.is_pending(id) && self.check.intents.get(id).is_some_and(|known| known.merges == 0) {
             self.broke("parts of a pending intent are not deleted", name.to_owned());
         }
     }
 
     /// After all runs: the target is the source, and nothing is left.
     pub fn check_end(&mut self) {
-        if let Some(intent) = self.check.pending() {
+        let pending = self.check.pending().next().map(|intent| intent.id.to_string());
+        if let Some(intent) = pending {
             self.broke("no intent is left", intent);
         }
+        self.check_windows_at_end();
         let (mode, nulls) = (self.plan.mode(), self.plan.nulls);
         let column = self.plan.cursor();
         let rows = self.database.now();
-        let wanted = |row: &&Row| nulls || column.is_none_or(|name| row.value(name).is_some());
+        let wanted = |row: &&Row| {
+            let Some(name) = column else { return true };
+            row.value(name).map_or(nulls, |value| self.is_asked_for(row, value))
+        };
         let source = sorted(&rows.values().filter(wanted).map(|row| row.v).collect::<Vec<u64>>());
         let target = self.tables.get("t").map(|table| sorted(&table.rows)).unwrap_or_default();
         // a row that was deleted at the source stays as it was
         let stays = |v: &u64| mode != Mode::Merge || rows.contains_key(&self.database.version(*v).id);
-        let target: Vec<u64> = target.into_iter().filter(stays).collect();
+        // and one that nobody asked for may have come, as it is now, where an interval was read again
+        let unasked = |v: &u64| mode == Mode::Merge && rows[&self.database.version(*v).id].v == *v;
+        let target: Vec<u64> =
+            target.into_iter().filter(stays).filter(|v| source.binary_search(v).is_ok() || !unasked(v)).collect();
         if target != source {
             let missing = source.iter().find(|v| !target.contains(v)).map(|v| self.database.version(*v));
             let foreign = target.iter().find(|v| !source.contains(v)).map(|v| self.database.version(*v));
             self.broke("the target is the source", format!("missing {missing:?}, instead {foreign:?}"));
         }
-        let left = self.objects.parts().next().cloned();
+        // nobody writes a window's state again that is complete: what runs have left that were late expires
+        let late = |part: &&String| part.starts_with("staging/sim/t%") || part.starts_with("staging/sim/t@");
+        let expiring = |part: &&String| late(part) && !self.check.intents.contains_key(intent_of(part));
+        let (late, left): (Vec<&String>, Vec<&String>) = self.objects.parts().partition(expiring);
+        let (late, left) = (late.len(), left.first().map(|part| (*part).clone()));
+        *self.counts.entry("parts of overtaken runs of windows, left to expire").or_default() += late as u64;
         if let Some(part) = left {
             self.broke("no part is left", part);
         }

@@ -177,5 +177,6 @@ pub fn instant_text(at_us: i64) -> String {
 
 /// A cursor's or key's text as a number.
 pub fn value_of(text: &str) -> i64 {
-    text.parse().unwrap_or_else(|_| text.parse::<Timestamp>().unwrap().as_microsecond())
+    let instant = || format!("{}Z", text.trim_end_matches('Z')).parse::<Timestamp>().unwrap().as_microsecond();
+    text.parse().unwrap_or_else(|_| instant())
 }

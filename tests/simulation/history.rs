@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use highwater::engine::faults::Point;
-use highwater::model::TableId;
+use highwater::model::{TableId, WindowUnit};
 use highwater::net::Context;
 use highwater::report::Outcome;
 use highwater::state::transition::ResetTo;
@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::fill;
 use super::plan::{Kind, Plan};
 use super::planted::Plant;
 use super::process::{OPERATOR, engine, run_once};
@@ -81,6 +82,11 @@ async fn unfold(world: &Shared) {
     for number in 0..plan.processes {
         actors.spawn(runs(world.clone(), NAMES[usize::try_from(number).unwrap()]));
     }
+    if let Some(fill) = plan.fill {
+        for name in fill::names(fill) {
+            actors.spawn(fill::backfills(world.clone(), name, fill));
+        }
+    }
     if plan.operator {
         actors.spawn(operate(world.clone()));
     }
@@ -95,6 +101,7 @@ async fn unfold(world: &Shared) {
     });
     tokio::time::sleep(SETTLING).await;
     settle(world, plan.lag).await;
+    fill::complete(world).await;
     // only a run that writes may sweep what a run has left that died before its intent
     world.with(writers::one_more_row);
     tokio::time::sleep(2 * plan.lag + Duration::from_secs(5)).await;
@@ -108,6 +115,11 @@ async fn unfold(world: &Shared) {
 /// One process after another at the same place.
 async fn runs(world: Shared, name: &'static str) {
     let (plan, begun) = (world.with(|world| world.plan.clone()), Instant::now());
+    // a table is loaded by key before it is synced
+    if plan.fill.is_some_and(|fill| fill.by == WindowUnit::Key) {
+        let pause = world.with(|world| world.between(Duration::ZERO, plan.span));
+        tokio::time::sleep(pause).await;
+    }
     for number in 0..plan.runs {
         if plan.expiring && number > 0 {
             let moment =

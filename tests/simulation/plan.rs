@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use highwater::model::{
-    BqTable, ColumnSettings, Limits, Mode, NullCursor, SchemaSettings, SourceTable, TableId, TableSettings,
+    BqTable, ColumnSettings, Limits, Mode, NullCursor, SchemaSettings, SourceTable, TableId, TableSettings, WindowUnit,
 };
+
+use super::database::instant_text;
+use super::world::BEGINNING_US;
 
 /// How the table is synced and written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +35,19 @@ pub enum Sight {
     Blind,
     /// The source is a replica.
     Replica,
+}
+
+/// What is brought beside the live sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// What divides it.
+    pub by: WindowUnit,
+    /// `backfill_start`: microseconds of a time, or a number.
+    pub start: Option<i64>,
+    /// Processes that backfill, and how often each.
+    pub processes: u32,
+    pub runs: u32,
+    pub window_rows: u64,
 }
 
 /// One history's nature.
@@ -67,6 +83,10 @@ pub struct Plan {
     pub expiring: bool,
     /// An operator resets.
     pub operator: bool,
+    /// A backfill beside the live sync.
+    pub fill: Option<Fill>,
+    /// Seconds between rows that are there before anything begins.
+    pub spread: u32,
     /// Rows whose cursor is NULL.
     pub nulls: bool,
     /// Fractional digits of `at`.
@@ -82,6 +102,27 @@ fn seconds(seconds: u64) -> Duration {
 
 fn one_of<T: Copy>(rng: &mut fastrand::Rng, choices: &[T]) -> T {
     choices[rng.usize(0..choices.len())]
+}
+
+impl Fill {
+    fn draw(rng: &mut fastrand::Rng, kind: Kind, rows: u32, spread: u32) -> Self {
+        use WindowUnit::{Day, Hour, Key, Month, Number};
+        let in_time = matches!(kind, Kind::MergeTime | Kind::AppendTime);
+        let append = matches!(kind, Kind::AppendTime | Kind::AppendNumber);
+        let by = match (rng.bool(), in_time) {
+            (true, _) => Key,
+            (false, true) => one_of(rng, &[Hour, Day, Day, Month]),
+            (false, false) => Number,
+        };
+        // in append there is nothing to fill in but what is below
+        let starts = by != Key && (append || rng.bool());
+        let before = i64::from(rows / 3) * i64::from(spread) + 600;
+        let start = starts.then(|| match in_time {
+            true => BEGINNING_US + rng.i64(-before * 1_000..30_000) * 1_000,
+            false => rng.i64(1..i64::from(rows) + 10),
+        });
+        Self { by, start, processes: rng.u32(1..4), runs: rng.u32(1..4), window_rows: rng.u64(1..20) }
+    }
 }
 
 impl Plan {
@@ -100,13 +141,16 @@ impl Plan {
         };
         let merge = matches!(kind, MergeTime | MergeNumber);
         let small = |rng: &mut fastrand::Rng, rate: f64| rng.f64() < rate;
-        let operator = merge && small(rng, 0.1);
+        let rows = rng.u32(0..40);
+        let spread = one_of(rng, &[7, 1_500, 20_000]);
+        let fill = (kind != Replace && small(rng, 0.3)).then(|| Fill::draw(rng, kind, rows, spread));
+        let operator = merge && fill.is_none() && small(rng, 0.1);
         // many short transactions at once, as at a busy shop
         let busy = small(rng, 0.1);
         Self {
             kind,
             sight,
-            rows: rng.u32(0..40),
+            rows,
             writers: if busy { 4 } else { rng.u32(1..4) },
             transactions: if busy { rng.u32(10..30) } else { rng.u32(1..8) },
             processes: rng.u32(1..5),
@@ -123,6 +167,8 @@ impl Plan {
             days: small(rng, 0.1),
             expiring: small(rng, 0.05),
             operator,
+            fill,
+            spread,
             nulls: kind == MergeTime && small(rng, 0.3),
             digits: one_of(rng, &[6, 6, 0]),
             lag: one_of(rng, &[seconds(5), seconds(60)]),
@@ -148,6 +194,11 @@ impl Plan {
             Kind::AppendNumber => Some("id"),
             Kind::Replace => None,
         }
+    }
+
+    fn backfill_start(&self) -> Option<String> {
+        let start = self.fill?.start?;
+        Some(if self.cursor() == Some("at") { instant_text(start) } else { start.to_string() })
     }
 
     /// How long a transaction may be idle before its first write, and how long it may last: where sessions cannot be
@@ -193,7 +244,7 @@ impl Plan {
             null_cursor: if self.nulls { NullCursor::Include } else { NullCursor::Report },
             cursor_timezone: "UTC".into(),
             schedule: None,
-            backfill_start: None,
+            backfill_start: self.backfill_start(),
         }
     }
 }

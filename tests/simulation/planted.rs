@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use highwater::model::WindowUnit;
+
 use super::history;
-use super::plan::{Kind, Plan, Sight};
+use super::plan::{Fill, Kind, Plan, Sight};
 
 /// Seeds that are tried before a planted bug counts as not found.
 const SEEDS_MAX: u64 = 3_000;
@@ -59,6 +61,22 @@ plants! {
     BrokenReadTakenForWhole,
     /// A staging table that is there is taken for one that is loaded.
     StagingNotLookedAt,
+    /// A merge writes older rows over newer ones.
+    MergeWithoutGuard,
+    /// A window by key is complete when its first chunk is applied.
+    WindowEndsWithItsFirstChunk,
+    /// A window has the first row of the next one too.
+    WindowEndInclusive,
+    /// A window that was begun is taken for complete.
+    BegunTakenForComplete,
+    /// A load by key ends with the last row, whether or not rows before it may still appear.
+    LoadBeyondTheCeiling,
+    /// Nobody remembers where the live sync of a table began whose older rows are brought by windows.
+    BeginningForgotten,
+}
+
+fn fill(by: WindowUnit) -> Fill {
+    Fill { by, start: None, processes: 2, runs: 2, window_rows: 5 }
 }
 
 impl Plant {
@@ -72,6 +90,21 @@ impl Plant {
             (plan.sight, plan.kind, plan.operator) = (Sight::Full, Kind::MergeTime, false);
             (plan.writers, plan.transactions, plan.processes, plan.runs) = (2, 20, 4, 3);
             (plan.span, plan.slow_rate) = (Duration::from_secs(20), 0.4);
+        }
+        if self == Self::MergeWithoutGuard {
+            (plan.kind, plan.fill) = (Kind::MergeTime, Some(fill(WindowUnit::Hour)));
+        }
+        let by_key = [Self::WindowEndsWithItsFirstChunk, Self::BegunTakenForComplete, Self::LoadBeyondTheCeiling];
+        if by_key.contains(&self) {
+            (plan.fill, plan.operator) = (Some(fill(WindowUnit::Key)), false);
+            if plan.kind == Kind::Replace {
+                plan.kind = Kind::MergeTime;
+            }
+        }
+        if matches!(self, Self::WindowEndInclusive | Self::BeginningForgotten) {
+            let start = Some(i64::from(plan.rows / 2) + 1);
+            (plan.kind, plan.fill) = (Kind::AppendNumber, Some(Fill { start, ..fill(WindowUnit::Number) }));
+            plan.operator = false;
         }
         if self == Self::BrokenReadTakenForWhole {
             plan.kind = Kind::Replace;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use highwater::engine::faults::testing::{Action, Hook};
 use highwater::engine::faults::{Faults, Point};
 use highwater::engine::{Ambient, Engine, RunOptions};
+use highwater::model::TableSettings;
 use highwater::net::Context;
 use highwater::report::RunReport;
 use tokio::time::{Instant, Sleep};
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::bucket::SimBucket;
 use super::source::SimSource;
 use super::warehouse::SimWarehouse;
-use super::world::Shared;
+use super::world::{Shared, World};
 use crate::tell;
 
 /// An engine over this world.
@@ -126,18 +127,18 @@ pub fn engine(world: &Shared, name: &'static str, operator: bool) -> SimEngine {
     Engine::new(bucket, warehouse, Arc::new(Container { world: world.clone(), skew_us }))
 }
 
-/// A run as a process: `None` if it crashed.
-struct Process {
-    run: Pin<Box<dyn Future<Output = RunReport> + Send>>,
+/// What a process does: `None` if it crashed.
+struct Process<T> {
+    run: Pin<Box<dyn Future<Output = T> + Send>>,
     destiny: Arc<Mutex<Destiny>>,
     frozen: Option<Pin<Box<Sleep>>>,
     killed: Option<Pin<Box<Sleep>>>,
 }
 
-impl Future for Process {
-    type Output = Option<RunReport>;
+impl<T> Future for Process<T> {
+    type Output = Option<T>;
 
-    fn poll(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<RunReport>> {
+    fn poll(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<T>> {
         if let Some(killed) = &mut self.killed
             && killed.as_mut().poll(poller).is_ready()
         {
@@ -166,15 +167,26 @@ impl Future for Process {
     }
 }
 
-/// Runs the table once, as a process of that name.
-pub async fn run_once(world: &Shared, name: &'static str) -> Option<RunReport> {
+/// What a process works with.
+pub struct Means {
+    pub world: Shared,
+    pub engine: SimEngine,
+    pub cx: Context,
+    pub source: SimSource,
+    pub settings: TableSettings,
+}
+
+/// A process of that name; `None` if it crashed or was killed.
+pub async fn process<T, F>(world: &Shared, name: &'static str, act: impl FnOnce(Means) -> F) -> Option<T>
+where
+    F: Future<Output = T> + Send + 'static,
+{
     let destiny = Arc::new(Mutex::new(Destiny::default()));
     let points = Points { world: world.clone(), name, destiny: destiny.clone() };
     let engine = engine(world, name, false).with_faults(Faults::new(Arc::new(points)));
     let (settings, source) = (world.with(|world| world.plan.settings()), SimSource(world.clone()));
     let (budget, killed, stopped, cancelled) = world.with(|world| {
-        world.count("runs");
-        tell!(world, "{name}: a run begins");
+        tell!(world, "{name}: begins");
         let calm = world.calm;
         let budget = if calm { 3_600 } else { world.rng.u64(20..900) };
         let mut at_some_time = |rate: f64| {
@@ -193,23 +205,39 @@ pub async fn run_once(world: &Shared, name: &'static str) -> Option<RunReport> {
             });
         }
     }
-    let run = Box::pin(async move { engine.run(&cx, &source, &settings, RunOptions::default()).await });
+    let run = Box::pin(act(Means { world: world.clone(), engine, cx, source, settings }));
     let killed = killed.map(|time| Box::pin(tokio::time::sleep(time)));
-    let report = Process { run, destiny, frozen: None, killed }.await;
-    world.with(|world| match &report {
-        Some(report) => {
-            tell!(world, "{name}: {:?} {:?} {:?}", report.outcome, report.error, report.notes);
-            world.count(outcome(report));
-            if report.recovered > 0 {
-                world.count("runs that finished another's intent");
-            }
-        }
-        None => {
+    let ended = Process { run, destiny, frozen: None, killed }.await;
+    if ended.is_none() {
+        world.with(|world| {
             tell!(world, "{name}: is gone");
             world.count("runs that crashed");
-        }
-    });
+        });
+    }
+    ended
+}
+
+/// Runs the table once, as a process of that name.
+pub async fn run_once(world: &Shared, name: &'static str) -> Option<RunReport> {
+    world.with(|world| world.count("runs"));
+    let run = |means: Means| async move {
+        let Means { engine, cx, source, settings, .. } = means;
+        engine.run(&cx, &source, &settings, RunOptions::default()).await
+    };
+    let report = process(world, name, run).await;
+    if let Some(report) = &report {
+        world.with(|world| reported(world, name, report));
+    }
     report
+}
+
+/// Counts what a run reports.
+pub fn reported(world: &mut World, name: &str, report: &RunReport) {
+    tell!(world, "{name}: {:?} {:?} {:?}", report.outcome, report.error, report.notes);
+    world.count(outcome(report));
+    if report.recovered > 0 {
+        world.count("runs that finished another's intent");
+    }
 }
 
 fn outcome(report: &RunReport) -> &'static str {

@@ -156,6 +156,12 @@ impl Session for SimSession {
         place: Place,
     ) -> Result<Option<Position>, SourceError> {
         step(&self.world, cx, "looking for a position").await?;
+        let plant = self.world.with(|world| world.plant);
+        let mut query = *query;
+        if place == Place::Last && plant == Some(Plant::LoadBeyondTheCeiling) {
+            query.range.ceiling = None;
+        }
+        let query = &query;
         let rows = select(self.snapshot.as_ref().unwrap(), query, None);
         let row = match place {
             Place::After(others) => rows.get(usize::try_from(others).unwrap()),
@@ -189,6 +195,9 @@ impl Session for SimSession {
         let limit = query.rows_max.map_or(usize::MAX, |max| usize::try_from(max).unwrap());
         let mut end = if rows.len() >= limit { ReadEnd::CutByRows } else { ReadEnd::Exhausted };
         rows.truncate(limit);
+        if query.range.nulls == Nulls::SkipByKey && plant == Some(Plant::WindowEndsWithItsFirstChunk) {
+            end = ReadEnd::Exhausted;
+        }
         let (mut done, mut bytes) = (0, 0);
         while done < rows.len() {
             let many = self.world.with(|world| world.rng.usize(1..6)).min(rows.len() - done);
@@ -284,8 +293,12 @@ fn select(snapshot: &Snapshot, query: &ReadQuery<'_>, plant: Option<Plant>) -> V
     let is_wanted = |row: &&Row| {
         let Some(name) = column else { return true };
         let Some(value) = row.value(name) else { return matches!(range.nulls, Nulls::Only | Nulls::Any) };
-        let below = ceiling.is_none_or(|(end, inclusive)| value < end || inclusive && value == end);
-        range.nulls != Nulls::Only && below && from.is_none_or(|from| value >= from)
+        let next = plant == Some(Plant::WindowEndInclusive);
+        let below = ceiling
+            .map(|(end, inclusive)| (end, inclusive || next))
+            .is_none_or(|(end, inclusive)| value < end || inclusive && value == end);
+        let starts = plant != Some(Plant::BeginningForgotten) || range.ceiling.is_none_or(|bound| !bound.inclusive);
+        range.nulls != Nulls::Only && below && from.is_none_or(|from| !starts || value >= from)
     };
     let is_after = |row: &&Row| {
         after.is_none_or(|after| match plant {

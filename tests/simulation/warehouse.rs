@@ -205,7 +205,8 @@ impl World {
             return failure(id, NOT_WHOLE, false, false);
         }
         self.merging(id, intent, &staged);
-        let guard = intent.cursor.as_deref();
+        let guard = intent.cursor.as_deref().filter(|_| self.plant != Some(Plant::MergeWithoutGuard));
+        let mut back = None;
         let World { tables, database, .. } = self;
         let target = &mut tables.tables.get_mut(&intent.target.table).unwrap().rows;
         match intent.mode {
@@ -222,12 +223,17 @@ impl World {
                                 Some(value) => new.value(column).is_some_and(|new| new >= value),
                             });
                             if newer {
+                                // what is read again as it is now may be older than what a window has brought since
+                                back = back.or((intent.cursor.is_some() && *old > v).then_some((*old, v)));
                                 *old = v;
                             }
                         }
                     }
                 }
             }
+        }
+        if let Some((old, new)) = back {
+            self.broke("no older row is written over a newer one", format!("{id}: v{new} over v{old}"));
         }
         self.merged(id, intent);
         JobStatus::Succeeded(JobStats { rows: staged.len() as u64, bytes_billed: 0 })

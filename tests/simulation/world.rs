@@ -20,7 +20,7 @@ use super::planted::Plant;
 use super::warehouse::Tables;
 
 /// When every history begins, by the database's clock: 2026-03-01T00:00:00Z.
-const BEGINNING_US: i64 = 1_772_323_200_000_000;
+pub const BEGINNING_US: i64 = 1_772_323_200_000_000;
 /// As the clients have it: the most time for one attempt at a call.
 const ATTEMPT_MAX: Duration = Duration::from_secs(60);
 /// The most attempts at a call that may be repeated; fewer than the clients', so that giving up is seen more often.

@@ -21,7 +21,8 @@ pub fn preload(world: &mut World) {
     let now_us = world.now_us();
     for number in 0..world.plan.rows {
         // some with one same cursor
-        let at_us = now_us - 600_000_000 + i64::from(number / 3) * 7_000_000;
+        let before = (world.plan.rows - number) / 3 * world.plan.spread + 600;
+        let at_us = now_us - i64::from(before) * 1_000_000;
         let pid = world.database.begin(at_us);
         let at = cursor(world, at_us);
         let id = world.database.draw_id();

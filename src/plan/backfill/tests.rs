@@ -113,3 +113,20 @@ fn append_brings_no_row_twice() {
     assert!(refused(&some, &number("40", "60", 2), known).contains("overlap"));
     assert!(remember(&some, &number("50", "100", 3), known).unwrap().is_some());
 }
+
+#[test]
+fn windows_of_keys_are_those_of_the_one_who_asked_first() {
+    let within = |value: &str| Some(Bound { value: value.into(), inclusive: true });
+    let asked = |number, value: &str| Ask {
+        id: IntentId::new(0, number),
+        from: None,
+        to: None,
+        bounds: vec![vec!["7".into()]],
+        within: within(value),
+        ..ask(WindowUnit::Key, "", "")
+    };
+    let asks = remember(&Asks::none(), &asked(1, "9"), merge()).unwrap().unwrap();
+    assert_eq!(remember(&asks, &asked(2, "9"), merge()), Ok(None));
+    assert_eq!(same(&asks, &asked(2, "9")).map(|known| known.id.clone()), Some(IntentId::new(0, 1)));
+    assert_eq!(same(&asks, &asked(2, "10")), None);
+}
