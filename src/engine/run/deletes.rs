@@ -1,12 +1,14 @@
 //! Looks for rows of the target that are gone at the source: all keys are staged like a chunk, under an intent of their
 //! own, and one statement compares.
 
+use tokio::time::Instant;
+
 use super::super::chunk::{self, Piece};
 use super::super::faults::Point;
 use super::super::finish;
 use super::super::prepare::Prepared;
 use super::super::{LookForDeletes, RunError};
-use super::{PassEnd, Run};
+use super::{PassEnd, Run, millis};
 use crate::bucket::Bucket;
 use crate::model::{DeletesPass, DeletesSettings, Fraction, Intent, Lane};
 use crate::plan::deletes;
@@ -40,7 +42,9 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             return Ok(PassEnd::Superseded);
         }
         self.engine.faults.at(Point::IntentWritten).await?;
+        let begun = Instant::now();
         let applied = finish::finish(self.engine, self.cx, &intent, finish::progress(&intent, true)).await;
+        self.report.durations_ms.apply += millis(begun.elapsed());
         Ok(match self.commit(&intent, applied, None).await? {
             super::Next::Superseded => PassEnd::Superseded,
             super::Next::Chunk(..) | super::Next::Nothing => PassEnd::Done,
@@ -68,6 +72,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         let piece = Piece { deletes: pass(prepared, settings), ..Piece::new(Lane::Deletes) };
         let keys = Prepared { plan: prepared.plan.key_alone(), ..prepared.clone() };
         let chunk = chunk::extract(self.engine, self.cx, self.settings, &keys, session, &piece).await?;
+        self.report.durations_ms.extract += millis(chunk.took);
         let Some(mut intent) = chunk.intent else { return Ok(None) };
         // rows whose key cannot be written were rejected when they came, and are not in the target
         chunk::discard(self.engine, self.cx, &std::mem::take(&mut intent.rejects)).await;
