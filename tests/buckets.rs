@@ -54,6 +54,9 @@ async fn contract(bucket: &impl Bucket) {
     assert_eq!(bucket.list(&cx(), "state/s/").await.unwrap(), [name, "state/s/c.json"]);
     assert_eq!(bucket.list(&cx(), "state/s/c").await.unwrap(), ["state/s/c.json"]);
     assert_eq!(bucket.list(&cx(), "nothing/").await.unwrap(), Vec::<String>::new());
+    assert_eq!(bucket.list_from(&cx(), "state/s/", "state/s/c").await.unwrap(), ["state/s/c.json"]);
+    assert_eq!(bucket.list_from(&cx(), "state/s/", "state/s/c.json").await.unwrap(), ["state/s/c.json"]);
+    assert_eq!(bucket.list_from(&cx(), "state/s/", "state/t").await.unwrap(), Vec::<String>::new());
     bucket.delete(&cx(), name).await.unwrap();
     bucket.delete(&cx(), name).await.unwrap();
     assert_eq!(bucket.get(&cx(), name, 10).await.unwrap(), None);

@@ -75,6 +75,8 @@ struct Run<'a, B, W> {
     deletes_done: bool,
     options: RunOptions,
     report: RunReport,
+    /// What the last look at the source came to.
+    seen: Option<tally::Seen>,
     /// Extraction and application of the last chunk.
     last_chunk: Duration,
 }
@@ -93,7 +95,9 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
     if result.is_ok() {
         run.sweep().await;
     }
+    let fresh_as_of = run.fresh_as_of(&result);
     let mut report = run.report;
+    report.fresh_as_of = fresh_as_of;
     report.durations_ms.total = millis(begun.elapsed());
     match result {
         Ok(outcome) => report.outcome = outcome,
@@ -106,6 +110,9 @@ pub(super) async fn run<B: Bucket, W: Warehouse, S: Source>(
             // what was synced before and cannot be any more is never only told
             let unusable = settings.matched.is_some() && run.at.state.basis.is_none() && error.is_unfit();
             report.outcome = if unusable { Outcome::Unusable } else { Outcome::Failed };
+            if error.is_drift() {
+                report.drifted(error.one_line());
+            }
             report.error = Some(Failure { message: error.one_line(), class: error.class().into() });
         }
     }
@@ -135,6 +142,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
             deletes_done: false,
             options,
             report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
+            seen: None,
             last_chunk: Duration::ZERO,
         }
     }
@@ -186,6 +194,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
             }
         };
         self.engine.faults.at(Point::Prepared).await?;
+        self.seen = Some(tally::Seen::of(&prepared, self.settings));
         self.remember(&prepared)?;
         let end = if self.settings.mode == Mode::Replace {
             self.drive(&mut session, &prepared, self.piece(Lane::Whole)).await?
