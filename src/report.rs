@@ -1,6 +1,7 @@
 //! The run report: what one run did for one table. Pure. It is the HTTP answer, a line of `sync --json`, and the
 //! fields of the last log line.
 
+pub mod history;
 pub mod ledger;
 pub mod notice;
 pub mod record;
@@ -67,6 +68,17 @@ pub enum FailureClass {
     Permanent,
     /// The configuration or what was asked for is wrong.
     Usage,
+}
+
+impl FailureClass {
+    /// As the report writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Permanent => "permanent",
+            Self::Usage => "usage",
+        }
+    }
 }
 
 impl From<Class> for FailureClass {

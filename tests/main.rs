@@ -32,6 +32,7 @@ mod network;
 mod policies;
 mod races;
 mod rebuild;
+mod reports;
 mod round_trip;
 mod schedule;
 mod secrets;
@@ -66,6 +67,7 @@ fn main() {
         deletes::tests(),
         environment::tests(),
         rebuild::tests(),
+        reports::tests(),
         names::tests(),
         coverage::tests(),
         http_door::tests(),

@@ -41,6 +41,8 @@ pub struct Http {
     /// is dead would be taken again for the next attempt.
     client: Arc<Mutex<reqwest::Client>>,
     tokens: Tokens,
+    /// Whether the address is a secret, so that nothing of it is logged.
+    secret: bool,
 }
 
 /// A request that may be sent any number of times.
@@ -95,7 +97,12 @@ impl Http {
     /// A client that sends these tokens.
     pub fn new(tokens: Tokens) -> Self {
         install_tls();
-        Self { client: Arc::new(Mutex::new(client())), tokens }
+        Self { client: Arc::new(Mutex::new(client())), tokens, secret: false }
+    }
+
+    /// A client of services whose addresses are secrets. It sends no tokens.
+    pub fn of_secret_addresses() -> Self {
+        Self { secret: true, ..Self::new(Tokens::Anonymous) }
     }
 
     /// Sends the request until it is answered with something else than 408, 429, 5xx, a redirect or what `again`
@@ -121,7 +128,8 @@ impl Http {
                 }
                 Err(interrupted) => return Err(interrupted.into()),
             };
-            tracing::debug!(url = %request.url.path(), tried = %attempts.tried(), message, "call failed");
+            let url = if self.secret { "(secret)" } else { request.url.path() };
+            tracing::debug!(url, tried = %attempts.tried(), message, "call failed");
             if !attempts.again(cx, after).await? {
                 return Err(CallError::Unavailable { tried: attempts.tried(), message });
             }
@@ -175,7 +183,9 @@ impl Http {
         }
         let answer = Answer { status, etag, body: body.freeze() };
         let passing = matches!(status, 408 | 429 | 500 | 502 | 503 | 504) || again(&answer);
-        Ok(if passing { Attempt::Again { message: answer.shown(), after } } else { Attempt::Answered(answer) })
+        // a page may repeat the address that was asked for
+        let shown = || if self.secret { format!("HTTP {status}") } else { answer.shown() };
+        Ok(if passing { Attempt::Again { message: shown(), after } } else { Attempt::Answered(answer) })
     }
 }
 
