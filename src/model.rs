@@ -36,7 +36,7 @@ pub use names::{BqTable, InvalidName, SourceName, SourceTable, TableId, TableKin
 pub use pattern::{Glob, InvalidGlob, Listed, Matched, NamePattern};
 pub use policy::Policy;
 pub use position::{Bound, Position};
-pub use runs::{LastRun, RunsDay, RunsLoad, RunsPlace, RunsScan};
+pub use runs::{LastRun, RUNS_ANSWER_MAX, RunsDay, RunsLoad, RunsPlace, RunsScan};
 pub use schedule::{InvalidSchedule, Schedule};
 pub use schema::{BqType, Field, FieldMode, Partitioning, Schema, TableSpec, TimeUnit};
 pub use settings::{

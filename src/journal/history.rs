@@ -7,7 +7,7 @@ use super::doc::Found;
 use super::load::{Untaken, after};
 use super::{Journal, JournalError};
 use crate::bucket::{Bucket, LISTED_MAX};
-use crate::model::{LastRun, RunsDay, RunsScan};
+use crate::model::{LastRun, RUNS_ANSWER_MAX, RunsDay, RunsScan};
 use crate::net::Context;
 use crate::report::history::History;
 use crate::report::ledger::{self, Ledger};
@@ -149,10 +149,14 @@ impl<B: Bucket, W: RunsTable> Journal<'_, B, W> {
         let scan = |request| RunsScan { place, since, except: &except, request };
         let rows =
             tokio::try_join!(self.warehouse.runs_by_day(cx, scan(&days)), self.warehouse.last_runs(cx, scan(&last)));
-        rows.unwrap_or_else(|error| {
+        let (days, last) = rows.unwrap_or_else(|error| {
             notes.push(format!("{} cannot be read: {error}", place.table));
             (Vec::new(), Vec::new())
-        })
+        });
+        if days.len().max(last.len()) >= RUNS_ANSWER_MAX {
+            notes.push(format!("{} has more than {RUNS_ANSWER_MAX} days of tables: ask for fewer", place.table));
+        }
+        (days, last)
     }
 }
 

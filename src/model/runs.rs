@@ -32,6 +32,9 @@ pub struct RunsLoad<'a> {
     pub job_project: &'a str,
 }
 
+/// The most rows of an answer about runs: tables, times days.
+pub const RUNS_ANSWER_MAX: usize = 100_000;
+
 /// Which runs are asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct RunsScan<'a> {

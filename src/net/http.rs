@@ -97,12 +97,12 @@ impl Http {
     /// A client that sends these tokens.
     pub fn new(tokens: Tokens) -> Self {
         install_tls();
-        Self { client: Arc::new(Mutex::new(client())), tokens, secret: false }
+        Self { client: Arc::new(Mutex::new(client(false))), tokens, secret: false }
     }
 
     /// A client of services whose addresses are secrets. It sends no tokens.
     pub fn of_secret_addresses() -> Self {
-        Self { secret: true, ..Self::new(Tokens::Anonymous) }
+        Self { client: Arc::new(Mutex::new(client(true))), secret: true, ..Self::new(Tokens::Anonymous) }
     }
 
     /// Sends the request until it is answered with something else than 408, 429, 5xx, a redirect or what `again`
@@ -123,7 +123,7 @@ impl Http {
                 Ok(Ok(Attempt::Again { message, after })) => (message, after),
                 Ok(Err(error)) => return Err(error),
                 Err(silence @ Interrupted::TimedOut(_)) => {
-                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client();
+                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client(self.secret);
                     (silence.to_string(), None)
                 }
                 Err(interrupted) => return Err(interrupted.into()),
@@ -190,8 +190,11 @@ impl Http {
 }
 
 /// A client with no connection yet.
-fn client() -> reqwest::Client {
-    reqwest::Client::builder()
+fn client(secret: bool) -> reqwest::Client {
+    let builder = reqwest::Client::builder();
+    // what speaks HTTP/2 may log the path of a request
+    let builder = if secret { builder.http1_only() } else { builder };
+    builder
         .user_agent(concat!("highwater/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_MAX)
         .redirect(reqwest::redirect::Policy::none())

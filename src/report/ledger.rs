@@ -13,7 +13,8 @@
 //!   knew before the last batch is found by the next, also where a clock that is ahead has moved `through` far;
 //! - names of more than [`AHEAD_MAX`] after the clock of who lists are left to their time.
 //!
-//! What is missed then is the first report of a process whose clock is behind by more than half an hour. It stays on the bucket.
+//! What is missed then is what a process whose clock is behind by more than half an hour names before its first look. It
+//! stays on the bucket.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -6,13 +6,13 @@ use super::super::{RunsTable, WarehouseError};
 use super::sql::{Literal, Path};
 use super::wire::{Clustering, Fields, NewTable, TableReference, TimePartitioning};
 use super::{BigQuery, jobs, queries, refused, tables, with_body};
-use crate::model::{BqTable, JobId, JobStatus, LastRun, RunsDay, RunsLoad, RunsPlace, RunsScan, Schema, TimeUnit};
+use crate::model::{
+    BqTable, JobId, JobStatus, LastRun, RUNS_ANSWER_MAX, RunsDay, RunsLoad, RunsPlace, RunsScan, Schema, TimeUnit,
+};
 use crate::net::{Context, Method};
 
 /// The view's name.
 const WINDOWS: &str = "windows";
-/// The most rows of an answer: tables, times days.
-const ANSWER_ROWS_MAX: u32 = 100_000;
 const DAY_MS: u64 = 86_400_000;
 
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ pub fn days_statement(scan: &RunsScan<'_>) -> String {
         "SELECT `source`, `table`, FORMAT_TIMESTAMP('%Y-%m-%d', `started_at`) AS day, CAST(SUM(`rows`) AS STRING), \
          CAST(COUNT(*) AS STRING), CAST(COUNTIF(`outcome` = 'failed') AS STRING), \
          FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%E6SZ', MAX(`fresh_as_of`)) FROM {} WHERE {} \
-         GROUP BY `source`, `table`, day LIMIT {ANSWER_ROWS_MAX}",
+         GROUP BY `source`, `table`, day LIMIT {RUNS_ANSWER_MAX}",
         Path(&scan.place.table),
         wanted(scan)
     )
@@ -69,7 +69,7 @@ pub fn last_statement(scan: &RunsScan<'_>) -> String {
         "SELECT `source`, `table`, `run_id`, FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%E6SZ', `ended_at`), `outcome`, `error`, \
          `error_class` FROM {} WHERE {} AND `window` IS NULL \
          QUALIFY ROW_NUMBER() OVER (PARTITION BY `source`, `table` ORDER BY `ended_at` DESC, `run_id` DESC) = 1 \
-         LIMIT {ANSWER_ROWS_MAX}",
+         LIMIT {RUNS_ANSWER_MAX}",
         Path(&scan.place.table),
         wanted(scan)
     )
