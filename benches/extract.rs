@@ -135,7 +135,7 @@ impl Bucket for NullBucket {
         Ok(Put::Stored(Generation(1)))
     }
 
-    async fn list(&self, _: &Context, _: &str) -> Result<Vec<String>, BucketError> {
+    async fn list_from(&self, _: &Context, _: &str, _: &str) -> Result<Vec<String>, BucketError> {
         Ok(Vec::new())
     }
 

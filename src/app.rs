@@ -15,8 +15,11 @@ use crate::bucket::folder::FolderBucket;
 use crate::bucket::gcs::GcsBucket;
 use crate::config::{Config, Endpoint, SourceConfig, SourceKind, State};
 use crate::engine::{Ambient, Backfill, BackfillQuestion, Engine, Gaps, GapsQuestion, Question, RunError, RunOptions};
+use crate::journal::{Desk, Journal};
 use crate::model::{Connection, SourceName, TableId, TableSettings, Window};
 use crate::net::{self, Context, Tokens};
+use crate::report::history::History;
+use crate::report::record::{RunId, RunRecord};
 use crate::report::{Outcome, RunReport, VerifyReport};
 use crate::source::mysql::MySqlSource;
 use crate::source::postgres::PostgresSource;
@@ -29,6 +32,8 @@ use crate::warehouse::bigquery::BigQuery;
 pub struct App {
     config: Config,
     engine: Engine<Apart, BigQuery>,
+    desk: Desk,
+    system: System,
     sources: HashMap<SourceName, AnySource>,
 }
 
@@ -73,7 +78,9 @@ impl App {
         let bucket = Apart { bucket: gcs(&config.bucket, &config.prefix), state };
         let warehouse = BigQuery::new(url(bigquery), tokens(bigquery));
         let sources = config.sources.iter().map(|source| (source.name.clone(), any_source(source))).collect();
-        Self { engine: Engine::new(bucket, warehouse, Arc::new(System)), sources, config }
+        let (reports, runs, notify) = (config.reports.clone(), config.runs.clone(), config.notify.clone());
+        let desk = Desk::new(reports, runs, notify, &config.endpoints.pubsub);
+        Self { engine: Engine::new(bucket, warehouse, Arc::new(System)), desk, system: System, sources, config }
     }
 
     /// The same, with these faults.
@@ -162,19 +169,48 @@ impl App {
         UnknownTable { id: name.to_owned(), known: format!("there are: {}{more}", known.join(", ")) }
     }
 
-    /// Runs the table.
+    /// Runs the table, and keeps and tells how that ended.
     ///
     /// # Errors
     /// There is no such table. A run that fails is a report, not an error.
     pub async fn sync(&self, cx: &Context, id: &TableId, options: RunOptions) -> Result<RunReport, UnknownTable> {
         let table = self.table(id)?;
         let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
+        let began = self.system.now();
         let report = match source {
             AnySource::Postgres(source) => self.engine.run(cx, source, &table, options).await,
             AnySource::MySql(source) => self.engine.run(cx, source, &table, options).await,
         };
+        Ok(self.ended(cx, began, report).await)
+    }
+
+    /// What follows every run: the log's line, its report, messages.
+    async fn ended(&self, cx: &Context, began: jiff::Timestamp, mut report: RunReport) -> RunReport {
+        let run_id = self.run_id(began);
+        report.run_id = Some(run_id.as_str().to_owned());
         log_report(&report);
-        Ok(report)
+        let record = RunRecord::new(run_id, began, self.system.now(), &report);
+        Box::pin(self.journal().ended(cx, &record)).await;
+        report
+    }
+
+    fn run_id(&self, at: jiff::Timestamp) -> RunId {
+        RunId::new(at, self.system.random())
+    }
+
+    fn journal(&self) -> Journal<'_, Apart, BigQuery> {
+        Journal::new(&self.desk, self.engine.bucket(), self.engine.warehouse())
+    }
+
+    /// Past runs of so many days, today included; what cannot be read is said in its notes.
+    pub async fn history(&self, cx: &Context, days: u32) -> History {
+        let now = self.system.now();
+        Box::pin(self.journal().history(cx, now, days, &self.run_id(now))).await
+    }
+
+    /// The clock of this machine.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.system.now()
     }
 
     /// Compares the table's source and target.
@@ -221,12 +257,12 @@ impl App {
     ) -> Result<RunReport, UnknownTable> {
         let table = self.table(id)?;
         let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
+        let began = self.system.now();
         let report = match source {
             AnySource::Postgres(source) => self.engine.window(cx, source, &table, window, again).await,
             AnySource::MySql(source) => self.engine.window(cx, source, &table, window, again).await,
         };
-        log_report(&report);
-        Ok(report)
+        Ok(self.ended(cx, began, report).await)
     }
 
     /// Ends an initial load whose windows are all complete; gives how many of the backfill's windows are not.
@@ -282,14 +318,14 @@ impl App {
 /// The one line that says how a run ended.
 fn log_report(report: &RunReport) {
     let (rows, bytes, chunks, ms) = (report.rows, report.bytes, report.chunks, report.durations_ms.total);
-    let outcome = report.outcome.name();
+    let (outcome, run) = (report.outcome.name(), report.run_id.as_deref());
     match &report.error {
         Some(failure) if report.outcome == Outcome::Unusable => {
-            tracing::warn!(outcome, ms, error = failure.message, "the table cannot be synced as it is");
+            tracing::warn!(outcome, run, ms, error = failure.message, "the table cannot be synced as it is");
         }
-        None => tracing::info!(outcome, rows, bytes, chunks, ms, held_by = report.held_by, "run ended"),
+        None => tracing::info!(outcome, run, rows, bytes, chunks, ms, held_by = report.held_by, "run ended"),
         Some(failure) => {
-            tracing::error!(outcome, rows, bytes, chunks, ms, error = failure.message, class = ?failure.class, "run failed");
+            tracing::error!(outcome, run, rows, bytes, chunks, ms, error = failure.message, class = ?failure.class, "run failed");
         }
     }
 }

@@ -88,8 +88,18 @@ pub trait Bucket: Send + Sync {
         precondition: Precondition,
     ) -> impl Future<Output = Result<Put, BucketError>> + Send;
 
-    /// Names of objects that begin with `prefix`: at most [`LISTED_MAX`] of them.
-    fn list(&self, cx: &Context, prefix: &str) -> impl Future<Output = Result<Vec<String>, BucketError>> + Send;
+    /// Names of objects that begin with `prefix`: the first [`LISTED_MAX`] of them.
+    fn list(&self, cx: &Context, prefix: &str) -> impl Future<Output = Result<Vec<String>, BucketError>> + Send {
+        self.list_from(cx, prefix, "")
+    }
+
+    /// Names of objects that begin with `prefix` and are not before `from`, in order: the first [`LISTED_MAX`] of them.
+    fn list_from(
+        &self,
+        cx: &Context,
+        prefix: &str,
+        from: &str,
+    ) -> impl Future<Output = Result<Vec<String>, BucketError>> + Send;
 
     /// Deletes the object; one that is not there is no error.
     fn delete(&self, cx: &Context, name: &str) -> impl Future<Output = Result<(), BucketError>> + Send;

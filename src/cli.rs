@@ -53,7 +53,7 @@ per table on Cloud Storage, so runs may overlap, crash and be repeated: nothing 
 const AFTER_HELP: &str = "Examples:
   highwater sync finance/invoices            move one table forward
   highwater sync --all --until-caught-up     move every table until nothing is left
-  highwater status                           where every table is
+  highwater status                           where every table is, how fresh, and how its runs ended
   highwater config                           print the configuration, secrets masked
   highwater discover postgres://u@host/db    write a configuration for a database
   highwater tables                           the tables that the configuration comes to
@@ -70,7 +70,7 @@ Environment:
                            are the configuration
   HIGHWATER_LOG            log filter (default: info), for example highwater=debug
   PORT                     where `serve` listens (Cloud Run sets it)
-  STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST
+  STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST, PUBSUB_EMULATOR_HOST
                            use emulators, without credentials
   NO_COLOR                 no colours
   A file .env in the working directory is read too; what the environment has of its own wins.
@@ -109,7 +109,7 @@ enum Wired {
     Sync(sync::Arguments),
     /// Look now for rows that are gone at the source, and take them out of the target, after moving the table forward.
     Deletes(deletes::Arguments),
-    /// Show where tables are: watermark, pending intent, rows so far.
+    /// Show where tables are: watermark, pending intent, lag, how the last run ended, rows per day.
     Status(status::Arguments),
     /// Show the tables that the configuration comes to, and what each lacks.
     Tables(tables::Arguments),

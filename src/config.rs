@@ -3,7 +3,7 @@
 //! A value that exists is valid: the document is read in one pass that collects every fault, each with its line or
 //! variable and the way out. `env` captures the process's variables (`dotenv` those of `.env`), `tree` turns YAML into
 //! nodes with places, `environment` turns variables into the same nodes, `reader` reads nodes, `placeholders`
-//! fills in `${NAME}`, `scalar` parses texts, `source`, `table`, `columns` and `pattern` know the keys. `document` is such a tree with its
+//! fills in `${NAME}`, `scalar` parses texts, `source`, `table`, `columns`, `pattern` and `reports` know the keys. `document` is such a tree with its
 //! origin; it is printed again by `yaml`.
 
 mod columns;
@@ -17,6 +17,7 @@ mod input;
 mod pattern;
 mod placeholders;
 mod reader;
+mod reports;
 mod scalar;
 mod source;
 mod table;
@@ -31,11 +32,12 @@ pub use document::Loaded;
 pub use env::{Endpoint, Endpoints, Env};
 pub use input::{Input, Look};
 pub use pattern::{Patterns, name_pattern};
+pub use reports::Reports;
 pub use source::{Reached, SourceConfig, SourceKind, reach, tls_mode, tls_mode_name};
 
 use self::document::Document;
 use self::reader::{Findings, Map};
-use crate::model::{Parallel, TableSettings};
+use crate::model::{BqTable, Notify, Parallel, RunsPlace, TableSettings};
 
 /// The most bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -49,6 +51,9 @@ const RUN_BUDGET_MAX: Duration = Duration::from_secs(168 * 3600);
 const CONCURRENT_RUNS_DEFAULT: u32 = 16;
 /// The most runs at once in one process.
 const CONCURRENT_RUNS_MAX: u64 = 1000;
+
+/// The table of runs.
+const RUNS: &str = "runs";
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -65,9 +70,15 @@ pub struct Config {
     pub server: Server,
     /// How many tables `sync` runs side by side.
     pub parallel: Parallel,
+    /// What is kept of runs.
+    pub reports: Reports,
+    /// Who is told of troubles.
+    pub notify: Notify,
+    /// Where the table of runs and its jobs are.
+    pub runs: RunsPlace,
     /// The sources, in the file's order.
     pub sources: Vec<SourceConfig>,
-    /// Where Cloud Storage and BigQuery are.
+    /// Where Cloud Storage, BigQuery and Pub/Sub are.
     pub endpoints: Endpoints,
 }
 
@@ -167,6 +178,8 @@ fn read(mut root: Map<'_>, env: &Env) -> Option<Config> {
     let state = root.optional("state", |text| read_state(text, env)).unwrap_or(State::Bucket);
     let server = root.map("server").map_or_else(|| default_server(env), |map| read_server(map, env));
     let parallel = root.optional("parallel", scalar::limited::<Parallel>).unwrap_or_default();
+    let reports = reports::read(&mut root);
+    let notify = reports::read_notify(&mut root);
     let defaults = root.map("defaults").map(table::read_defaults).unwrap_or_default();
     let place = project.clone().zip(dataset).map(|(project, dataset)| source::Place {
         job_project: job_project.unwrap_or_else(|| project.clone()),
@@ -176,7 +189,16 @@ fn read(mut root: Map<'_>, env: &Env) -> Option<Config> {
     });
     let sources = source::read_all(&mut root, place.as_ref(), &defaults);
     root.finish();
+    let place = place?;
     let config = Config {
+        runs: RunsPlace {
+            table: BqTable { project: place.project, dataset: reports.dataset.clone(), table: RUNS.to_owned() },
+            location: place.location,
+            job_project: place.job_project,
+            days: reports.days,
+        },
+        reports,
+        notify,
         project: project?,
         bucket: bucket?,
         prefix,

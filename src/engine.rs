@@ -92,6 +92,16 @@ impl<B, W> Engine<B, W> {
         Self { faults, ..self }
     }
 
+    /// The bucket.
+    pub fn bucket(&self) -> &B {
+        &self.bucket
+    }
+
+    /// The warehouse.
+    pub fn warehouse(&self) -> &W {
+        &self.warehouse
+    }
+
     /// Says when a state is written, and marks it as nobody else's.
     fn stamp(&self, state: &mut TableState) {
         state.written_at = self.ambient.now().to_string();

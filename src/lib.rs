@@ -20,8 +20,9 @@ pub mod source;
 pub mod state;
 pub mod warehouse;
 
-// what a run does
+// what a run does, and what is kept and told of it
 pub mod engine;
+pub mod journal;
 
 // wiring and the doors
 pub mod app;

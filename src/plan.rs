@@ -2,7 +2,7 @@
 //!
 //! `table` chooses key and order, `columns` which columns and as what; `basis` says whether a watermark still fits
 //! the settings; `ceiling` says up to where it is safe to read; `drift` compares the
-//! columns with BigQuery's; `deletes` says which rows can be gone; `finish` says what an intent needs next. `matched` settles what a pattern leaves open,
+//! columns with BigQuery's; `deletes` says which rows can be gone; `finish` says what an intent needs next; `freshness` up to when a target is complete. `matched` settles what a pattern leaves open,
 //! `propose` and `draft` write a configuration for tables that have none, `schedule` and `timetable` say when a table
 //! runs.
 //! `verify` says what is compared with the target, and what the checksums mean.
@@ -15,6 +15,7 @@ pub mod deletes;
 pub mod draft;
 pub mod drift;
 pub mod finish;
+pub mod freshness;
 pub mod matched;
 pub mod propose;
 pub mod schedule;

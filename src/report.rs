@@ -2,6 +2,10 @@
 //! fields of the last log line.
 
 mod gaps;
+pub mod history;
+pub mod ledger;
+pub mod notice;
+pub mod record;
 mod verify;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +70,17 @@ pub enum FailureClass {
     Permanent,
     /// The configuration or what was asked for is wrong.
     Usage,
+}
+
+impl FailureClass {
+    /// As the report writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Permanent => "permanent",
+            Self::Usage => "usage",
+        }
+    }
 }
 
 impl From<Class> for FailureClass {
@@ -137,6 +152,15 @@ pub struct RunReport {
     /// What was changed in BigQuery, and what a person should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What was changed in the target's columns, or the difference that stopped the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
+    /// Every row that the source had at this instant is in the target, RFC 3339; `None` if that cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_as_of: Option<String>,
+    /// The id that its report is kept under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
     /// Time per step, milliseconds. Extracting the next chunk overlaps with applying this one.
     pub durations_ms: Durations,
 }
@@ -222,6 +246,9 @@ impl RunReport {
             rejected: 0,
             rejects: Vec::new(),
             notes: Vec::new(),
+            drift: Vec::new(),
+            fresh_as_of: None,
+            run_id: None,
             durations_ms: Durations::default(),
         }
     }
@@ -254,6 +281,13 @@ impl RunReport {
         self.rejects.extend(objects.iter().take(room).cloned());
     }
 
+    /// Adds a line about the target's columns, up to [`LISTED_MAX`].
+    pub fn drifted(&mut self, line: String) {
+        if self.drift.len() < LISTED_MAX && !self.drift.contains(&line) {
+            self.drift.push(line);
+        }
+    }
+
     /// Adds a note, up to [`LISTED_MAX`].
     pub fn note(&mut self, note: String) {
         // what every pass of a run sees is said once
@@ -280,6 +314,7 @@ impl RunReport {
             rejected: self.rejected,
             rejects: self.rejects,
             notes: self.notes,
+            drift: self.drift,
             deletes: next.deletes.or(self.deletes),
             durations_ms: Durations {
                 state: first.state + second.state,
@@ -297,6 +332,7 @@ impl RunReport {
         sum.add_findings(next.findings);
         sum.add_rejects(next.rejected, &next.rejects);
         next.notes.into_iter().for_each(|note| sum.note(note));
+        next.drift.into_iter().for_each(|line| sum.drifted(line));
         sum
     }
 }

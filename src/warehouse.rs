@@ -12,8 +12,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::model::{
-    BqTable, BqType, Checksum, Class, Fingerprint, Group, Intent, JobId, Partitioning, Rows, Schema, TableSpec,
-    TargetColumn,
+    BqTable, BqType, Checksum, Class, Fingerprint, Group, Intent, JobId, LastRun, Partitioning, Rows, RunsDay,
+    RunsLoad, RunsPlace, RunsScan, Schema, TableSpec, TargetColumn,
 };
 pub use crate::model::{JobFailure, JobStats, JobStatus};
 use crate::net::{Context, Interrupted, Tried};
@@ -86,6 +86,48 @@ pub trait Warehouse: Send + Sync {
         rows_max: u64,
         request: &str,
     ) -> impl Future<Output = Result<Scanned<Fingerprint>, WarehouseError>> + Send;
+}
+
+/// The table of runs, which no sync depends on. Every call here may be repeated and is retried inside, within the context.
+pub trait RunsTable: Send + Sync {
+    /// Makes dataset, table and the view over it, or brings what is there in line.
+    fn make_runs(
+        &self,
+        cx: &Context,
+        place: &RunsPlace,
+        schema: &Schema,
+    ) -> impl Future<Output = Result<(), WarehouseError>> + Send;
+
+    /// Submits a job that appends reports, as [`Warehouse::submit`].
+    fn load_runs(
+        &self,
+        cx: &Context,
+        id: &JobId,
+        load: RunsLoad<'_>,
+    ) -> impl Future<Output = Result<(), WarehouseError>> + Send;
+
+    /// The status of such a job, as [`Warehouse::job`].
+    fn runs_job(
+        &self,
+        cx: &Context,
+        id: &JobId,
+        project: &str,
+        location: &str,
+    ) -> impl Future<Output = Result<Option<JobStatus>, WarehouseError>> + Send;
+
+    /// The runs of each table and day, in any order.
+    fn runs_by_day(
+        &self,
+        cx: &Context,
+        scan: RunsScan<'_>,
+    ) -> impl Future<Output = Result<Vec<RunsDay>, WarehouseError>> + Send;
+
+    /// The last run of each table, in any order.
+    fn last_runs(
+        &self,
+        cx: &Context,
+        scan: RunsScan<'_>,
+    ) -> impl Future<Output = Result<Vec<LastRun>, WarehouseError>> + Send;
 }
 
 /// What of a target is compared with its source.

@@ -74,6 +74,7 @@ fn example(place: &Place, changes: &str) -> Vec<(String, String)> {
     let mut all = vec![
         ("STORAGE_EMULATOR_HOST".to_owned(), place.valve.url.clone()),
         ("BIGQUERY_EMULATOR_HOST".to_owned(), place.gate.url.clone()),
+        ("HIGHWATER_REPORTS_BIGQUERY".to_owned(), "false".to_owned()),
     ];
     for line in EXAMPLE.lines().chain(changes.lines()).filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once('=').unwrap();

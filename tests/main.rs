@@ -33,6 +33,7 @@ mod network;
 mod policies;
 mod races;
 mod rebuild;
+mod reports;
 mod round_trip;
 mod schedule;
 mod secrets;
@@ -68,6 +69,7 @@ fn main() {
         deletes::tests(),
         environment::tests(),
         rebuild::tests(),
+        reports::tests(),
         names::tests(),
         coverage::tests(),
         http_door::tests(),

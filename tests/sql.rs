@@ -1,5 +1,6 @@
 //! Every statement that can be generated for BigQuery, through Google's own GoogleSQL analyser.
 
+mod runs;
 mod verify;
 
 use std::fmt::Write as _;
@@ -220,6 +221,7 @@ fn every_statement() {
     cases.extend(deletes());
     cases.push(widening());
     cases.extend(verify::cases());
+    cases.extend(runs::cases());
     let wrong = wrong();
     let total = cases.len() + wrong.len();
     let mut lines = String::new();

@@ -79,7 +79,7 @@ async fn a_wrong_password_host_or_database_is_told() {
         assert_eq!(ran.code, code, "{url}: {ran:?}");
         assert!(ran.stderr.contains(told), "{url}: {}", ran.stderr);
         assert!(!ran.stderr.contains("wr0ng-pw") && !ran.stdout.contains("wr0ng-pw"), "{ran:?}");
-        assert_eq!(place.objects("").await, Vec::<String>::new());
+        assert_eq!(place.objects("s").await, Vec::<String>::new(), "neither state nor staging");
     }
 }
 

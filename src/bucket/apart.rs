@@ -64,8 +64,8 @@ impl Bucket for Apart {
         at!(self, name, place => place.put(cx, name, bytes, content, precondition).await)
     }
 
-    async fn list(&self, cx: &Context, prefix: &str) -> Result<Vec<String>, BucketError> {
-        at!(self, prefix, place => place.list(cx, prefix).await)
+    async fn list_from(&self, cx: &Context, prefix: &str, from: &str) -> Result<Vec<String>, BucketError> {
+        at!(self, prefix, place => place.list_from(cx, prefix, from).await)
     }
 
     async fn delete(&self, cx: &Context, name: &str) -> Result<(), BucketError> {

@@ -213,14 +213,14 @@ impl Bucket for FolderBucket {
         self.blocking(cx, "writing", move |folder| folder.write(&name, &bytes, precondition)).await
     }
 
-    async fn list(&self, cx: &Context, prefix: &str) -> Result<Vec<String>, BucketError> {
-        let prefix = prefix.to_owned();
+    async fn list_from(&self, cx: &Context, prefix: &str, from: &str) -> Result<Vec<String>, BucketError> {
+        let (prefix, from) = (prefix.to_owned(), from.to_owned());
         let list = move |folder: &Self| {
             let mut names = Vec::new();
             // only what lies in the prefix's own folder can begin with it
             let within = folder.root.join(prefix.rsplit_once('/').map_or("", |(within, _)| within));
             folder.names(&within, 0, &mut names).map_err(|error| folder.failed("listing", &prefix, &error))?;
-            names.retain(|name| name.starts_with(&prefix));
+            names.retain(|name| name.starts_with(&prefix) && *name >= from);
             names.sort_unstable();
             names.truncate(LISTED_MAX);
             Ok(names)

@@ -314,13 +314,16 @@ impl Bucket for GcsBucket {
         }
     }
 
-    async fn list(&self, cx: &Context, prefix: &str) -> Result<Vec<String>, BucketError> {
+    async fn list_from(&self, cx: &Context, prefix: &str, from: &str) -> Result<Vec<String>, BucketError> {
         let what = "listing";
         let mut url = self.base(&["storage", "v1", "b", &self.bucket, "o"], prefix)?;
         url.query_pairs_mut()
             .append_pair("prefix", &self.full(prefix))
             .append_pair("maxResults", &LISTED_MAX.to_string())
             .append_pair("fields", "kind,items(name)");
+        if !from.is_empty() {
+            url.query_pairs_mut().append_pair("startOffset", &self.full(from));
+        }
         let request = Request { method: Method::GET, url, body: None, if_match: None };
         let is_own = |body: &[u8]| serde_json::from_slice::<Page>(body).is_ok_and(|page| page.kind == LIST_KIND);
         let answer = self.call(cx, what, prefix, &request, is_own).await?;

@@ -60,9 +60,10 @@ impl Bucket for MemoryBucket {
         }))
     }
 
-    async fn list(&self, _: &Context, prefix: &str) -> Result<Vec<String>, BucketError> {
+    async fn list_from(&self, _: &Context, prefix: &str, from: &str) -> Result<Vec<String>, BucketError> {
         Ok(self.with(|_, objects| {
-            objects.keys().filter(|name| name.starts_with(prefix)).take(LISTED_MAX).cloned().collect()
+            let found = objects.keys().filter(|name| name.starts_with(prefix) && name.as_str() >= from);
+            found.take(LISTED_MAX).cloned().collect()
         }))
     }
 

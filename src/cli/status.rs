@@ -1,25 +1,35 @@
 //! `highwater status`.
 
+mod show;
+
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_DONE, EXIT_RETRY, EXIT_USAGE, output, tables};
 use crate::app::App;
-use crate::model::{IntentId, Position, TableSettings};
+use crate::model::{IntentId, LastRun, Position, TableSettings};
 use crate::net::Context;
+use crate::report::history::{Day, History};
 
 /// The most time for reading one table's state.
 const READ_MAX: Duration = Duration::from_secs(60);
+/// The most time for reading what is kept of past runs.
+const HISTORY_MAX: Duration = Duration::from_secs(45);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Tables, as `source/table`; all if none is named.
     #[arg(value_name = "TABLE")]
     tables: Vec<String>,
+    /// How many days of past runs are counted, today included; days are those of UTC.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=366))]
+    days: u32,
 }
 
 #[derive(Serialize)]
@@ -37,8 +47,33 @@ struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     rebuilding: Option<String>,
     written_at: Option<String>,
+    /// Every row that the source had then is in the target.
+    fresh_as_of: Option<String>,
+    /// Seconds since then.
+    lag_seconds: Option<i64>,
+    last_run: Option<Last>,
+    /// By day, UTC.
+    days: BTreeMap<String, Day>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Last {
+    run_id: String,
+    ended_at: String,
+    outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_class: Option<String>,
+}
+
+impl From<LastRun> for Last {
+    fn from(run: LastRun) -> Self {
+        let LastRun { run_id, ended_at, outcome, error, error_class, .. } = run;
+        Self { run_id, ended_at, outcome, error, error_class }
+    }
 }
 
 pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
@@ -57,16 +92,21 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: Cance
             return EXIT_USAGE;
         }
     };
+    let cx = Context::new(Instant::now() + HISTORY_MAX, stop.clone());
+    let mut history = app.history(&cx, arguments.days).await;
+    // states are there without it
+    history.notes.iter().for_each(|note| output::fault(&format!("past runs: {note}")));
     let mut lines = Vec::with_capacity(tables.len());
     for table in tables {
-        let line = read(app, &table, &stop).await;
+        let mut line = read(app, &table, &stop).await;
+        add_history(&mut line, &mut history, app.now());
         if json {
             output::json(&line);
         }
         lines.push(line);
     }
     if !json {
-        print(&lines);
+        show::print(&lines, &show::days(app.now(), arguments.days));
     }
     if lines.iter().any(|line| line.error.is_some()) { EXIT_RETRY } else { untold }
 }
@@ -86,6 +126,10 @@ async fn read(app: &App, table: &TableSettings, stop: &CancellationToken) -> Lin
         rejected_total: 0,
         rebuilding: None,
         written_at: None,
+        fresh_as_of: None,
+        lag_seconds: None,
+        last_run: None,
+        days: BTreeMap::new(),
         error: None,
     };
     match app.state(&cx, &table.id).await {
@@ -105,35 +149,11 @@ async fn read(app: &App, table: &TableSettings, stop: &CancellationToken) -> Lin
     line
 }
 
-fn print(lines: &[Line]) {
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let rows: Vec<Vec<String>> = lines
-        .iter()
-        .map(|line| {
-            let watermark = line.watermark.as_ref().and_then(|watermark| watermark.cursor.clone());
-            let pending =
-                line.pending_intent.as_ref().map(|id| format!("{id} ({} rows)", line.pending_rows.unwrap_or(0)));
-            vec![
-                format!("{}/{}", line.source, line.table),
-                line.mode.to_owned(),
-                or_dash(watermark),
-                line.rows_total.to_string(),
-                or_dash(pending),
-                or_dash(line.written_at.clone()),
-            ]
-        })
-        .collect();
-    output::table(&["TABLE", "MODE", "WATERMARK", "ROWS", "PENDING", "WRITTEN"], &rows);
-    for line in lines {
-        let name = format!("{}/{}", line.source, line.table);
-        if let Some(table) = &line.rebuilding {
-            output::line(&format!("{name}: is built anew as {table}; the watermark is that table's"));
-        }
-        if line.rejected_total > 0 {
-            output::line(&format!("{name}: {} rows were rejected so far", line.rejected_total));
-        }
-        if let Some(error) = &line.error {
-            output::fault(&format!("{}/{}: {error}", line.source, line.table));
-        }
-    }
+fn add_history(line: &mut Line, history: &mut History, now: Timestamp) {
+    let Some(past) = history.tables.remove(&(line.source.clone(), line.table.clone())) else { return };
+    line.fresh_as_of = past.fresh_as_of.map(|at| format!("{at:.6}"));
+    // the source's clock may be ahead of ours
+    line.lag_seconds = past.fresh_as_of.map(|at| now.duration_since(at).as_secs().max(0));
+    line.last_run = past.last.map(Last::from);
+    line.days = past.days;
 }

@@ -26,13 +26,15 @@ pub enum Endpoint {
     Emulator(Url),
 }
 
-/// Where Cloud Storage and BigQuery are.
+/// Where Cloud Storage, BigQuery and Pub/Sub are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     /// Cloud Storage (STORAGE_EMULATOR_HOST).
     pub storage: Endpoint,
     /// BigQuery (BIGQUERY_EMULATOR_HOST).
     pub bigquery: Endpoint,
+    /// Pub/Sub (PUBSUB_EMULATOR_HOST).
+    pub pubsub: Endpoint,
 }
 
 // variables hold secrets
@@ -68,6 +70,7 @@ impl Env {
         let mut env = Self { variables: variables.into_iter().collect(), ..Self::default() };
         env.endpoints.storage = env.endpoint("STORAGE_EMULATOR_HOST");
         env.endpoints.bigquery = env.endpoint("BIGQUERY_EMULATOR_HOST");
+        env.endpoints.pubsub = env.endpoint("PUBSUB_EMULATOR_HOST");
         if let Some(port) = env.get("PORT").filter(|port| !port.is_empty()) {
             match port.parse() {
                 Ok(port) if port != 0 => env.port = Some(port),

@@ -32,6 +32,9 @@ const LOCATION: &str = "HIGHWATER_LOCATION";
 const PREFIX: &str = "HIGHWATER_PREFIX";
 const PARALLEL: &str = "HIGHWATER_PARALLEL";
 const CHUNK_ROWS: &str = "HIGHWATER_CHUNK_ROWS";
+const REPORTS: &str = "HIGHWATER_REPORTS_BIGQUERY";
+const WEBHOOK: &str = "HIGHWATER_NOTIFY_WEBHOOK";
+const PUBSUB: &str = "HIGHWATER_NOTIFY_PUBSUB";
 const TIMEOUT: &str = "SYNC_TIMEOUT";
 const DRY_RUN: &str = "DRY_RUN";
 const AUTO_CREATE: &str = "AUTO_CREATE_TABLES";
@@ -81,6 +84,12 @@ fn root(variables: &Variables<'_>, databases: &[Database]) -> Node {
     let mut server = Section::new(variables);
     server.put("run_budget", TIMEOUT, &run_budget(variables));
     root.put_section("server", TIMEOUT, server);
+    if let Some(variable) = variables.get(REPORTS) {
+        let mut reports = Section::new(variables);
+        reports.put("bigquery", REPORTS, variable.value);
+        root.put_section("reports", REPORTS, reports);
+    }
+    root.append(notify(variables));
     refuse_dry_run(variables);
     log::check(variables);
     root.put_section("defaults", PARSE_FAILURES, defaults(variables));
@@ -92,6 +101,26 @@ fn root(variables: &Variables<'_>, databases: &[Database]) -> Node {
     }
     root.put_section("sources", DATABASES, sources(variables, databases));
     root.into_node(DATABASES)
+}
+
+/// Who is told of troubles. The url of a webhook is a secret, so it stays in its variable.
+fn notify<'v, 'a>(variables: &'v Variables<'a>) -> Section<'v, 'a> {
+    let mut hooks = Vec::new();
+    if variables.get(WEBHOOK).is_some() {
+        let mut hook = Section::new(variables);
+        hook.put_unescaped("webhook", WEBHOOK, &format!("${{{WEBHOOK}}}"));
+        hooks.push(hook.into_node(WEBHOOK));
+    }
+    if let Some(topic) = variables.get(PUBSUB) {
+        let mut hook = Section::new(variables);
+        hook.put("pubsub", PUBSUB, topic.value);
+        hooks.push(hook.into_node(PUBSUB));
+    }
+    let mut section = Section::new(variables);
+    if !hooks.is_empty() {
+        section.put_nodes("notify", WEBHOOK, hooks);
+    }
+    section
 }
 
 fn run_budget(variables: &Variables<'_>) -> String {

@@ -256,6 +256,28 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// A list of mappings; nothing if the key is not there.
+    pub(super) fn maps(&mut self, key: &'static str) -> Vec<Map<'a>> {
+        self.known.push(key);
+        let Some((_, node)) = self.entries.get(key).copied() else { return Vec::new() };
+        match &node.kind {
+            Kind::Null => Vec::new(),
+            Kind::List(items) => {
+                let path = |number: usize| format!("{}[{number}]", join(&self.path, key));
+                let item = |(number, item)| Self::of(item, path(number), self.env, self.findings);
+                items.iter().enumerate().map(item).collect()
+            }
+            Kind::Scalar(_) | Kind::Map(_) => {
+                self.fault_at(
+                    node.place,
+                    key,
+                    &format!("must be a list (`- key: value` lines), not {}", name_of(node)),
+                );
+                Vec::new()
+            }
+        }
+    }
+
     /// Whether the key holds a mapping rather than one value.
     pub(super) fn is_map(&self, key: &str) -> bool {
         self.entries.get(key).is_some_and(|(_, node)| matches!(node.kind, Kind::Map(_)))

@@ -330,6 +330,11 @@ impl RunError {
         matches!(self, Self::Plan(_) | Self::NullKey { .. } | Self::Source(SourceError::Denied { .. }))
     }
 
+    /// Whether the source's columns stopped the run, because the target cannot be brought in line with them.
+    pub fn is_drift(&self) -> bool {
+        matches!(self, Self::Drift { .. } | Self::Layout(_) | Self::RebuildFails(..))
+    }
+
     /// Whether only the run's time is up: the next run goes on where this one was.
     pub fn is_budget(&self) -> bool {
         self.interrupted() == Some(Interrupted::Budget)

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use tokio::time::Instant;
 
 use super::{Engine, RunError, finish};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
-use crate::model::{Activity, Basis, Mode, Schema, TableSettings, TableSpec, TableState, Visibility};
+use crate::model::{Activity, Basis, Mode, SECOND_MICROS, Schema, TableSettings, TableSpec, TableState, Visibility};
 use crate::net::Context;
 use crate::plan::ceiling::{self, Ceiling};
 use crate::plan::drift::{self, Drift, Incompatible};
 use crate::plan::table::{self, Catalog, PlanError, TablePlan};
-use crate::plan::{basis, columns, matched};
+use crate::plan::{basis, columns, freshness, matched};
 use crate::report::RunReport;
 use crate::source::{Description, Session, SourceError};
 use crate::warehouse::{Warehouse, Widening};
@@ -34,6 +35,8 @@ pub(super) struct Prepared {
     pub(super) ceiling: Option<Ceiling>,
     /// The source's clock when the ceiling was fixed, microseconds since the epoch; 0 in `replace`.
     pub(super) now_us: i64,
+    /// For numbers and in `replace`: an instant whose rows are all within the ceiling, microseconds since the epoch.
+    pub(super) seen_us: Option<i64>,
     /// The zone in which civil cursors become instants.
     pub(super) zone: TimeZone,
     /// Whether reading up to the ceiling is reading all that the table had when it was fixed.
@@ -104,13 +107,14 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     if let Some(filter) = &settings.filter {
         session.check_filter(cx, &settings.table, filter).await?;
     }
-    let (ceiling, whole, now_us) = match plan.cursor {
+    let (ceiling, whole, now_us, seen_us) = match plan.cursor {
         Some(cursor) => {
-            let Look { ceiling, empty, now_us } = look(cx, wanted, session, state, &plan, cursor, report).await?;
+            let Look { ceiling, empty, now_us, seen_us } =
+                look(cx, wanted, session, state, &plan, cursor, report).await?;
             let whole = empty || ceiling.bound.is_some();
-            (Some(ceiling), whole, now_us)
+            (Some(ceiling), whole, now_us, seen_us)
         }
-        None => (None, true, 0),
+        None => (None, true, 0, freshness::clock_us(&session.activity(cx).await?)),
     };
     engine.faults.at(super::faults::Point::Described).await?;
     session.begin(cx).await?;
@@ -136,6 +140,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         plan,
         ceiling,
         now_us,
+        seen_us,
         zone: zone(settings, settings.columns.naive_zone.as_ref().unwrap_or(&settings.cursor_timezone))?,
         whole,
         basis,
@@ -233,6 +238,8 @@ struct Look {
     empty: bool,
     /// The source's clock.
     now_us: i64,
+    /// Of a number cursor: an instant whose rows are all within the ceiling.
+    seen_us: Option<i64>,
 }
 
 async fn look<S: Session>(
@@ -257,6 +264,7 @@ async fn look<S: Session>(
     let zone = zone(settings, &settings.cursor_timezone)?;
     let mut known = state.clone();
     for attempt in 1.. {
+        let begun = Instant::now();
         // before the activity: what was written by then ends with transactions that the activity shows
         let max = match kind {
             CursorKind::Number => session.max_cursor(cx, &settings.table, column).await?,
@@ -276,7 +284,15 @@ async fn look<S: Session>(
         let empty = kind == CursorKind::Number && max.is_none();
         if found.bound.is_some() || empty || attempt >= RIPEN_LOOKS_MAX {
             report_look(report, &found, &activity, empty);
-            return Ok(Look { ceiling: found, empty, now_us: activity.now_us });
+            let asked_us = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
+            let seen_us = match (&found.note, &known.note) {
+                // the greatest number is that of an earlier look
+                (Some(_), Some(note)) if !empty => Some(note.at_us - SECOND_MICROS),
+                (Some(_), None) if !empty => None,
+                (_, _) => freshness::clock_us(&activity).map(|now_us| now_us.saturating_sub(asked_us)),
+            };
+            let seen_us = seen_us.filter(|_| empty || found.bound.is_some());
+            return Ok(Look { ceiling: found, empty, now_us: activity.now_us, seen_us });
         }
         known.note = found.note;
         cx.sleep(RIPEN_WAIT).await?;
@@ -307,7 +323,7 @@ fn report_look(report: &mut RunReport, found: &Ceiling, activity: &Activity, emp
     report.ceiling = found.bound.as_ref().map(|bound| bound.value.clone());
     let say = |open: &crate::model::OpenTransaction| {
         let user = open.user.as_deref().unwrap_or("?");
-        let age = now_us.saturating_sub(open.started_us) / crate::model::SECOND_MICROS;
+        let age = now_us.saturating_sub(open.started_us) / SECOND_MICROS;
         format!("{} of {user}, open for {age} s", open.backend)
     };
     report.held_by = found.held_by.as_ref().map(say);
@@ -457,6 +473,7 @@ async fn prepare_target<B: Bucket, W: Warehouse>(
     }
     for change in changes.lines {
         tracing::warn!(change, drift = true, "target's columns changed");
+        report.drifted(change.clone());
         report.note(change);
     }
     Ok(Target::Columns(after))

@@ -81,6 +81,8 @@ struct Run<'a, B, W> {
     /// Whether the window is to be read again from its first row.
     again: bool,
     report: RunReport,
+    /// What the last look at the source came to.
+    seen: Option<tally::Seen>,
     /// Extraction and application of the last chunk.
     last_chunk: Duration,
 }
@@ -124,6 +126,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
             options,
             again: false,
             report: RunReport::new(&settings.id, settings.target.to_string(), settings.mode),
+            seen: None,
             last_chunk: Duration::ZERO,
         }
     }
@@ -184,6 +187,7 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
             }
         };
         self.engine.faults.at(Point::Prepared).await?;
+        self.seen = Some(tally::Seen::of(&prepared, self.settings));
         self.remember(&prepared)?;
         let end = if self.settings.mode == Mode::Replace {
             self.drive(&mut session, &prepared, Piece::new(Lane::Whole)).await?

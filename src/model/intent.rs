@@ -144,6 +144,11 @@ impl JobId {
         Self(format!("hw_remove_{id}"))
     }
 
+    /// The id of that attempt at loading a batch of reports; `batch` is of letters, digits and `_` only.
+    pub fn runs(batch: &str, attempt: u32) -> Self {
+        Self(format!("hw_runs_{batch}_{attempt}"))
+    }
+
     /// The id's text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 /// The least time that an attempt gets, unless the run has less.
 pub(super) const ATTEMPT_MIN: Duration = Duration::from_secs(1);
 
+/// The most time for what follows a run that was cut off: the process ends a second later.
+const AFTER_CUT_MAX: Duration = Duration::from_millis(700);
+
 /// Why a call was given up by us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Interrupted {
@@ -54,6 +57,17 @@ impl Context {
             () = self.stop.cancelled() => {}
             () = self.cancel.cancelled() => {}
         }
+    }
+
+    /// What follows the run gets this much time of its own, though the run's may be spent; cancelled as the run is. After a
+    /// run that was cut off it gets a moment, for one request.
+    #[must_use]
+    pub fn after(&self, limit: Duration) -> Self {
+        let now = Instant::now();
+        if self.is_cancelled() {
+            return Self::new(now + limit.min(AFTER_CUT_MAX), CancellationToken::new()).with_stop(self.stop.clone());
+        }
+        Self { deadline: now + limit, cancel: self.cancel.clone(), stop: self.stop.clone() }
     }
 
     /// The time that is left, zero if none.

@@ -41,6 +41,8 @@ pub struct Http {
     /// is dead would be taken again for the next attempt.
     client: Arc<Mutex<reqwest::Client>>,
     tokens: Tokens,
+    /// Whether the address is a secret, so that nothing of it is logged.
+    secret: bool,
 }
 
 /// A request that may be sent any number of times.
@@ -95,7 +97,12 @@ impl Http {
     /// A client that sends these tokens.
     pub fn new(tokens: Tokens) -> Self {
         install_tls();
-        Self { client: Arc::new(Mutex::new(client())), tokens }
+        Self { client: Arc::new(Mutex::new(client(false))), tokens, secret: false }
+    }
+
+    /// A client of services whose addresses are secrets. It sends no tokens.
+    pub fn of_secret_addresses() -> Self {
+        Self { client: Arc::new(Mutex::new(client(true))), secret: true, ..Self::new(Tokens::Anonymous) }
     }
 
     /// Sends the request until it is answered with something else than 408, 429, 5xx, a redirect or what `again`
@@ -116,12 +123,13 @@ impl Http {
                 Ok(Ok(Attempt::Again { message, after })) => (message, after),
                 Ok(Err(error)) => return Err(error),
                 Err(silence @ Interrupted::TimedOut(_)) => {
-                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client();
+                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client(self.secret);
                     (silence.to_string(), None)
                 }
                 Err(interrupted) => return Err(interrupted.into()),
             };
-            tracing::debug!(url = %request.url.path(), tried = %attempts.tried(), message, "call failed");
+            let url = if self.secret { "(secret)" } else { request.url.path() };
+            tracing::debug!(url, tried = %attempts.tried(), message, "call failed");
             if !attempts.again(cx, after).await? {
                 return Err(CallError::Unavailable { tried: attempts.tried(), message });
             }
@@ -175,13 +183,18 @@ impl Http {
         }
         let answer = Answer { status, etag, body: body.freeze() };
         let passing = matches!(status, 408 | 429 | 500 | 502 | 503 | 504) || again(&answer);
-        Ok(if passing { Attempt::Again { message: answer.shown(), after } } else { Attempt::Answered(answer) })
+        // a page may repeat the address that was asked for
+        let shown = || if self.secret { format!("HTTP {status}") } else { answer.shown() };
+        Ok(if passing { Attempt::Again { message: shown(), after } } else { Attempt::Answered(answer) })
     }
 }
 
 /// A client with no connection yet.
-fn client() -> reqwest::Client {
-    reqwest::Client::builder()
+fn client(secret: bool) -> reqwest::Client {
+    let builder = reqwest::Client::builder();
+    // what speaks HTTP/2 may log the path of a request
+    let builder = if secret { builder.http1_only() } else { builder };
+    builder
         .user_agent(concat!("highwater/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_MAX)
         .redirect(reqwest::redirect::Policy::none())

@@ -261,8 +261,8 @@ mod tests {
             if answered { put } else { Err(unsettled()) }
         }
 
-        async fn list(&self, cx: &Context, prefix: &str) -> Result<Vec<String>, BucketError> {
-            self.inner.list(cx, prefix).await
+        async fn list_from(&self, cx: &Context, prefix: &str, from: &str) -> Result<Vec<String>, BucketError> {
+            self.inner.list_from(cx, prefix, from).await
         }
 
         async fn delete(&self, cx: &Context, name: &str) -> Result<(), BucketError> {

@@ -1,8 +1,9 @@
-//! BigQuery by REST. `tables`, `jobs` and `queries` are the calls, `sql` and `checksum` the statements, `wire` the bodies.
+//! BigQuery by REST. `tables`, `jobs` and `queries` are the calls, `sql` and `checksum` the statements, `runs` all about the table of runs, `wire` the bodies.
 
 pub mod checksum;
 mod jobs;
 mod queries;
+pub mod runs;
 pub mod sql;
 mod tables;
 mod wire;

@@ -184,10 +184,10 @@ impl Bucket for SimBucket {
         self.mistake(name, outcome)
     }
 
-    async fn list(&self, cx: &Context, prefix: &str) -> Result<Vec<String>, BucketError> {
-        let (folder, who) = (prefix.to_owned(), self.name);
+    async fn list_from(&self, cx: &Context, prefix: &str, from: &str) -> Result<Vec<String>, BucketError> {
+        let (folder, from, who) = (prefix.to_owned(), from.to_owned(), self.name);
         let list = move |world: &mut World| {
-            let names = world.objects.objects.keys().filter(|name| name.starts_with(&folder));
+            let names = world.objects.objects.keys().filter(|name| name.starts_with(&folder) && **name >= from);
             let names: Vec<String> = names.take(LISTED_MAX).cloned().collect();
             if world.plant == Some(Plant::SweepWithoutFence) {
                 let nobodys = names.iter().filter(|name| !world.check.is_pending(intent_of(name)));

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{Config, SourceKind};
-use crate::model::{Address, Mode, Policy, TlsMode};
+use crate::model::{Address, HookAddress, Mode, Policy, Secret, TlsMode};
 
 /// Two databases, as an environment of old has them.
 const EXAMPLE: &str = "
@@ -108,6 +108,18 @@ fn switches() {
         assert_eq!((table.mode, table.create, table.schema.rebuild), (Mode::Replace, false, true));
         assert_eq!((table.max_rejects.get(), table.limits.chunk_rows.get()), (1_000_000, 5));
     }
+}
+
+#[test]
+fn reports_and_hooks() {
+    let url = "https://hooks.example.com/very-secret";
+    let loaded = loaded(&format!(
+        "HIGHWATER_REPORTS_BIGQUERY=false\nHIGHWATER_NOTIFY_WEBHOOK={url}\nHIGHWATER_NOTIFY_PUBSUB=projects/p/topics/runs"
+    ));
+    assert!(!loaded.config.reports.bigquery);
+    let topic = HookAddress::Topic { project: "p".into(), topic: "runs".into() };
+    let addresses: Vec<HookAddress> = loaded.config.notify.hooks.into_iter().map(|hook| hook.address).collect();
+    assert_eq!(addresses, [HookAddress::Webhook(Secret::new(url.to_owned())), topic]);
 }
 
 #[test]

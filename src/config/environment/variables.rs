@@ -130,6 +130,11 @@ impl<'v, 'a> Section<'v, 'a> {
         self.put_kind(key, from, Kind::List(nodes));
     }
 
+    /// A list of what was made before.
+    pub(super) fn put_nodes(&mut self, key: &str, from: &str, nodes: Vec<Node>) {
+        self.put_kind(key, from, Kind::List(nodes));
+    }
+
     /// A mapping; an empty one only where `empty` says that it is wanted all the same.
     pub(super) fn put_section(&mut self, key: &str, from: &str, section: Section<'_, '_>) {
         self.put_kind(key, from, Kind::Map(section.entries));

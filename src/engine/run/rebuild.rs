@@ -43,6 +43,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         let table = BqTable { table: format!("hw_rebuild_{}", self.engine.fresh_id()), ..target };
         tracing::warn!(%table, %cause, drift = true, "the target cannot take the source's columns: it is built anew");
         self.report.note(format!("{cause}; it is built anew as {table}"));
+        self.report.drifted(format!("{cause}; it is built anew and then replaced"));
         let before = self.at.state.rebuild.clone();
         let end = self.step(Event::Rebuild(table)).await?;
         // the columns changed again while one was built; nobody's chunk goes there any more

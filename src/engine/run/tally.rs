@@ -1,14 +1,38 @@
 //! What a run counts and reports of its chunks, and what it sweeps at its end.
 
+use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
 use super::super::chunk::Chunk;
+use super::super::prepare::Prepared;
 use super::super::{RunError, finish, sweep};
 use super::{Run, millis};
 use crate::bucket::Bucket;
-use crate::model::{Class, Intent, Lane};
+use crate::mapping::CursorKind;
+use crate::model::{Bound, Class, Intent, Lane, TableSettings};
+use crate::plan::freshness;
 use crate::report::{Failure, JobReport, Outcome, RunReport};
 use crate::warehouse::Warehouse;
+
+/// What a look at the source came to, for what is said of the target's freshness.
+pub(super) struct Seen {
+    kind: Option<CursorKind>,
+    bound: Option<Bound>,
+    seen_us: Option<i64>,
+    zone: TimeZone,
+}
+
+impl Seen {
+    pub(super) fn of(prepared: &Prepared, settings: &TableSettings) -> Self {
+        let plan = &prepared.plan;
+        Self {
+            kind: plan.cursor.and_then(|cursor| plan.columns.get(cursor)?.cursor),
+            bound: prepared.ceiling.as_ref().and_then(|ceiling| ceiling.bound.clone()),
+            seen_us: prepared.seen_us,
+            zone: TimeZone::get(&settings.cursor_timezone).unwrap_or_else(|_unknown| prepared.zone.clone()),
+        }
+    }
+}
 
 impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     /// The report of a run that ended so.
@@ -16,7 +40,9 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         if result.is_ok() {
             self.sweep().await;
         }
+        let fresh_as_of = self.fresh_as_of(&result);
         let mut report = self.report;
+        report.fresh_as_of = fresh_as_of;
         report.durations_ms.total = millis(begun.elapsed());
         match result {
             Ok(outcome) => report.outcome = outcome,
@@ -29,10 +55,24 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
                 // what was synced before and cannot be any more is never only told
                 let unusable = self.settings.matched.is_some() && self.at.state.basis.is_none() && error.is_unfit();
                 report.outcome = if unusable { Outcome::Unusable } else { Outcome::Failed };
+                if error.is_drift() {
+                    report.drifted(error.one_line());
+                }
                 report.error = Some(Failure { message: error.one_line(), class: error.class().into() });
             }
         }
         report
+    }
+
+    /// Up to which instant every row of the source is in the target, after a run that ended so.
+    pub(super) fn fresh_as_of(&self, result: &Result<Outcome, RunError>) -> Option<String> {
+        // a table that is built beside the target is not the target yet, and a load that is under way lacks rows
+        let state = &self.at.state;
+        let seen = self.seen.as_ref().filter(|_| state.rebuild.is_none() && state.load.is_none())?;
+        let caught_up = matches!(result, Ok(Outcome::Synced | Outcome::UpToDate));
+        let Seen { kind, ref bound, seen_us, ref zone } = *seen;
+        let input = freshness::Input { kind, zone, bound: bound.as_ref(), seen_us, caught_up, state: &self.at.state };
+        freshness::as_of(input).map(|at| format!("{at:.6}"))
     }
 
     pub(super) fn rejects_left(&self) -> u64 {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::{Job, WarehouseError};
 use super::wire::{ErrorProto, Fields, JobBody, TableReference};
 use super::{BigQuery, checksum, garbled, get, refused, sql, with_body};
-use crate::model::{Intent, JobFailure, JobId, JobStats, JobStatus, Lane};
+use crate::model::{Intent, JobFailure, JobId, JobStats, JobStatus, Lane, RunsLoad};
 use crate::net::{Context, Method};
 
 /// Reasons after which BigQuery asks to submit the work again, under a new id
@@ -84,6 +84,8 @@ struct Load {
     max_bad_records: u32,
     ignore_unknown_values: bool,
     autodetect: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    schema_update_options: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -100,8 +102,7 @@ pub(super) async fn submit(api: &BigQuery, cx: &Context, id: &JobId, job: Job<'_
         Job::Widen(widening) => (widening.location.as_str(), widening.job_project.as_str()),
         Job::Remove(removal) => (removal.scan.location, removal.scan.job_project),
     };
-    let what = format!("submitting job {id} in {location}");
-    let (load, query, copy) = match job {
+    let work = match job {
         Job::Load(intent) => (Some(load(intent)), None, None),
         Job::Merge(intent) if intent.lane == Lane::Swap => (None, None, Some(copy(intent))),
         Job::Merge(intent) => (None, Some(query(sql::merge_statement(intent))), None),
@@ -110,6 +111,20 @@ pub(super) async fn submit(api: &BigQuery, cx: &Context, id: &JobId, job: Job<'_
         }
         Job::Remove(extra) => (None, Some(query(checksum::remove_statement(&extra))), None),
     };
+    insert(api, cx, id, (project, location), work).await
+}
+
+/// What a job does: one of the three.
+type Work = (Option<Load>, Option<Query>, Option<Copy>);
+
+async fn insert(
+    api: &BigQuery,
+    cx: &Context,
+    id: &JobId,
+    (project, location): (&str, &str),
+    (load, query, copy): Work,
+) -> Result<(), WarehouseError> {
+    let what = format!("submitting job {id} in {location}");
     let body = NewJob {
         job_reference: JobReference { project_id: project, job_id: id.as_str(), location },
         configuration: Configuration { labels: Labels { app: "highwater" }, load, query, copy },
@@ -135,7 +150,32 @@ fn load(intent: &Intent) -> Load {
         max_bad_records: 0,
         ignore_unknown_values: false,
         autodetect: false,
+        schema_update_options: Vec::new(),
     }
+}
+
+/// Submits a job that appends reports to the table of runs; one of that id that exists already is success.
+pub(super) async fn submit_runs(
+    api: &BigQuery,
+    cx: &Context,
+    id: &JobId,
+    runs: RunsLoad<'_>,
+) -> Result<(), WarehouseError> {
+    let load = Load {
+        source_uris: runs.reports.to_vec(),
+        destination_table: TableReference::from(runs.table),
+        schema: Fields::from(runs.schema),
+        source_format: "NEWLINE_DELIMITED_JSON",
+        write_disposition: "WRITE_APPEND",
+        create_disposition: "CREATE_NEVER",
+        max_bad_records: runs.bad_max,
+        // of a later version, which says more
+        ignore_unknown_values: true,
+        autodetect: false,
+        // of an earlier version's table
+        schema_update_options: vec!["ALLOW_FIELD_ADDITION"],
+    };
+    insert(api, cx, id, (runs.job_project, runs.location), (Some(load), None, None)).await
 }
 
 fn query(query: String) -> Query {

@@ -14,7 +14,7 @@ const WAIT_MS: u32 = 5_000;
 /// Rows of one page.
 const PAGE_ROWS: u32 = 20_000;
 
-type Cells = Vec<Option<String>>;
+pub(super) type Cells = Vec<Option<String>>;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,7 +72,7 @@ pub(super) async fn checksums(
 ) -> Result<Scanned<Checksum>, WarehouseError> {
     let what = format!("computing checksums of {}", scan.table);
     let sql = checksum::checksums_statement(scan, rows, group, groups_max);
-    let (rows, bytes) = run(api, cx, scan, &what, &sql, request).await?;
+    let (rows, bytes) = run(api, cx, (scan.job_project, scan.location), &what, &sql, request).await?;
     let found: Option<Vec<Checksum>> = rows.into_iter().map(checksum_of).collect();
     let found = found.ok_or_else(|| garbled(&what, &"not a checksum"))?;
     Ok(Scanned { found, bytes })
@@ -88,7 +88,7 @@ pub(super) async fn fingerprints(
 ) -> Result<Scanned<Fingerprint>, WarehouseError> {
     let what = format!("reading fingerprints of {}", scan.table);
     let sql = checksum::fingerprints_statement(scan, rows, rows_max);
-    let (rows, bytes) = run(api, cx, scan, &what, &sql, request).await?;
+    let (rows, bytes) = run(api, cx, (scan.job_project, scan.location), &what, &sql, request).await?;
     let found: Option<Vec<Fingerprint>> = rows.into_iter().map(fingerprint_of).collect();
     let found = found.ok_or_else(|| garbled(&what, &"not a fingerprint"))?;
     Ok(Scanned { found, bytes })
@@ -107,20 +107,31 @@ fn fingerprint_of(mut cells: Cells) -> Option<Fingerprint> {
     Some(Fingerprint { key_digest: key_digest?, digest: digest?, key, settled: true })
 }
 
-/// Runs the query to its end and reads its rows; with the bytes that it processed.
+/// The rows of a query.
+pub(super) async fn rows(
+    api: &BigQuery,
+    cx: &Context,
+    place: (&str, &str),
+    what: &str,
+    sql: &str,
+    request: &str,
+) -> Result<Vec<Cells>, WarehouseError> {
+    Ok(run(api, cx, place, what, sql, request).await?.0)
+}
+
+/// Runs the query in that project and location to its end and reads its rows; with the bytes that it processed.
 async fn run(
     api: &BigQuery,
     cx: &Context,
-    scan: &TargetScan<'_>,
+    (project, location): (&str, &str),
     what: &str,
     sql: &str,
     request: &str,
 ) -> Result<(Vec<Cells>, u64), WarehouseError> {
-    let project = scan.job_project;
     let body = NewQuery {
         query: sql,
         use_legacy_sql: false,
-        location: scan.location,
+        location,
         timeout_ms: WAIT_MS,
         max_results: PAGE_ROWS,
         request_id: request,
@@ -139,7 +150,7 @@ async fn run(
         }
         let mut url = api.url(what, &[project, "queries", &job])?;
         url.query_pairs_mut()
-            .append_pair("location", scan.location)
+            .append_pair("location", location)
             .append_pair("timeoutMs", &WAIT_MS.to_string())
             .append_pair("maxResults", &PAGE_ROWS.to_string());
         if let Some(token) = &page.page_token {

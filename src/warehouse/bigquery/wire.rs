@@ -117,6 +117,15 @@ pub(super) struct TimePartitioning {
     #[serde(rename = "type")]
     unit: TimeUnit,
     field: String,
+    #[serde(rename = "expirationMs", skip_serializing_if = "Option::is_none")]
+    expiration_ms: Option<String>,
+}
+
+impl TimePartitioning {
+    /// Partitions that are dropped that many milliseconds after their end.
+    pub(super) fn expiring(unit: TimeUnit, field: &str, expiration_ms: u64) -> Self {
+        Self { unit, field: field.to_owned(), expiration_ms: Some(expiration_ms.to_string()) }
+    }
 }
 
 /// `RangePartitioning`.
@@ -144,7 +153,7 @@ pub(super) fn partitioning(wanted: Option<&Partitioning>) -> (Option<TimePartiti
     match wanted {
         None => (None, None),
         Some(Partitioning::Time { field, unit }) => {
-            (Some(TimePartitioning { unit: *unit, field: field.clone() }), None)
+            (Some(TimePartitioning { unit: *unit, field: field.clone(), expiration_ms: None }), None)
         }
         Some(Partitioning::Range { field, start, end, interval }) => {
             let range = Range { start: start.to_string(), end: end.to_string(), interval: interval.to_string() };
