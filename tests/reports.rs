@@ -29,6 +29,7 @@ pub fn tests() -> Vec<Test> {
         a_load_that_fails_is_tried_again,
         a_report_that_appears_late_is_taken,
         windows_are_a_view_of_the_newest_runs,
+        a_backfills_windows_can_be_queried,
         status_tells_lag_outcome_and_rows_per_day,
         status_does_without_bigquery,
         a_report_that_cannot_be_written_fails_no_run,
@@ -260,6 +261,25 @@ async fn a_report_that_appears_late_is_taken() {
     }
     let ids = place.bq("SELECT run_id FROM {d}.runs").await;
     assert!(ids.len() == 4 && ids.iter().all(|row| row[0].as_ref() != Some(&ahead)), "{ids:?}");
+}
+
+async fn a_backfills_windows_can_be_queried() {
+    let place = Place::new().await;
+    place
+        .pg("CREATE TABLE t (id int PRIMARY KEY, u timestamptz NOT NULL);
+             INSERT INTO t SELECT i, '2024-01-01Z'::timestamptz + i * interval '8 h' FROM generate_series(0, 8) i")
+        .await;
+    place.configure(&["t: { cursor: u, backfill_start: 2024-01-03 }"], &[], &rows(&place));
+    place.sync(&["t"]).await;
+    let ran = place.run(&["backfill", "t", "--to", "2024-01-03"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    overdue(&place).await;
+    place.sync(&["t"]).await;
+    settled(&place).await;
+    let sql = "SELECT `window`, CAST(`rows` AS STRING), CAST(complete AS STRING) FROM {d}.windows \
+               WHERE source = 'pg' AND `table` = 't' ORDER BY 1";
+    let row = |window: &str| [window, "3", "true"].map(|cell| Some(cell.to_owned())).to_vec();
+    assert_eq!(place.bq(sql).await, [row("2024-01-01..2024-01-02"), row("2024-01-02..2024-01-03")]);
 }
 
 async fn windows_are_a_view_of_the_newest_runs() {
