@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use highwater::model::{
-    BqTable, ColumnSettings, Limits, Mode, NullCursor, SchemaSettings, SourceTable, TableId, TableSettings, WindowUnit,
+    BqTable, ColumnSettings, DeletesSettings, Fraction, Limits, Mode, NullCursor, Removal, SchemaSettings, SourceTable,
+    TableId, TableSettings, WindowUnit,
 };
 
 use super::database::instant_text;
@@ -83,6 +84,8 @@ pub struct Plan {
     pub expiring: bool,
     /// An operator resets.
     pub operator: bool,
+    /// Each run looks for rows that are gone.
+    pub deletes: bool,
     /// A backfill beside the live sync.
     pub fill: Option<Fill>,
     /// Seconds between rows that are there before anything begins.
@@ -95,6 +98,9 @@ pub struct Plan {
     pub max_hold: Duration,
     pub lookback: Duration,
 }
+
+const DELETES: DeletesSettings =
+    DeletesSettings { removal: Removal::Hard, every: Duration::ZERO, max_fraction: Fraction::ALL };
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -167,6 +173,7 @@ impl Plan {
             days: small(rng, 0.1),
             expiring: small(rng, 0.05),
             operator,
+            deletes: merge && small(rng, 0.2),
             fill,
             spread,
             nulls: kind == MergeTime && small(rng, 0.3),
@@ -236,7 +243,7 @@ impl Plan {
             filter: None,
             max_rejects: highwater::model::MaxRejects::default(),
             schema: SchemaSettings::default(),
-            deletes: None,
+            deletes: self.deletes.then_some(DELETES),
             limits,
             lag: self.lag,
             max_hold: self.max_hold,

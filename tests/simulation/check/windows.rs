@@ -100,7 +100,7 @@ impl World {
     }
 
     /// Whether the live sync is to bring the row, first or once more.
-    fn comes_yet(&self, row: &Row, value: i64) -> bool {
+    pub(super) fn comes_yet(&self, row: &Row, value: i64) -> bool {
         let state = &self.check.state;
         let merge = matches!(self.plan.kind, Kind::MergeTime | Kind::MergeNumber);
         let above = state.watermark.as_ref().is_none_or(|watermark| (Some(value), row.id) > place_of(watermark));
