@@ -34,6 +34,8 @@ pub(super) struct Prepared {
     pub(super) ceiling: Option<Ceiling>,
     /// The source's clock when the ceiling was fixed, microseconds since the epoch; 0 in `replace`.
     pub(super) now_us: i64,
+    /// Whether the session is of a replica: another session's server may have more rows.
+    pub(super) replica: bool,
     /// The zone in which civil cursors become instants.
     pub(super) zone: TimeZone,
     /// Whether reading up to the ceiling is reading all that the table had when it was fixed.
@@ -104,13 +106,13 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     if let Some(filter) = &settings.filter {
         session.check_filter(cx, &settings.table, filter).await?;
     }
-    let (ceiling, whole, now_us) = match plan.cursor {
+    let (ceiling, whole, now_us, replica) = match plan.cursor {
         Some(cursor) => {
-            let Look { ceiling, empty, now_us } = look(cx, wanted, session, state, &plan, cursor, report).await?;
-            let whole = empty || ceiling.bound.is_some();
-            (Some(ceiling), whole, now_us)
+            let found = look(cx, wanted, session, state, &plan, cursor, report).await?;
+            let whole = found.empty || found.ceiling.bound.is_some();
+            (Some(found.ceiling), whole, found.now_us, found.replica)
         }
-        None => (None, true, 0),
+        None => (None, true, 0, false),
     };
     engine.faults.at(super::faults::Point::Described).await?;
     session.begin(cx).await?;
@@ -136,6 +138,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         plan,
         ceiling,
         now_us,
+        replica,
         zone: zone(settings, settings.columns.naive_zone.as_ref().unwrap_or(&settings.cursor_timezone))?,
         whole,
         basis,
@@ -233,6 +236,8 @@ struct Look {
     empty: bool,
     /// The source's clock.
     now_us: i64,
+    /// Whether it is a replica.
+    replica: bool,
 }
 
 async fn look<S: Session>(
@@ -276,7 +281,8 @@ async fn look<S: Session>(
         let empty = kind == CursorKind::Number && max.is_none();
         if found.bound.is_some() || empty || attempt >= RIPEN_LOOKS_MAX {
             report_look(report, &found, &activity, empty);
-            return Ok(Look { ceiling: found, empty, now_us: activity.now_us });
+            let replica = matches!(activity.visibility, Visibility::Replica { .. });
+            return Ok(Look { ceiling: found, empty, now_us: activity.now_us, replica });
         }
         known.note = found.note;
         cx.sleep(RIPEN_WAIT).await?;

@@ -33,6 +33,7 @@ pub(super) async fn mend<B: Bucket, W: Warehouse, S: Source>(
             plan: looked.plan.clone(),
             ceiling: None,
             now_us: 0,
+            replica: false,
             zone: TimeZone::UTC,
             whole: true,
             basis: looked.basis.clone(),
