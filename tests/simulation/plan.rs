@@ -149,7 +149,10 @@ impl Plan {
         let small = |rng: &mut fastrand::Rng, rate: f64| rng.f64() < rate;
         let rows = rng.u32(0..40);
         let spread = one_of(rng, &[7, 1_500, 20_000]);
-        let fill = (kind != Replace && small(rng, 0.3)).then(|| Fill::draw(rng, kind, rows, spread));
+        let fill = (kind != Replace && small(rng, 0.2)).then(|| Fill::draw(rng, kind, rows, spread));
+        // windows are read from servers that are behind by more or less
+        let behind = fill.is_some_and(|fill| fill.by == WindowUnit::Key) && small(rng, 0.3);
+        let sight = if behind { Sight::Replica } else { sight };
         let operator = merge && fill.is_none() && small(rng, 0.1);
         // many short transactions at once, as at a busy shop
         let busy = small(rng, 0.1);
@@ -173,7 +176,7 @@ impl Plan {
             days: small(rng, 0.1),
             expiring: small(rng, 0.05),
             operator,
-            deletes: merge && small(rng, 0.2),
+            deletes: merge && small(rng, 0.1),
             fill,
             spread,
             nulls: kind == MergeTime && small(rng, 0.3),

@@ -139,10 +139,8 @@ impl World {
     /// The windows that were begun, of all that was asked for.
     pub fn windows(&self) -> Vec<Window> {
         let windows = self.check.asks.iter().flat_map(|ask| backfill::windows("t", ask).unwrap());
-        let known = |window: &Window| {
-            let ranges = self.check.windows.values().filter_map(|state| state.window.as_ref());
-            ranges.into_iter().any(|known| known.range == window.range)
-        };
+        let object = |window: &Window| format!("state/sim/t/windows/{}.json", window.name.replace(':', "%3A"));
+        let known = |window: &Window| self.check.windows.contains_key(&object(window));
         windows.filter(known).collect()
     }
 
