@@ -33,12 +33,16 @@ const TWICE_EVERY: u64 = 100;
 const PASSED_LEAST: u64 = 500;
 const CRASHED_LEAST: u64 = 5;
 /// What must happen in [`HISTORIES`] histories, or they show nothing.
-const HAPPENS: [&str; 24] = [
+const HAPPENS: [&str; 32] = [
+    "backfills by key",
+    "backfills by the cursor",
     "chunks of several parts",
+    "chunks: deletes",
     "chunks: live",
     "chunks: nulls",
     "chunks: reread",
     "chunks: whole",
+    "chunks: window",
     "fault: 409 on a job",
     "fault: 412 on a part",
     "fault: 412 on the state",
@@ -54,10 +58,14 @@ const HAPPENS: [&str; 24] = [
     "fault: source connection lost",
     "fault: staging tables expired",
     "intents dropped",
+    "loads by key",
     "processes frozen",
     "reads cut by time",
+    "rows deleted",
+    "rows that came back",
     "runs that finished another's intent",
     "transactions longer than max_hold",
+    "windows completed",
 ];
 /// Lines of a failed history's log that are shown.
 const TAIL: usize = 80;

@@ -195,7 +195,8 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         if let Some(began) = began.filter(|_| self.is_append()) {
             self.begin_at(began).await?;
         }
-        self.remember(ask).await
+        self.remember(&ask).await?;
+        Ok(ask)
     }
 
     fn is_append(&self) -> bool {
@@ -302,13 +303,18 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         let mut ask = Ask { id, by: WindowUnit::Key, from: None, to: None, bounds: Vec::new(), within };
         ask.bounds = self.ends(session, look, &ask, question.window_rows).await?;
         backfill::windows(&table, &ask)?;
-        let own = ask.id.clone();
-        let ask = self.remember(ask).await?;
+        if self.at.state.watermark.is_some()
+            && let Some(known) = self.begun(&ask).await?
+        {
+            return Ok(known);
+        }
+        self.remember(&ask).await?;
         if self.at.state.watermark.is_none() {
             let basis = Box::new(look.prepared.basis.clone());
             if !self.change(Event::Load { id: ask.id.clone(), upto, basis }).await? {
-                // somebody else has begun: with a load that is everybody's, be it this one, or with a sync
-                if ask.id == own && self.at.state.load.as_ref() != Some(&own) {
+                // somebody else has begun: with a load that is everybody's, or with a sync. Or it is our own load that has
+                // begun, and a run has gone on from it before we could know
+                if self.at.state.load.as_ref() != Some(&ask.id) {
                     self.forget(&ask).await?;
                 }
                 return self.under_way().await?.ok_or(RunError::Superseded);
@@ -351,19 +357,28 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         Ok(done)
     }
 
-    /// Remembers it, and gives the one to go by: windows that are named after what was asked for are those of the one who
-    /// asked first.
-    async fn remember(&self, ask: Ask) -> Result<Ask, RunError> {
+    /// The one with the very windows of `ask` that was begun already: who asks again goes on with it. One that was not begun
+    /// may be a load's that loses its race, and is forgotten then.
+    async fn begun(&self, ask: &Ask) -> Result<Option<Ask>, RunError> {
+        for known in self.asks().await?.asks.into_iter().filter(|known| backfill::is_same(known, ask)) {
+            let windows = backfill::windows(&self.table(), &known)?;
+            let states = super::gaps::states(self.engine, self.cx, self.settings, &windows).await?;
+            if states.iter().any(|state| state.window.is_some()) {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn remember(&self, ask: &Ask) -> Result<(), RunError> {
         let store = AskStore::new(&self.engine.bucket, &self.settings.id);
         let table = self.table();
         let known = Known { table: &table, append: self.is_append(), began: self.at.state.began.as_deref() };
         for _ in 0..WRITES_MAX {
             let (asks, generation) = store.read(self.cx).await?;
-            let Some(next) = backfill::remember(&asks, &ask, known)? else {
-                return Ok(backfill::same(&asks, &ask).cloned().unwrap_or(ask));
-            };
+            let Some(next) = backfill::remember(&asks, ask, known)? else { return Ok(()) };
             if store.write(self.cx, &next, generation).await? {
-                return Ok(ask);
+                return Ok(());
             }
             self.cx.sleep(std::time::Duration::from_millis(fastrand::u64(50..500))).await?;
         }

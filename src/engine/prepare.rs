@@ -37,6 +37,8 @@ pub(super) struct Prepared {
     pub(super) now_us: i64,
     /// For numbers and in `replace`: an instant whose rows are all within the ceiling, microseconds since the epoch.
     pub(super) seen_us: Option<i64>,
+    /// Whether the session is of a replica: another session's server may have more rows.
+    pub(super) replica: bool,
     /// The zone in which civil cursors become instants.
     pub(super) zone: TimeZone,
     /// Whether reading up to the ceiling is reading all that the table had when it was fixed.
@@ -107,14 +109,13 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     if let Some(filter) = &settings.filter {
         session.check_filter(cx, &settings.table, filter).await?;
     }
-    let (ceiling, whole, now_us, seen_us) = match plan.cursor {
+    let (ceiling, whole, (now_us, seen_us, replica)) = match plan.cursor {
         Some(cursor) => {
-            let Look { ceiling, empty, now_us, seen_us } =
-                look(cx, wanted, session, state, &plan, cursor, report).await?;
-            let whole = empty || ceiling.bound.is_some();
-            (Some(ceiling), whole, now_us, seen_us)
+            let found = look(cx, wanted, session, state, &plan, cursor, report).await?;
+            let whole = found.empty || found.ceiling.bound.is_some();
+            (Some(found.ceiling), whole, (found.now_us, found.seen_us, found.replica))
         }
-        None => (None, true, 0, freshness::clock_us(&session.activity(cx).await?)),
+        None => (None, true, (0, freshness::clock_us(&session.activity(cx).await?), false)),
     };
     engine.faults.at(super::faults::Point::Described).await?;
     session.begin(cx).await?;
@@ -141,6 +142,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         ceiling,
         now_us,
         seen_us,
+        replica,
         zone: zone(settings, settings.columns.naive_zone.as_ref().unwrap_or(&settings.cursor_timezone))?,
         whole,
         basis,
@@ -240,6 +242,8 @@ struct Look {
     now_us: i64,
     /// Of a number cursor: an instant whose rows are all within the ceiling.
     seen_us: Option<i64>,
+    /// Whether it is a replica.
+    replica: bool,
 }
 
 async fn look<S: Session>(
@@ -292,7 +296,8 @@ async fn look<S: Session>(
                 (_, _) => freshness::clock_us(&activity).map(|now_us| now_us.saturating_sub(asked_us)),
             };
             let seen_us = seen_us.filter(|_| empty || found.bound.is_some());
-            return Ok(Look { ceiling: found, empty, now_us: activity.now_us, seen_us });
+            let replica = matches!(activity.visibility, Visibility::Replica { .. });
+            return Ok(Look { ceiling: found, empty, now_us: activity.now_us, seen_us, replica });
         }
         known.note = found.note;
         cx.sleep(RIPEN_WAIT).await?;

@@ -304,7 +304,9 @@ pub fn remember(asks: &Asks, ask: &Ask, known: Known<'_>) -> Result<Option<Asks>
         check_append(asks, ask, known)?;
     }
     let covers = |other: &Ask| {
-        other.by == ask.by && other.bounds == ask.bounds && other.within == ask.within && holds(other, ask)
+        // windows of keys are named after the one who asked
+        let named = ask.by != WindowUnit::Key || other.id == ask.id;
+        named && other.by == ask.by && other.bounds == ask.bounds && other.within == ask.within && holds(other, ask)
     };
     if asks.asks.iter().any(covers) {
         return Ok(None);
@@ -324,10 +326,9 @@ pub fn remember(asks: &Asks, ask: &Ask, known: Known<'_>) -> Result<Option<Asks>
     Ok(Some(next))
 }
 
-/// The one of these that has the very windows of `ask`, whatever their names.
-pub fn same<'a>(asks: &'a Asks, ask: &Ask) -> Option<&'a Ask> {
-    let same = |other: &&Ask| Ask { id: ask.id.clone(), ..(*other).clone() } == *ask;
-    asks.asks.iter().find(same)
+/// Whether the two have the same windows, whatever their names.
+pub fn is_same(one: &Ask, other: &Ask) -> bool {
+    Ask { id: other.id.clone(), ..one.clone() } == *other
 }
 
 fn least(one: Option<String>, other: Option<String>, wanted: Ordering) -> Option<String> {

@@ -157,7 +157,7 @@ impl World {
         if intent.lower.as_ref() != place(state, intent.lane) && !matches!(intent.lane, Lane::Nulls) {
             return self.broke("an intent's lower is its lane's position", format!("{id}: {:?}", intent.lower));
         }
-        if intent.lane == Lane::Whole && !self.database.held(&sorted(&chunk)) {
+        if matches!(intent.lane, Lane::Whole | Lane::Deletes) && !self.database.held(&sorted(&chunk)) {
             return self.broke("a whole copy is the source at one moment", id);
         }
         let known = Known { chunk: sorted(&chunk), merges: 0, end: End::Pending, ended_us: 0, rows: intent.rows };
@@ -185,12 +185,17 @@ impl World {
             self.broke("the watermark moves only after the merge", id);
             return false;
         }
-        if applied && new.rows_total != old.rows_total + intent.rows {
+        let counted = if intent.lane == Lane::Deletes { 0 } else { intent.rows };
+        if applied && new.rows_total != old.rows_total + counted {
             self.broke("an intent that was applied is committed", id);
             return false;
         }
         if !applied {
             self.count("intents dropped");
+            let refused = new.deletes.as_ref().is_some_and(|last| last.refused.is_some());
+            if intent.lane == Lane::Deletes && refused {
+                return false;
+            }
             if chunk_of(self, intent).is_some() {
                 self.broke("an intent is dropped only when its parts are gone", id);
             }
@@ -276,6 +281,22 @@ impl World {
         }
     }
 
+    /// These rows are taken for gone.
+    pub fn deleted(&mut self, id: &str, gone: &[u64]) {
+        self.count("deletes");
+        let column = self.plan.cursor().unwrap();
+        let rows = self.database.now();
+        let there = gone.iter().find_map(|v| rows.get(&self.database.version(*v).id).filter(|row| row.v == *v));
+        let lost = there.copied().filter(|row| match row.value(column) {
+            Some(value) => !self.comes_yet(row, value),
+            None => !self.plan.nulls,
+        });
+        *self.counts.entry("rows deleted").or_default() += gone.len() as u64;
+        if let Some(row) = lost {
+            self.broke("no row is taken for gone that is there", format!("{id}: {row:?}"));
+        }
+    }
+
     pub fn part_deleted(&mut self, who: &str, name: &str) {
         if who == OPERATOR {
             return;
@@ -302,10 +323,12 @@ impl World {
         };
         let source = sorted(&rows.values().filter(wanted).map(|row| row.v).collect::<Vec<u64>>());
         let target = self.tables.get("t").map(|table| sorted(&table.rows)).unwrap_or_default();
-        // a row that was deleted at the source stays as it was
-        let stays = |v: &u64| mode != Mode::Merge || rows.contains_key(&self.database.version(*v).id);
+        // without deletes a row that was deleted at the source stays as it was
+        let deletes = self.plan.deletes;
+        let stays = |v: &u64| deletes || mode != Mode::Merge || rows.contains_key(&self.database.version(*v).id);
         // and one that nobody asked for may have come, as it is now, where an interval was read again
-        let unasked = |v: &u64| mode == Mode::Merge && rows[&self.database.version(*v).id].v == *v;
+        let unasked =
+            |v: &u64| mode == Mode::Merge && rows.get(&self.database.version(*v).id).is_some_and(|row| row.v == *v);
         let target: Vec<u64> =
             target.into_iter().filter(stays).filter(|v| source.binary_search(v).is_ok() || !unasked(v)).collect();
         if target != source {

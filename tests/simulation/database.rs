@@ -124,6 +124,14 @@ impl Database {
         self.open[&pid].writes.get(&picked.id).copied().unwrap_or(Some(picked))
     }
 
+    /// The id of a row that is not there any more, and that no other transaction is about to write.
+    pub fn pick_gone(&self, rng: &mut fastrand::Rng) -> Option<i64> {
+        let written = |id: i64| self.open.values().any(|open| open.writes.contains_key(&id));
+        let gone: Vec<i64> =
+            (1..self.next_id).filter(|id| !self.rows.contains_key(id)).filter(|id| !written(*id)).collect();
+        (!gone.is_empty()).then(|| gone[rng.usize(0..gone.len())])
+    }
+
     /// Draws an id from its sequence; ids are committed in another order than they are drawn in.
     pub fn draw_id(&mut self) -> i64 {
         self.next_id += 1;

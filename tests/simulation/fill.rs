@@ -10,6 +10,7 @@ use super::database::instant_text;
 use super::plan::Fill;
 use super::process::{Means, process, reported};
 use super::world::{BEGINNING_US, Shared, World};
+use super::writers;
 use crate::tell;
 
 /// Rounds in a calm world after which every window must be complete.
@@ -130,6 +131,8 @@ pub async fn complete(world: &Shared) {
             process(world, LAST, |means| revisit(means, question)).await;
             return;
         }
+        // what a replica has is told by the greatest number: if that was deleted, by the next row
+        world.with(writers::one_more_row);
         tokio::time::sleep(pause).await;
     }
     world.with(|world| world.broke("a backfill comes to its end", String::new()));

@@ -146,8 +146,9 @@ async fn settle(world: &Shared, lag: Duration) {
             .as_ref()
             .is_some_and(|report| report.outcome == Outcome::UpToDate && !report.notes.iter().any(waits));
         // where every run reads something again, there is always something to do
-        let again =
-            world.with(|world| !world.plan.lookback.is_zero() || world.plan.nulls || world.plan.kind == Kind::Replace);
+        let again = world.with(|world| {
+            !world.plan.lookback.is_zero() || world.plan.nulls || world.plan.deletes || world.plan.kind == Kind::Replace
+        });
         let synced = report.as_ref().is_some_and(|report| report.outcome == Outcome::Synced);
         idle = if up_to_date || again && synced { idle + 1 } else { 0 };
         last = report.map(|report| format!("{:?} {:?} {:?}", report.outcome, report.error, report.notes));

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use highwater::model::{
-    BqTable, ColumnSettings, Limits, Mode, NullCursor, SchemaSettings, SourceTable, TableId, TableSettings, WindowUnit,
+    BqTable, ColumnSettings, DeletesSettings, Fraction, Limits, Mode, NullCursor, Removal, SchemaSettings, SourceTable,
+    TableId, TableSettings, WindowUnit,
 };
 
 use super::database::instant_text;
@@ -83,6 +84,8 @@ pub struct Plan {
     pub expiring: bool,
     /// An operator resets.
     pub operator: bool,
+    /// Each run looks for rows that are gone.
+    pub deletes: bool,
     /// A backfill beside the live sync.
     pub fill: Option<Fill>,
     /// Seconds between rows that are there before anything begins.
@@ -95,6 +98,9 @@ pub struct Plan {
     pub max_hold: Duration,
     pub lookback: Duration,
 }
+
+const DELETES: DeletesSettings =
+    DeletesSettings { removal: Removal::Hard, every: Duration::ZERO, max_fraction: Fraction::ALL };
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -143,7 +149,10 @@ impl Plan {
         let small = |rng: &mut fastrand::Rng, rate: f64| rng.f64() < rate;
         let rows = rng.u32(0..40);
         let spread = one_of(rng, &[7, 1_500, 20_000]);
-        let fill = (kind != Replace && small(rng, 0.3)).then(|| Fill::draw(rng, kind, rows, spread));
+        let fill = (kind != Replace && small(rng, 0.2)).then(|| Fill::draw(rng, kind, rows, spread));
+        // windows are read from servers that are behind by more or less
+        let behind = fill.is_some_and(|fill| fill.by == WindowUnit::Key) && small(rng, 0.3);
+        let sight = if behind { Sight::Replica } else { sight };
         let operator = merge && fill.is_none() && small(rng, 0.1);
         // many short transactions at once, as at a busy shop
         let busy = small(rng, 0.1);
@@ -167,6 +176,7 @@ impl Plan {
             days: small(rng, 0.1),
             expiring: small(rng, 0.05),
             operator,
+            deletes: merge && small(rng, 0.1),
             fill,
             spread,
             nulls: kind == MergeTime && small(rng, 0.3),
@@ -236,7 +246,7 @@ impl Plan {
             filter: None,
             max_rejects: highwater::model::MaxRejects::default(),
             schema: SchemaSettings::default(),
-            deletes: None,
+            deletes: self.deletes.then_some(DELETES),
             limits,
             lag: self.lag,
             max_hold: self.max_hold,

@@ -6,6 +6,7 @@ use highwater::model::WindowUnit;
 
 use super::history;
 use super::plan::{Fill, Kind, Plan, Sight};
+use super::world::BEGINNING_US;
 
 /// Seeds that are tried before a planted bug counts as not found.
 const SEEDS_MAX: u64 = 3_000;
@@ -71,6 +72,8 @@ plants! {
     BegunTakenForComplete,
     /// A load by key ends with the last row, whether or not rows before it may still appear.
     LoadBeyondTheCeiling,
+    /// Rows that came after the keys were read are taken for gone.
+    DeletesWhateverIsNewer,
     /// Nobody remembers where the live sync of a table began whose older rows are brought by windows.
     BeginningForgotten,
 }
@@ -100,6 +103,12 @@ impl Plant {
             if plan.kind == Kind::Replace {
                 plan.kind = Kind::MergeTime;
             }
+        }
+        if self == Self::DeletesWhateverIsNewer {
+            (plan.kind, plan.deletes, plan.operator) = (Kind::MergeTime, true, false);
+            // in the future, so that nobody but windows brings rows
+            let start = Some(BEGINNING_US + 3_600_000_000);
+            plan.fill = Some(Fill { start, ..fill(WindowUnit::Hour) });
         }
         if matches!(self, Self::WindowEndInclusive | Self::BeginningForgotten) {
             let start = Some(i64::from(plan.rows / 2) + 1);

@@ -2,18 +2,19 @@
 //!
 //! A row is kept as the number of its version (`v`), of which the database knows the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use highwater::model::{
-    BqTable, Checksum, Fingerprint, Group, Intent, JobFailure, JobId, JobStats, JobStatus, Mode, NOT_WHOLE, Rows,
-    Schema, TableSpec,
+    BqTable, Checksum, DeletesPass, Fingerprint, Fraction, Group, Intent, JobFailure, JobId, JobStats, JobStatus, Mode,
+    NOT_WHOLE, Rows, Schema, TOO_MANY_DELETES, TableSpec,
 };
 use highwater::net::Context;
 use highwater::warehouse::{Job, Layout, Scanned, TableInfo, TargetScan, Warehouse, WarehouseError};
 
 use super::bucket::delete_parts_of;
+use super::database::value_of;
 use super::planted::Plant;
 use super::process::OPERATOR;
 use super::world::{Failed, Shared, World};
@@ -204,6 +205,9 @@ impl World {
             self.count("fault: staging table not whole at a merge");
             return failure(id, NOT_WHOLE, false, false);
         }
+        if let Some(pass) = &intent.deletes {
+            return self.delete_gone(id, intent, pass, &staged);
+        }
         self.merging(id, intent, &staged);
         let guard = intent.cursor.as_deref().filter(|_| self.plant != Some(Plant::MergeWithoutGuard));
         let mut back = None;
@@ -237,6 +241,30 @@ impl World {
         }
         self.merged(id, intent);
         JobStatus::Succeeded(JobStats { rows: staged.len() as u64, bytes_billed: 0 })
+    }
+
+    /// Rows of the target that are not among the staged keys go.
+    fn delete_gone(&mut self, id: &str, intent: &Intent, pass: &DeletesPass, staged: &[u64]) -> JobStatus {
+        let keys: BTreeSet<i64> = staged.iter().map(|v| self.database.version(*v).id).collect();
+        let newest = pass.newest.as_ref().filter(|_| self.plant != Some(Plant::DeletesWhateverIsNewer));
+        let newest = newest.map(|bound| (value_of(&bound.value), bound.inclusive));
+        let is_gone = |v: &u64| {
+            let row = self.database.version(*v);
+            let older = row.value(&pass.cursor).zip(newest);
+            !keys.contains(&row.id)
+                && older.is_none_or(|(value, (newest, inclusive))| value < newest || inclusive && value == newest)
+        };
+        let target = &self.tables.get(&intent.target.table).unwrap().rows;
+        let (gone, stay): (Vec<u64>, Vec<u64>) = target.iter().copied().partition(is_gone);
+        if !gone.is_empty() && stay.is_empty() && pass.max_fraction < Fraction::ALL {
+            self.count("deletes refused");
+            let counts = gone.len();
+            return failure(id, &format!("{TOO_MANY_DELETES}: {counts} of {counts}"), false, false);
+        }
+        self.merging(id, intent, staged);
+        self.deleted(id, &gone);
+        self.tables.tables.get_mut(&intent.target.table).unwrap().rows = stay;
+        JobStatus::Succeeded(JobStats { rows: gone.len() as u64, bytes_billed: 0 })
     }
 
     fn create(&mut self, who: &str, spec: &TableSpec) {

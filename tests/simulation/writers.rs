@@ -132,10 +132,12 @@ fn statement(world: &mut World, pid: u64, stamp: Stamp) {
     };
     let insert_only = matches!(world.plan.kind, Kind::AppendNumber | Kind::AppendTime);
     let act = world.rng.u32(0..10);
+    let deletes = world.plan.deletes;
+    let gone = if deletes && act < 2 { world.database.pick_gone(&mut world.rng) } else { None };
     let World { database, rng, .. } = world;
     let picked = if insert_only || act < 4 { None } else { database.pick(pid, rng) };
     match picked {
-        Some(row) if act == 9 => {
+        Some(row) if act == 9 || deletes && act >= 7 => {
             world.database.delete(pid, row.id);
             tell!(world, "pid {pid} deletes row {}", row.id);
         }
@@ -146,8 +148,12 @@ fn statement(world: &mut World, pid: u64, stamp: Stamp) {
             tell!(world, "pid {pid} updates row {} to v{v} at {at:?}", row.id);
         }
         None => {
-            let at = cursor(world, at_us);
-            let id = world.database.draw_id();
+            // nor does one that comes back come back with NULL
+            let at = cursor(world, at_us).or_else(|| gone.map(|_| kept(world, at_us)));
+            let id = gone.unwrap_or_else(|| world.database.draw_id());
+            if gone.is_some() {
+                world.count("rows that came back");
+            }
             let Row { v, at, .. } = world.database.write(pid, id, at);
             tell!(world, "pid {pid} inserts row {id} as v{v} at {at:?}");
         }

@@ -8,6 +8,7 @@ use super::super::prepare::{self, Prepared, Ready};
 use super::super::{Engine, RunError, RunOptions};
 use super::{PassEnd, Run, millis};
 use crate::bucket::Bucket;
+use crate::mapping::CursorKind;
 use crate::model::{Bound, Lane, TableSettings, TableState, Window, WindowRange};
 use crate::net::Context;
 use crate::plan::backfill;
@@ -103,26 +104,37 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
 
     /// What of the window is left to read.
     fn window_piece(&self, window: &Window, prepared: &Prepared) -> Result<Piece, RunError> {
-        let table = || self.settings.id.to_string();
         let kind = prepared.plan.cursor_kind();
         let safe = prepared.ceiling.as_ref().and_then(|ceiling| ceiling.bound.as_ref());
         let safe = kind.zip(safe).map(|(kind, bound)| backfill::safe_end(kind, bound));
         let (from, ceiling) = match &window.range {
             WindowRange::Cursor { from, to } => {
-                if safe.as_deref().is_none_or(|safe| in_order(to, safe).is_gt()) {
-                    let why = format!(
-                        "rows of window {} may still change (they are safe below {})",
-                        window.name,
-                        safe.as_deref().unwrap_or("nothing yet")
-                    );
-                    return Err(RunError::Busy { table: table(), why });
+                // a number that was safe stays so, even if the greatest is deleted and the ceiling falls
+                if prepared.replica || kind != Some(CursorKind::Number) {
+                    self.check_safe(window, Some(to), safe.as_deref())?;
                 }
                 (Some(from.clone()), Bound { value: to.clone(), inclusive: false })
             }
-            // its bound was safe when the load was asked for
-            WindowRange::Key { within, .. } => (None, within.clone()),
+            WindowRange::Key { within, .. } => {
+                // its bound was safe when the load was asked for; another replica may be farther behind
+                if prepared.replica {
+                    let end = kind.and_then(|kind| backfill::just_above(kind, within));
+                    self.check_safe(window, end.as_ref(), safe.as_deref())?;
+                }
+                (None, within.clone())
+            }
         };
         let (lower, window) = (self.at.state.watermark.clone(), Some(window.clone()));
         Ok(Piece { lower, from, ceiling: Some(ceiling), window, ..Piece::new(Lane::Window) })
+    }
+
+    /// Whether all rows of the window, which has those below `end`, can be seen.
+    fn check_safe(&self, window: &Window, end: Option<&String>, safe: Option<&str>) -> Result<(), RunError> {
+        if end.zip(safe).is_some_and(|(end, safe)| in_order(end, safe).is_le()) {
+            return Ok(());
+        }
+        let (table, safe) = (self.settings.id.to_string(), safe.unwrap_or("nothing yet"));
+        let why = format!("rows of window {} may still change (they are safe below {safe})", window.name);
+        Err(RunError::Busy { table, why })
     }
 }

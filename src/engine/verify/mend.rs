@@ -34,6 +34,7 @@ pub(super) async fn mend<B: Bucket, W: Warehouse, S: Source>(
             ceiling: None,
             now_us: 0,
             seen_us: None,
+            replica: false,
             zone: TimeZone::UTC,
             whole: true,
             basis: looked.basis.clone(),

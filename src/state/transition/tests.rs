@@ -1,3 +1,4 @@
+//! What a state may become, and what the protocol forbids.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 use super::*;
 use crate::model::{BqType, DeletesPass, Fraction, Mode, Removal, Schema};

@@ -100,7 +100,7 @@ impl World {
     }
 
     /// Whether the live sync is to bring the row, first or once more.
-    fn comes_yet(&self, row: &Row, value: i64) -> bool {
+    pub(super) fn comes_yet(&self, row: &Row, value: i64) -> bool {
         let state = &self.check.state;
         let merge = matches!(self.plan.kind, Kind::MergeTime | Kind::MergeNumber);
         let above = state.watermark.as_ref().is_none_or(|watermark| (Some(value), row.id) > place_of(watermark));
@@ -139,10 +139,8 @@ impl World {
     /// The windows that were begun, of all that was asked for.
     pub fn windows(&self) -> Vec<Window> {
         let windows = self.check.asks.iter().flat_map(|ask| backfill::windows("t", ask).unwrap());
-        let known = |window: &Window| {
-            let ranges = self.check.windows.values().filter_map(|state| state.window.as_ref());
-            ranges.into_iter().any(|known| known.range == window.range)
-        };
+        let object = |window: &Window| format!("state/sim/t/windows/{}.json", window.name.replace(':', "%3A"));
+        let known = |window: &Window| self.check.windows.contains_key(&object(window));
         windows.filter(known).collect()
     }
 
