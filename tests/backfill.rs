@@ -20,6 +20,7 @@ pub fn tests() -> Vec<Test> {
         numbers_have_ranges,
         appended_windows_are_there_once,
         gaps_are_found_and_filled,
+        windows_keep_their_state_in_a_folder,
         what_cannot_be_asked_for_is_told,
     ]
 }
@@ -383,6 +384,22 @@ async fn gaps_are_found_and_filled() {
     let ran = place.run(&["gaps", "pg/t"]).await;
     assert!(ran.code == 0 && ran.stdout.contains("extra") && ran.stdout.contains("pg/t: complete;"), "{ran:?}");
     place.assert_clean().await;
+}
+
+async fn windows_keep_their_state_in_a_folder() {
+    let place = Place::new().await;
+    hours(&place).await;
+    place.configure(&["t: { cursor: u, backfill_start: 2024-01-09 }"], &[], "state: ./kept");
+    place.sync(&["t"]).await;
+    let args = ["backfill", "t", "--from", "2024-01-06", "--to", "2024-01-09", "--json"];
+    assert_eq!(lines(&place, &args).await.len(), 3);
+    assert!(lines(&place, &args).await.iter().all(|report| report["rows"] == 0), "they are known to be complete");
+    assert!(lines(&place, &["gaps", "t", "--json"]).await[0]["asked"] == 3);
+    assert!(place.folder.path().join("kept/state/pg/t/windows/2024-01-06..2024-01-07.json").is_file());
+    assert_eq!(place.objects("state/").await, Vec::<String>::new());
+    assert_eq!(place.run(&["reset", "t"]).await.code, 0);
+    assert!(!place.folder.path().join("kept/state/pg/t/windows.json").exists());
+    assert!(!place.folder.path().join("kept/state/pg/t/windows/2024-01-06..2024-01-07.json").exists());
 }
 
 async fn what_cannot_be_asked_for_is_told() {

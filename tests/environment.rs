@@ -316,7 +316,7 @@ async fn an_imported_configuration_is_printed() {
     std::fs::write(place.folder.path().join("old.yaml"), text).unwrap();
     let ran = place.run(&["config", "--import", "old.yaml"]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stdout.contains("# `backfill_start: 2020-01-01` was not carried over"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(" backfill_start: 2020-01-01"), "{}", ran.stdout);
     place.write_config(&ran.stdout);
     let at = &place.stack.mysql;
     let mut env = place.env();
