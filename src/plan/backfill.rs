@@ -150,7 +150,7 @@ pub fn check_unit(table: &str, kind: CursorKind, by: WindowUnit) -> Result<(), B
 pub fn safe_end(kind: CursorKind, bound: &Bound) -> String {
     match kind {
         CursorKind::Number => {
-            let whole = bound.value.split('.').next().and_then(|digits| digits.parse::<i128>().ok());
+            let whole = whole_below(&bound.value).parse::<i128>().ok();
             // a fraction below the next whole number may still appear, and is the live sync's
             let exact = bound.inclusive && !bound.value.contains('.');
             whole.map_or_else(|| bound.value.clone(), |whole| (whole + i128::from(exact)).to_string())
@@ -169,7 +169,7 @@ pub fn just_above(kind: CursorKind, bound: &Bound) -> Option<String> {
     }
     match kind {
         CursorKind::Number => {
-            let whole: i128 = text.split('.').next()?.parse().ok()?;
+            let whole: i128 = whole_below(text).parse().ok()?;
             Some((whole + i128::from(bound.inclusive || text.contains('.'))).to_string())
         }
         CursorKind::Date => {

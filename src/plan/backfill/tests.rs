@@ -56,6 +56,8 @@ fn what_may_still_move_is_not_safe() {
     assert_eq!(safe_end(instant, &bound("2026-01-01T00:00:00.500000Z", false)), "2026-01-01T00:00:00.500000");
     assert_eq!(safe_end(CursorKind::Number, &bound("41", true)), "42");
     assert_eq!(safe_end(CursorKind::Number, &bound("41.5", true)), "41");
+    assert_eq!(safe_end(CursorKind::Number, &bound("-0.5", true)), "-1");
+    assert_eq!(just_above(CursorKind::Number, &bound("-0.5", true)).as_deref(), Some("0"));
 }
 
 #[test]
