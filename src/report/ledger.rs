@@ -341,7 +341,7 @@ mod tests {
             serde_json::to_vec(&full.begun(batch(full.taken[..BATCH_MAX].to_vec()), at("21:00:00"), String::new()));
         assert!((text.unwrap().len() as u64) < BYTES_MAX);
         // nothing older is asked for than the table keeps
-        assert_eq!(ledger.list_from(at("19:00:00")), "reports/2026/01/31/190000");
+        assert_eq!(ledger.list_from(at("19:45:00")), "reports/2026/01/31/194500");
         assert!(is_report(&full.taken[0].object()) && !is_report(OBJECT));
     }
 }
