@@ -94,7 +94,7 @@ pub struct Desk {
 /// What this process saw last of what was loaded.
 #[derive(Debug, Default)]
 struct Known {
-    through: Option<ReportName>,
+    reached: Option<ReportName>,
     looked_at: Option<Instant>,
 }
 
@@ -116,12 +116,12 @@ impl Desk {
 
     fn learn(&self, ledger: &Ledger) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.through.clone_from(&ledger.through);
+        known.reached = ledger.reached().cloned();
     }
 
     fn name(&self, record: &RunRecord) -> ReportName {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger::name(record.ended_at, &record.run_id, known.through.as_ref())
+        ledger::name(record.ended_at, &record.run_id, known.reached.as_ref())
     }
 }
 
@@ -199,3 +199,6 @@ impl<'a, B: Bucket, W: RunsTable> Journal<'a, B, W> {
 fn told<T>(what: &'static str, result: Result<T, JournalError>) -> Option<T> {
     result.map_err(|error| tracing::warn!(error = error.to_string().replace(['\n', '\r'], " "), "{what}")).ok()
 }
+
+#[cfg(test)]
+mod tests;

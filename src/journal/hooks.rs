@@ -1,6 +1,7 @@
 //! Sends a message to a webhook or to a topic of Pub/Sub's. The url of a webhook is in no error and no log.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,11 +20,11 @@ use crate::report::notice::Notice;
 const SEND_MAX: Duration = Duration::from_secs(5);
 const PUBSUB: &str = "https://pubsub.googleapis.com";
 
-/// The clients.
+/// The clients, made when the first message is sent.
 pub(super) struct Hooks {
-    webhooks: Http,
-    pubsub: Http,
-    endpoint: Option<Url>,
+    webhooks: OnceLock<Http>,
+    pubsub: OnceLock<Http>,
+    endpoint: Endpoint,
 }
 
 impl fmt::Debug for Hooks {
@@ -79,11 +80,7 @@ struct Receipt {
 impl Hooks {
     /// Clients; Pub/Sub is at that endpoint.
     pub(super) fn new(pubsub: &Endpoint) -> Self {
-        let (tokens, endpoint) = match pubsub {
-            Endpoint::Google => (Tokens::google(), None),
-            Endpoint::Emulator(url) => (Tokens::Anonymous, Some(url.clone())),
-        };
-        Self { webhooks: Http::of_secret_addresses(), pubsub: Http::new(tokens), endpoint }
+        Self { webhooks: OnceLock::new(), pubsub: OnceLock::new(), endpoint: pubsub.clone() }
     }
 
     /// Sends the message.
@@ -105,7 +102,14 @@ impl Hooks {
 
     async fn webhook(&self, cx: &Context, url: &str, message: Message<'_>) -> Result<(), String> {
         let url = Url::parse(url).map_err(|_invalid| "not a url".to_owned())?;
-        let answer = call(&self.webhooks, &cx.after(SEND_MAX), url, &slack(message), |_| false).await?;
+        let answer = call(
+            self.webhooks.get_or_init(Http::of_secret_addresses),
+            &cx.after(SEND_MAX),
+            url,
+            &slack(message),
+            |_| false,
+        )
+        .await?;
         match answer.status {
             200..=299 => Ok(()),
             // what it says may repeat the url
@@ -114,10 +118,11 @@ impl Hooks {
     }
 
     async fn publish(&self, cx: &Context, project: &str, topic: &str, message: Message<'_>) -> Result<(), String> {
-        let mut url = match &self.endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => Url::parse(PUBSUB).map_err(|_invalid| "not an address".to_owned())?,
+        let (tokens, mut url) = match &self.endpoint {
+            Endpoint::Emulator(url) => (Tokens::Anonymous, url.clone()),
+            Endpoint::Google => (Tokens::google(), Url::parse(PUBSUB).map_err(|_invalid| "not an address".to_owned())?),
         };
+        let http = self.pubsub.get_or_init(|| Http::new(tokens));
         url.path_segments_mut().map_err(|()| "not an address".to_owned())?.pop_if_empty().extend([
             "v1",
             "projects",
@@ -136,7 +141,7 @@ impl Hooks {
         let body = Publish { messages: [Published { data: STANDARD.encode(data), attributes }] };
         // a page that comes with a 200 is somebody else's
         let again = |answer: &Answer| answer.status == 200 && !is_receipt(&answer.body);
-        let answer = call(&self.pubsub, &cx.after(SEND_MAX), url, &body, again).await?;
+        let answer = call(http, &cx.after(SEND_MAX), url, &body, again).await?;
         match answer.status {
             200 => Ok(()),
             _ => Err(format!("projects/{project}/topics/{topic}: {}", answer.shown())),

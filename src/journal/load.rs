@@ -55,7 +55,7 @@ impl<B: Bucket, W: RunsTable> Journal<'_, B, W> {
     ) -> Result<Option<Ledger>, JournalError> {
         let Some(batch) = &found.value.pending else { return Ok(Some(found.value.clone())) };
         let status = self.warehouse.runs_job(cx, &batch.job(), &batch.job_project, &batch.location).await?;
-        match found.value.settle(status, now) {
+        match found.value.settle(status, now, self.desk.reports.every) {
             Settled::Loaded(next) => {
                 tracing::info!(job = %batch.job(), reports = batch.reports.len(), "runs are in BigQuery");
                 Ok(Some(next))

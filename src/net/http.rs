@@ -102,7 +102,8 @@ impl Http {
 
     /// A client of services whose addresses are secrets. It sends no tokens.
     pub fn of_secret_addresses() -> Self {
-        Self { client: Arc::new(Mutex::new(client(true))), secret: true, ..Self::new(Tokens::Anonymous) }
+        install_tls();
+        Self { client: Arc::new(Mutex::new(client(true))), tokens: Tokens::Anonymous, secret: true }
     }
 
     /// Sends the request until it is answered with something else than 408, 429, 5xx, a redirect or what `again`

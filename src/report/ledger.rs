@@ -7,10 +7,11 @@
 //!
 //! Names are ordered by the clocks of where runs ended, which differ, and a report appears a moment after it is named. So
 //! what is listed begins well before what was taken last, and what was taken there is remembered:
-//! - a process reads the greatest name that was taken (`through`) before it names a report, at most `every` earlier, and
+//! - a process reads the greatest name that was taken or is on its way before it names a report, at most `every` earlier, and
 //!   names none before it: after one look a clock that is behind does no harm;
-//! - a listing begins [`OVERLAP`] before `through` as it was **one batch ago**: a report that was named by what a process
-//!   knew before the last batch is found by the next, also where a clock that is ahead has moved `through` far;
+//! - a listing begins [`OVERLAP`] before `through` as it was **one batch ago**, and moves on by half as much again as `every` a
+//!   batch, at the most: a report that was named by what a process knew a few seconds before is found also where a clock
+//!   that is ahead has moved `through` far, and one batch after the other was due by what clocks say;
 //! - names of more than [`AHEAD_MAX`] after the clock of who lists are left to their time.
 //!
 //! What is missed then is what a process whose clock is behind by more than half an hour names before its first look. It
@@ -19,10 +20,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::record::{FOLDER, ReportName, RunId, objects_from};
+use super::record::{FOLDER, ReportName, RunId, object_at, objects_from};
 use crate::model::{BqTable, JobFailure, JobId, JobStatus};
 
 /// The object's name.
@@ -37,6 +38,8 @@ pub const BATCH_MAX: usize = 10_000;
 pub const OVERLAP: Duration = Duration::from_secs(30 * 60);
 /// How far after the clock of who lists a name may be.
 pub const AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
+/// A listing moves on by half as much again as `every` a batch, or as this.
+const STEP_FOR_MIN: Duration = Duration::from_secs(10 * 60);
 /// The most names that are remembered; beyond it a listing begins later.
 const TAKEN_MAX: usize = 2 * BATCH_MAX;
 /// From this attempt on a report that BigQuery cannot read is left out, so that it does not hold the others for ever.
@@ -127,12 +130,12 @@ impl Ledger {
     }
 
     /// What the pending batch needs; nothing pending is [`Settled::Loaded`] as it is.
-    pub fn settle(&self, status: Option<JobStatus>, now: Timestamp) -> Settled {
+    pub fn settle(&self, status: Option<JobStatus>, now: Timestamp, every: Duration) -> Settled {
         let Some(batch) = &self.pending else { return Settled::Loaded(self.clone()) };
         match status {
             None => Settled::Submit,
             Some(JobStatus::Running) => Settled::Waits,
-            Some(JobStatus::Succeeded(_)) => Settled::Loaded(self.loaded(batch)),
+            Some(JobStatus::Succeeded(_)) => Settled::Loaded(self.loaded(batch, every)),
             Some(JobStatus::Failed(failure)) if failure.parts_missing => {
                 Settled::Dropped(Self { pending: None, ..self.clone() }, failure)
             }
@@ -144,15 +147,20 @@ impl Ledger {
         }
     }
 
-    fn loaded(&self, batch: &Batch) -> Self {
+    fn loaded(&self, batch: &Batch, every: Duration) -> Self {
         let mut taken: Vec<ReportName> = self.taken.iter().chain(&batch.reports).cloned().collect();
         taken.sort_unstable();
         taken.dedup();
         let through = batch.reports.last().max(self.through.as_ref()).cloned();
-        let overlap = jiff::SignedDuration::try_from(OVERLAP).ok();
         // by what was taken before this batch
-        let before = self.through.as_ref().and_then(ReportName::at).zip(overlap);
-        let from = before.and_then(|(at, overlap)| at.checked_sub(overlap).ok()).map(objects_from);
+        let before = self.through.as_ref().and_then(ReportName::at);
+        let from = before.and_then(|at| at.checked_sub(signed(OVERLAP)).ok());
+        let step = signed(every.max(STEP_FOR_MIN)).saturating_mul(3) / 2;
+        let most = match &self.from {
+            Some(from) => object_at(from).and_then(|from| from.checked_add(step).ok()),
+            None => taken.first().and_then(ReportName::at).and_then(|first| first.checked_sub(signed(OVERLAP)).ok()),
+        };
+        let from = from.map(|from| objects_from(most.map_or(from, |most| from.min(most))));
         let mut from = from.max(self.from.clone());
         let many = taken.len().saturating_sub(TAKEN_MAX);
         if many > 0 {
@@ -165,6 +173,11 @@ impl Ledger {
         Self { through, from, taken, pending: None, ..self.clone() }
     }
 
+    /// The greatest name that was taken or is on its way: no report is named before it any more.
+    pub fn reached(&self) -> Option<&ReportName> {
+        self.pending.as_ref().and_then(|batch| batch.reports.last()).max(self.through.as_ref())
+    }
+
     /// The least object's name of a listing, where nothing older than `oldest` is wanted.
     pub fn list_from(&self, oldest: Timestamp) -> String {
         let oldest = objects_from(oldest);
@@ -174,8 +187,7 @@ impl Ledger {
     /// The reports among these objects that were not taken yet, in order; those that are named for a later time are left.
     pub fn untaken(&self, objects: &[String], now: Timestamp) -> Vec<ReportName> {
         let taken: HashSet<&ReportName> = self.taken.iter().collect();
-        let limit = jiff::SignedDuration::try_from(AHEAD_MAX).ok().and_then(|ahead| now.checked_add(ahead).ok());
-        let limit = limit.map(objects_from);
+        let limit = now.checked_add(signed(AHEAD_MAX)).ok().map(objects_from);
         let soon = |object: &&String| limit.as_ref().is_none_or(|limit| *object < limit);
         let names = objects.iter().filter(soon).filter_map(|object| ReportName::of_object(object));
         names.filter(|name| !taken.contains(name)).collect()
@@ -188,9 +200,13 @@ impl Ledger {
     }
 }
 
-/// The name that a report is given at `now`, where `through` is known to be taken.
-pub fn name(now: Timestamp, id: &RunId, through: Option<&ReportName>) -> ReportName {
-    let known = through.and_then(ReportName::at);
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+/// The name that a report is given at `now`, by who knows what was reached.
+pub fn name(now: Timestamp, id: &RunId, reached: Option<&ReportName>) -> ReportName {
+    let known = reached.and_then(ReportName::at);
     ReportName::new(known.map_or(now, |known| known.max(now)), id)
 }
 
@@ -233,7 +249,7 @@ mod tests {
     /// Takes these, as if loaded at once.
     fn take(ledger: &Ledger, reports: Vec<ReportName>, now: &str) -> Ledger {
         let begun = ledger.begun(batch(reports), at(now), "made".into());
-        let Settled::Loaded(next) = begun.settle(succeeded(), at(now)) else { unreachable!("loaded") };
+        let Settled::Loaded(next) = begun.settle(succeeded(), at(now), EVERY) else { unreachable!("loaded") };
         next
     }
 
@@ -248,20 +264,22 @@ mod tests {
             parts_missing,
         };
         let begun = Ledger::default().begun(batch(vec![report("11:00:00", 1)]), at("12:00:00"), "made".into());
-        assert_eq!(begun.settle(None, at("12:10:00")), Settled::Submit);
-        assert_eq!(begun.settle(Some(JobStatus::Running), at("12:10:00")), Settled::Waits);
-        let Settled::Again(again, _) = begun.settle(Some(JobStatus::Failed(failure(false))), at("12:10:00")) else {
+        assert_eq!(begun.settle(None, at("12:10:00"), EVERY), Settled::Submit);
+        assert_eq!(begun.settle(Some(JobStatus::Running), at("12:10:00"), EVERY), Settled::Waits);
+        let Settled::Again(again, _) = begun.settle(Some(JobStatus::Failed(failure(false))), at("12:10:00"), EVERY)
+        else {
             unreachable!("again")
         };
         let pending = again.pending.clone().unwrap();
         assert_eq!((pending.attempt, pending.bad_max(), again.made.as_deref()), (2, 0, None));
         assert!(pending.job().as_str().ends_with("_2") && !again.is_due(at("12:11:00"), EVERY));
         assert_eq!(Batch { attempt: LENIENT_FROM, ..pending }.bad_max(), 1);
-        let Settled::Dropped(dropped, _) = begun.settle(Some(JobStatus::Failed(failure(true))), at("12:10:00")) else {
+        let Settled::Dropped(dropped, _) = begun.settle(Some(JobStatus::Failed(failure(true))), at("12:10:00"), EVERY)
+        else {
             unreachable!("dropped")
         };
         assert_eq!((dropped.pending, dropped.through), (None, None));
-        let Settled::Loaded(loaded) = begun.settle(succeeded(), at("12:10:00")) else { unreachable!("loaded") };
+        let Settled::Loaded(loaded) = begun.settle(succeeded(), at("12:10:00"), EVERY) else { unreachable!("loaded") };
         assert_eq!((loaded.pending, loaded.through), (None, Some(report("11:00:00", 1))));
     }
 
@@ -295,7 +313,7 @@ mod tests {
         assert_eq!(usual.untaken(&objects(&[&ahead]), now), []);
         let moved = take(&usual, vec![ahead.clone()], "18:00:00");
         // who knows it names nothing before it; who does not yet is found by the next listing
-        assert_eq!(name(now, &RunId::new(now, 3), moved.through.as_ref()).at(), ahead.at());
+        assert_eq!(name(now, &RunId::new(now, 3), moved.reached()).at(), ahead.at());
         let behind = report("12:00:01", 4);
         assert!(behind.object() >= moved.list_from(at("00:00:00")));
         assert_eq!(moved.untaken(&objects(&[&behind, &ahead]), now), [behind]);
@@ -308,7 +326,13 @@ mod tests {
             ledger = take(&ledger, vec![report(&format!("{hour}:00:00"), 1)], &format!("{hour}:00:01"));
         }
         let from = ledger.list_from(at("00:00:00"));
-        assert_eq!((ledger.taken.len(), from.as_str()), (2, "reports/2026/01/31/173000"));
+        // it lags behind after hours without a run, and catches up with what is taken
+        assert_eq!((ledger.taken.len(), from.as_str()), (8, "reports/2026/01/31/113000"));
+        for minute in 0..60 {
+            ledger = take(&ledger, vec![report(&format!("19:{minute:02}:30"), 1)], "19:59:59");
+        }
+        let from = ledger.list_from(at("00:00:00"));
+        assert_eq!((ledger.taken.len(), from.as_str()), (32, "reports/2026/01/31/192830"));
         // as many as there may be: the listing begins later instead
         let many: Vec<ReportName> = (0..u128::from(u16::MAX)).map(|random| report("20:00:00", random)).collect();
         let full = take(&ledger, many, "20:00:01");
@@ -317,7 +341,7 @@ mod tests {
             serde_json::to_vec(&full.begun(batch(full.taken[..BATCH_MAX].to_vec()), at("21:00:00"), String::new()));
         assert!((text.unwrap().len() as u64) < BYTES_MAX);
         // nothing older is asked for than the table keeps
-        assert_eq!(ledger.list_from(at("19:00:00")), "reports/2026/01/31/190000");
+        assert_eq!(ledger.list_from(at("19:45:00")), "reports/2026/01/31/194500");
         assert!(is_report(&full.taken[0].object()) && !is_report(OBJECT));
     }
 }

@@ -79,10 +79,19 @@ impl ReportName {
 
     /// The second that it was named at.
     pub fn at(&self) -> Option<Timestamp> {
-        let text = self.0.get(..NAME_BYTES - ID_BYTES - "-.json".len())?;
-        let at = jiff::civil::DateTime::strptime("%Y/%m/%d/%H%M%S", text).ok()?;
-        TimeZone::UTC.to_timestamp(at).ok()
+        second_of(&self.0)
     }
+}
+
+/// The second that an object's name, or the beginning of one, stands for.
+pub fn object_at(object: &str) -> Option<Timestamp> {
+    second_of(object.strip_prefix(FOLDER)?)
+}
+
+fn second_of(name: &str) -> Option<Timestamp> {
+    let text = name.get(..NAME_BYTES - ID_BYTES - "-.json".len())?;
+    let at = jiff::civil::DateTime::strptime("%Y/%m/%d/%H%M%S", text).ok()?;
+    TimeZone::UTC.to_timestamp(at).ok()
 }
 
 /// The least name of an object that was named at that time or later.
