@@ -20,6 +20,8 @@ use crate::report::{Outcome, RunReport};
 
 /// The most time for deciding the windows, and for looking how many are left.
 const LOOK_MAX: Duration = Duration::from_secs(3600);
+/// How long a task that is not the first waits for the first to begin a load by keys.
+const FOLLOW_MAX: Duration = Duration::from_secs(30);
 /// How often a window that somebody else is at is looked at again.
 const REVISITS_MAX: u32 = 20;
 /// Wait before that.
@@ -108,7 +110,14 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
         Unit::Month => WindowUnit::Month,
         Unit::Key => WindowUnit::Key,
     });
-    let question = BackfillQuestion { by, from: arguments.from, to: arguments.to, window_rows: arguments.window_rows };
+    let question = BackfillQuestion {
+        by,
+        from: arguments.from,
+        to: arguments.to,
+        window_rows: arguments.window_rows,
+        // the first of a job's tasks decides the ranges; should it be late, the others do
+        follow: if share.index == 0 { Duration::ZERO } else { FOLLOW_MAX },
+    };
     let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone());
     let backfill = match app.ask(&cx, &table.id, &question).await {
         Ok(Ok(backfill)) => backfill,

@@ -4,6 +4,10 @@
 //! before any of it is brought: the live sync goes on from there at once, and the windows bring all that is not beyond it.
 //! Rows that change meanwhile come with the live sync, and the merge keeps the newer of two versions.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::prepare::{self, Prepared, Ready, Wanted};
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
@@ -18,6 +22,8 @@ use crate::state::transition::{self, Event};
 use crate::state::{AskStore, Store, Versioned, Write};
 use crate::warehouse::Warehouse;
 
+/// How often a load that somebody else may begin is looked for.
+const FOLLOW_POLL: Duration = Duration::from_millis(500);
 /// How often what was asked for is written again when somebody else was faster.
 const WRITES_MAX: u32 = 10;
 
@@ -32,6 +38,8 @@ pub struct BackfillQuestion {
     pub to: Option<String>,
     /// Rows of a range, about.
     pub window_rows: u64,
+    /// How long to wait for somebody else to begin a load by keys.
+    pub follow: Duration,
 }
 
 /// What a backfill comes to.
@@ -64,10 +72,11 @@ pub(super) async fn ask<B: Bucket, W: Warehouse, S: Source>(
     }
     let mut asking = Asking { engine, cx, settings, store, at, report: report(settings) };
     let by = question.by.or_else(|| asking.at.state.load.is_some().then_some(WindowUnit::Key));
-    if by == Some(WindowUnit::Key)
-        && let Some(ask) = asking.under_way().await?
-    {
-        return asking.backfill(ask);
+    if by == Some(WindowUnit::Key) {
+        asking.follow(question.follow).await?;
+        if let Some(ask) = asking.under_way().await? {
+            return asking.backfill(ask);
+        }
     }
     let mut session = source.connect(cx).await?;
     let prepared = asking.prepare(&mut session).await?;
@@ -132,8 +141,21 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         }
         let Some(ask) = asks.into_iter().rfind(|ask| ask.by == WindowUnit::Key) else { return Ok(None) };
         let windows = backfill::windows(&self.table(), &ask)?;
-        let left = left(self.engine, self.cx, self.settings, &windows).await?;
-        Ok((left > 0).then_some(ask))
+        let states = super::gaps::states(self.engine, self.cx, self.settings, &windows).await?;
+        let begun: Vec<bool> = states.iter().filter_map(|state| Some(state.window.as_ref()?.complete)).collect();
+        // what was never begun may be a load's that lost its race, and is forgotten by whoever asked
+        let open = !begun.is_empty() && (begun.len() < windows.len() || begun.contains(&false));
+        Ok(open.then_some(ask))
+    }
+
+    /// Waits for somebody else's load by keys: many who begin at once are to find one, and not decide one each.
+    async fn follow(&mut self, wait: Duration) -> Result<(), RunError> {
+        let until = Instant::now() + wait;
+        while self.at.state.watermark.is_none() && Instant::now() < until {
+            self.cx.sleep(FOLLOW_POLL).await?;
+            self.at = self.store.read(self.cx).await?;
+        }
+        Ok(())
     }
 
     async fn prepare<S: Session>(&mut self, session: &mut S) -> Result<Prepared, RunError> {
@@ -185,7 +207,7 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         let id = self.engine.fresh_id();
         let mut ask = Ask { id, by: look.by, from: Some(from), to: Some(to), bounds: Vec::new(), within: None };
         if look.by == WindowUnit::Number {
-            if let Some(known) = self.same_ends(&ask).await? {
+            if let Some(known) = self.same_ends(&ask, question).await? {
                 return Ok(known);
             }
             ask.bounds = self.ends(session, look, &ask, question.window_rows).await?;
@@ -195,8 +217,13 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         if let Some(began) = began.filter(|_| self.is_append()) {
             self.begin_at(began).await?;
         }
-        self.remember(&ask).await?;
-        Ok(ask)
+        match self.remember(&ask).await {
+            // somebody else has asked for the same in this moment
+            Err(error @ RunError::Backfill(BackfillError::Append { .. })) if look.by == WindowUnit::Number => {
+                self.same_ends(&ask, question).await?.ok_or(error)
+            }
+            remembered => remembered.map(|()| ask),
+        }
     }
 
     fn is_append(&self) -> bool {
@@ -228,9 +255,14 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         Ok(backfill::floor(look.by, &first).unwrap_or(first))
     }
 
-    /// Ranges of numbers that were asked for before, with the same ends.
-    async fn same_ends(&self, ask: &Ask) -> Result<Option<Ask>, RunError> {
-        let same = |known: &Ask| known.by == ask.by && known.from == ask.from && known.to == ask.to;
+    /// Ranges of numbers that were asked for before, with the same ends. Where nobody says where they begin, rows that were
+    /// the first then may be gone by now.
+    async fn same_ends(&self, ask: &Ask, question: &BackfillQuestion) -> Result<Option<Ask>, RunError> {
+        let begins = |known: &Ask| match (&known.from, &ask.from) {
+            (Some(known), Some(from)) if question.from.is_none() => in_order(known, from).is_le(),
+            (known, from) => known == from,
+        };
+        let same = |known: &Ask| known.by == ask.by && known.to == ask.to && begins(known);
         Ok(self.asks().await?.asks.into_iter().find(same))
     }
 
@@ -380,7 +412,7 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
             if store.write(self.cx, &next, generation).await? {
                 return Ok(());
             }
-            self.cx.sleep(std::time::Duration::from_millis(fastrand::u64(50..500))).await?;
+            self.cx.sleep(Duration::from_millis(fastrand::u64(50..500))).await?;
         }
         Err(RunError::Superseded)
     }

@@ -55,7 +55,7 @@ fn question(world: &mut World, fill: Fill) -> BackfillQuestion {
     let (from, to) = (end(0.2), end(0.2));
     // nobody has to say how a table is loaded that is being loaded
     let by = (fill.by != WindowUnit::Key || world.chance(0.7)).then_some(fill.by);
-    BackfillQuestion { by, from, to, window_rows: fill.window_rows }
+    BackfillQuestion { by, from, to, window_rows: fill.window_rows, follow: Duration::ZERO }
 }
 
 /// What one process does: it asks, brings the windows, and settles.
@@ -115,7 +115,13 @@ async fn bring(means: &Means, name: &'static str, windows: &[Window]) {
 /// tidy up.
 pub async fn complete(world: &Shared) {
     let Some(fill) = world.with(|world| world.plan.fill) else { return };
-    let question = BackfillQuestion { by: Some(fill.by), from: None, to: None, window_rows: fill.window_rows };
+    let question = BackfillQuestion {
+        by: Some(fill.by),
+        from: None,
+        to: None,
+        window_rows: fill.window_rows,
+        follow: Duration::ZERO,
+    };
     let pause = 2 * world.with(|world| world.plan.lag) + Duration::from_secs(5);
     process(world, LAST, |means| backfill(means, LAST, question.clone())).await;
     for _ in 0..ROUNDS_MAX {
