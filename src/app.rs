@@ -265,7 +265,7 @@ impl App {
         Ok(self.ended(cx, began, report).await)
     }
 
-    /// Ends an initial load whose windows are all complete; gives how many of the backfill's windows are not.
+    /// Ends a load by keys whose windows are all complete; gives how many of these windows are not.
     ///
     /// # Errors
     /// There is no such table; the inner one is that of [`Engine::settle`].
@@ -273,10 +273,10 @@ impl App {
         &self,
         cx: &Context,
         id: &TableId,
-        backfill: &Backfill,
+        windows: &[Window],
     ) -> Result<Result<usize, RunError>, UnknownTable> {
         let table = self.table(id)?;
-        Ok(self.engine.settle(cx, &table, backfill).await)
+        Ok(self.engine.settle(cx, &table, windows).await)
     }
 
     /// Looks for gaps of the table.

@@ -168,12 +168,13 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
         Box::pin(run::window(self, cx, source, settings, window, again)).await
     }
 
-    /// Ends an initial load if all its windows are complete; gives how many of the windows are not.
+    /// Ends a load by keys if all its windows are complete; gives how many of these windows are not.
     ///
     /// # Errors
     /// States cannot be read or written.
-    pub async fn settle(&self, cx: &Context, settings: &TableSettings, backfill: &Backfill) -> Result<usize, RunError> {
-        backfill::settle_load(self, cx, settings, backfill).await
+    pub async fn settle(&self, cx: &Context, settings: &TableSettings, windows: &[Window]) -> Result<usize, RunError> {
+        backfill::settle(self, cx, settings).await?;
+        backfill::left(self, cx, settings, windows).await
     }
 
     /// Looks for windows that are not complete, and for such whose rows are not all in the target. Whatever happens, the
@@ -213,8 +214,10 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
         if let (Some(intent), true) = (&before.state.intent, drop_intent) {
             self.give_up(cx, intent).await?;
         }
+        let beginning = to == ResetTo::Beginning;
         let windows = match to {
             ResetTo::Beginning => Some(reset::Windows::find(self, cx, id, drop_intent).await?),
+            ResetTo::Keep if drop_intent => Some(reset::Windows::find(self, cx, id, true).await?),
             ResetTo::At(_) | ResetTo::Keep => None,
         };
         let mut state = transition::apply(&before.state, Event::Reset { to, drop_intent })?;
@@ -231,8 +234,10 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
                     finish::clean(self, cx, &intent).await;
                 }
                 // after the state: as long as what was asked for is there, another reset finds them
-                if let Some(windows) = windows {
-                    windows.forget(self, cx, id).await?;
+                match windows {
+                    Some(windows) if beginning => windows.forget(self, cx, id).await?,
+                    Some(windows) => windows.drop_intents(self, cx).await?,
+                    None => {}
                 }
                 Ok(after)
             }

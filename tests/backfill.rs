@@ -1,5 +1,7 @@
 //! Backfills beside the live sync: windows of time, of numbers and of keys; killed, resumed, shared; gaps found and filled.
 
+mod changes;
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +12,7 @@ use crate::support::place::{Place, Rows};
 use crate::support::process::{self, Ran};
 
 pub fn tests() -> Vec<Test> {
-    served_tests![
+    let mut tests = served_tests![
         windows_fill_what_is_below_the_start,
         a_window_never_writes_an_older_row_over_a_newer,
         killed_and_resumed_each_window_is_there_once,
@@ -22,7 +24,9 @@ pub fn tests() -> Vec<Test> {
         gaps_are_found_and_filled,
         windows_keep_their_state_in_a_folder,
         what_cannot_be_asked_for_is_told,
-    ]
+    ];
+    tests.extend(changes::tests());
+    tests
 }
 
 /// A table in both databases: a row each hour for ten days, of 2024.

@@ -16,10 +16,14 @@ use crate::engine::{Backfill, BackfillQuestion, RunError};
 use crate::model::{Class, Parallel, TableId, Window, WindowUnit};
 use crate::net::Context;
 use crate::plan::backfill::WINDOW_ROWS_DEFAULT;
-use crate::report::{Outcome, RunReport};
+use crate::report::{FailureClass, Outcome, RunReport};
 
 /// The most time for deciding the windows, and for looking how many are left.
 const LOOK_MAX: Duration = Duration::from_secs(3600);
+/// The most time for looking how many windows are left when all are done or it was told to stop.
+const SETTLE_MAX: Duration = Duration::from_secs(60);
+/// So many windows that fail one after the other end the command: the cause is not in the windows.
+const FAILURES_MAX: u32 = 3;
 /// How long a task that is not the first waits for the first to begin a load by keys.
 const FOLLOW_MAX: Duration = Duration::from_secs(30);
 /// How often a window that somebody else is at is looked at again.
@@ -117,6 +121,7 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
         window_rows: arguments.window_rows,
         // the first of a job's tasks decides the ranges; should it be late, the others do
         follow: if share.index == 0 { Duration::ZERO } else { FOLLOW_MAX },
+        again: arguments.again,
     };
     let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone());
     let backfill = match app.ask(&cx, &table.id, &question).await {
@@ -134,14 +139,19 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
     }
     let side_by_side = arguments.parallel.unwrap_or(app.config().parallel);
     let reports = bring(&app, &table.id, own, side_by_side, json, &stop).await;
-    let cx = Context::new(Instant::now() + LOOK_MAX, stop);
-    let left = match app.settle(&cx, &table.id, &backfill).await {
+    // also when it was told to stop: how far it came is worth a moment
+    let cx = Context::new(Instant::now() + SETTLE_MAX, CancellationToken::new());
+    let left = match app.settle(&cx, &table.id, &backfill.windows).await {
         Ok(Ok(left)) => left,
-        Ok(Err(error)) => return failed(&table.id, &error),
+        Ok(Err(error)) => return sync::worse(exit_code(&reports), failed(&table.id, &error)),
         Err(unknown) => return usage(&unknown.to_string()),
     };
     summary(&table.id, &backfill, &reports, left, json);
-    exit_code(&reports)
+    match exit_code(&reports) {
+        // of a job's windows others are the other tasks'
+        EXIT_DONE if left > 0 && share.count == 1 => EXIT_RETRY,
+        code => code,
+    }
 }
 
 fn usage(fault: &str) -> u8 {
@@ -176,6 +186,29 @@ fn summary(id: &TableId, backfill: &Backfill, reports: &[RunReport], left: usize
 /// A window that is to be brought, whether from its first row again, and how often it was somebody else's.
 type Turn = (Window, bool, u32);
 
+/// What is left to bring.
+#[derive(Debug, Default)]
+struct Turns {
+    left: VecDeque<Turn>,
+    /// Windows that failed since one came to a good end.
+    failures: u32,
+}
+
+impl Turns {
+    /// Counts the end of a window. What would fail all of them ends the command at once.
+    fn ended(&mut self, report: &RunReport) {
+        match report.error.as_ref().map(|failure| failure.class) {
+            None => self.failures = 0,
+            Some(FailureClass::Usage) => self.failures = FAILURES_MAX,
+            Some(FailureClass::Transient | FailureClass::Permanent) => self.failures += 1,
+        }
+        if self.failures >= FAILURES_MAX && !self.left.is_empty() {
+            output::fault(&format!("{} windows are left, as those before them failed", self.left.len()));
+            self.left.clear();
+        }
+    }
+}
+
 /// Brings these windows, first to last, so many side by side, each until it is complete.
 pub(super) async fn bring(
     app: &Arc<App>,
@@ -185,9 +218,9 @@ pub(super) async fn bring(
     json: bool,
     stop: &CancellationToken,
 ) -> Vec<RunReport> {
-    let turns: VecDeque<Turn> = windows.into_iter().map(|(window, again)| (window, again, 0)).collect();
-    let most = turns.len();
-    let turns = Arc::new(Mutex::new(turns));
+    let left: VecDeque<Turn> = windows.into_iter().map(|(window, again)| (window, again, 0)).collect();
+    let most = left.len();
+    let turns = Arc::new(Mutex::new(Turns { left, failures: 0 }));
     let cancel = CancellationToken::new();
     let mut cut = JoinSet::new();
     cut.spawn(sync::cut_after_grace(stop.clone(), cancel.clone()));
@@ -201,9 +234,10 @@ pub(super) async fn bring(
                 if report.outcome == Outcome::Superseded && times < REVISITS_MAX {
                     // somebody else is at it: it is looked at again when the others are done
                     tokio::time::sleep(REVISIT_WAIT.mul_f64(fastrand::f64())).await;
-                    lock(&turns).push_back((window, false, times + 1));
+                    lock(&turns).left.push_back((window, false, times + 1));
                     continue;
                 }
+                lock(&turns).ended(&report);
                 tell(&report, json);
                 reports.push(report);
             }
@@ -220,13 +254,13 @@ pub(super) async fn bring(
     reports
 }
 
-fn lock(turns: &Mutex<VecDeque<Turn>>) -> std::sync::MutexGuard<'_, VecDeque<Turn>> {
+fn lock(turns: &Mutex<Turns>) -> std::sync::MutexGuard<'_, Turns> {
     turns.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The next window; none when the process is told to stop.
-fn next(turns: &Mutex<VecDeque<Turn>>, stop: &CancellationToken) -> Option<Turn> {
-    if stop.is_cancelled() { None } else { lock(turns).pop_front() }
+fn next(turns: &Mutex<Turns>, stop: &CancellationToken) -> Option<Turn> {
+    if stop.is_cancelled() { None } else { lock(turns).left.pop_front() }
 }
 
 /// Run after run, until the window is complete.

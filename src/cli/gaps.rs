@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, backfill, output, sync, tables};
 use crate::app::App;
 use crate::engine::{Gaps, GapsQuestion};
-use crate::model::{Parallel, TableId};
+use crate::model::{Mode, Parallel, TableId};
 use crate::net::Context;
 use crate::plan::verify::By;
 use crate::report::{FailureClass, GapKind, GapsOutcome, GapsReport};
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     /// Tables, as `source/table`, or `table` where only one source has it.
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "TABLE")]
     tables: Vec<String>,
-    /// Every table of the configuration that has a cursor.
+    /// Every table of the configuration but those in `mode: replace`.
     #[arg(long)]
     all: bool,
     /// Only rows whose cursor is at least this.
@@ -55,7 +55,7 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: C
     let tables: Vec<TableId> = if arguments.all {
         let expansion = app.expand(&stop).await;
         worst = tables::told(&expansion.faults);
-        expansion.tables.into_iter().filter(|table| table.cursor.is_some()).map(|table| table.id).collect()
+        expansion.tables.into_iter().filter(|table| table.mode != Mode::Replace).map(|table| table.id).collect()
     } else {
         let found: Result<Vec<_>, _> =
             arguments.tables.iter().map(|name| app.find(name).map(Cow::into_owned)).collect();
@@ -97,6 +97,11 @@ async fn one(
         output::line(&format!("{id}: filling {} windows, oldest first", windows.len()));
     }
     let reports = backfill::bring(app, id, windows, Parallel::ONE, json, stop).await;
+    // a load by keys ends with its last window
+    let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone());
+    if let Ok(Err(error)) = app.settle(&cx, id, &[]).await {
+        output::fault(&format!("{id}: {}", error.one_line()));
+    }
     for report in reports.iter().filter(|report| report.error.is_some()) {
         let window = report.window.as_ref().map(|window| window.name.clone()).unwrap_or_default();
         let failure = report.error.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();

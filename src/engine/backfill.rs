@@ -4,10 +4,12 @@
 //! before any of it is brought: the live sync goes on from there at once, and the windows bring all that is not beyond it.
 //! Rows that change meanwhile come with the live sync, and the merge keeps the newer of two versions.
 
+mod keys;
+mod settle;
+
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+pub(super) use self::settle::{left, settle};
 use super::prepare::{self, Prepared, Ready, Wanted};
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
@@ -22,8 +24,6 @@ use crate::state::transition::{self, Event};
 use crate::state::{AskStore, Store, Versioned, Write};
 use crate::warehouse::Warehouse;
 
-/// How often a load that somebody else may begin is looked for.
-const FOLLOW_POLL: Duration = Duration::from_millis(500);
 /// How often what was asked for is written again when somebody else was faster.
 const WRITES_MAX: u32 = 10;
 
@@ -40,6 +40,8 @@ pub struct BackfillQuestion {
     pub window_rows: u64,
     /// How long to wait for somebody else to begin a load by keys.
     pub follow: Duration,
+    /// Whether what is complete is read again.
+    pub again: bool,
 }
 
 /// What a backfill comes to.
@@ -71,15 +73,23 @@ pub(super) async fn ask<B: Bucket, W: Warehouse, S: Source>(
         return Err(RunError::Busy { table, why: "it is being built anew".to_owned() });
     }
     let mut asking = Asking { engine, cx, settings, store, at, report: report(settings) };
-    let by = question.by.or_else(|| asking.at.state.load.is_some().then_some(WindowUnit::Key));
+    let bounded = question.from.is_some() || question.to.is_some();
+    let by = question.by.or_else(|| (asking.at.state.load.is_some() && !bounded).then_some(WindowUnit::Key));
     if by == Some(WindowUnit::Key) {
+        if bounded {
+            return Err(BackfillError::KeyBounds.into());
+        }
+        if let Some(ask) = asking.known_load(question.again).await? {
+            return asking.backfill(ask);
+        }
         asking.follow(question.follow).await?;
-        if let Some(ask) = asking.under_way().await? {
+        if let Some(ask) = asking.known_load(question.again).await? {
             return asking.backfill(ask);
         }
     }
     let mut session = source.connect(cx).await?;
     let prepared = asking.prepare(&mut session).await?;
+    asking.check_ripe(&prepared).await?;
     let Some(kind) = prepared.plan.cursor_kind() else { return Err(BackfillError::NoRows(table).into()) };
     let by = by.unwrap_or_else(|| backfill::unit_default(kind));
     backfill::check_unit(&table, kind, by)?;
@@ -95,6 +105,14 @@ pub(super) async fn ask<B: Bucket, W: Warehouse, S: Source>(
 
 fn report(settings: &TableSettings) -> RunReport {
     RunReport::new(&settings.id, settings.target.to_string(), settings.mode)
+}
+
+/// The table's state as windows go by it. Transactions that were gone past hold a window's ceiling: their rows are not read
+/// again here. Of a table that nothing was read of but windows, settings and target must be those of the windows too.
+pub(super) fn strict(live: &TableState) -> TableState {
+    let windows = Position { cursor: None, key: Vec::new() };
+    let watermark = live.watermark.clone().or_else(|| live.basis.is_some().then_some(windows));
+    TableState { holds: Vec::new(), rereads: Vec::new(), watermark, ..live.clone() }
 }
 
 /// What the source says.
@@ -128,38 +146,8 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         Ok(AskStore::new(&self.engine.bucket, &self.settings.id).read(self.cx).await?.0)
     }
 
-    /// The load by keys that is under way; of a table that is synced, ranges of keys that are not complete.
-    async fn under_way(&self) -> Result<Option<Ask>, RunError> {
-        let state = &self.at.state;
-        if state.load.is_none() && (state.watermark.is_none() || self.is_append()) {
-            return Ok(None);
-        }
-        let asks = self.asks().await?.asks;
-        if let Some(id) = &state.load {
-            let found = asks.into_iter().find(|ask| ask.id == *id);
-            return found.map(Some).ok_or_else(|| RunError::LoadLost { table: self.table() });
-        }
-        let Some(ask) = asks.into_iter().rfind(|ask| ask.by == WindowUnit::Key) else { return Ok(None) };
-        let windows = backfill::windows(&self.table(), &ask)?;
-        let states = super::gaps::states(self.engine, self.cx, self.settings, &windows).await?;
-        let begun: Vec<bool> = states.iter().filter_map(|state| Some(state.window.as_ref()?.complete)).collect();
-        // what was never begun may be a load's that lost its race, and is forgotten by whoever asked
-        let open = !begun.is_empty() && (begun.len() < windows.len() || begun.contains(&false));
-        Ok(open.then_some(ask))
-    }
-
-    /// Waits for somebody else's load by keys: many who begin at once are to find one, and not decide one each.
-    async fn follow(&mut self, wait: Duration) -> Result<(), RunError> {
-        let until = Instant::now() + wait;
-        while self.at.state.watermark.is_none() && Instant::now() < until {
-            self.cx.sleep(FOLLOW_POLL).await?;
-            self.at = self.store.read(self.cx).await?;
-        }
-        Ok(())
-    }
-
     async fn prepare<S: Session>(&mut self, session: &mut S) -> Result<Prepared, RunError> {
-        let strict = TableState { holds: Vec::new(), rereads: Vec::new(), ..self.at.state.clone() };
+        let strict = strict(&self.at.state);
         let wanted = Wanted { settings: self.settings, accept: false, may_pass: false };
         match prepare::prepare(self.engine, self.cx, wanted, session, &strict, &mut self.report).await? {
             Ready::Yes(prepared) => Ok(*prepared),
@@ -168,6 +156,22 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
             }
             Ready::RebuildLost => Err(RunError::Superseded),
         }
+    }
+
+    /// Whether anything is safe to read. If transactions of this look have to end first, what it saw is kept for the next.
+    async fn check_ripe(&mut self, prepared: &Prepared) -> Result<(), RunError> {
+        let Some(ceiling) = prepared.ceiling.as_ref().filter(|ceiling| ceiling.bound.is_none() && !prepared.whole)
+        else {
+            return Ok(());
+        };
+        let state = &self.at.state;
+        if state.intent.is_none() && state.note != ceiling.note {
+            let (holds, basis, note) = (state.holds.clone(), state.basis.clone(), ceiling.note.clone());
+            // somebody else's look is as good
+            self.change(Event::Remember { note, holds, rereads: Vec::new(), basis }).await?;
+        }
+        let why = self.report.notes.last().cloned().unwrap_or_default();
+        Err(RunError::Busy { table: self.table(), why })
     }
 
     /// Windows of the cursor.
@@ -183,10 +187,6 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
             return Err(BackfillError::NoRows(table).into());
         };
         let began = self.began(look.kind)?;
-        let from = match &question.from {
-            Some(from) => verify::bound(&table, Some(look.kind), from)?,
-            None => self.first(session, look, &safe).await?,
-        };
         let to = match &question.to {
             Some(to) => verify::bound(&table, Some(look.kind), to)?,
             None => {
@@ -195,6 +195,17 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
                 let own = began.clone().filter(|began| self.is_append() && in_order(began, &end).is_lt());
                 own.unwrap_or(end)
             }
+        };
+        let numbers = self.last_numbers(look, question).await?;
+        if let Some((known, done)) = &numbers
+            && (!done || known.to.as_ref().is_some_and(|end| in_order(end, &to).is_ge()))
+        {
+            return Ok(known.clone());
+        }
+        let from = match (&question.from, numbers.and_then(|(known, _)| known.to)) {
+            (Some(from), _) => verify::bound(&table, Some(look.kind), from)?,
+            (None, Some(end)) => end,
+            (None, None) => self.first_asked(look, self.first(session, look, &safe).await?).await?,
         };
         if in_order(&to, &safe).is_gt() {
             return Err(BackfillError::Moving { table, ceiling: safe }.into());
@@ -214,9 +225,7 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         }
         // before anything is remembered: there must not be too many
         backfill::windows(&table, &ask)?;
-        if let Some(began) = began.filter(|_| self.is_append()) {
-            self.begin_at(began).await?;
-        }
+        self.begin_at(began.filter(|_| self.is_append()), look).await?;
         match self.remember(&ask).await {
             // somebody else has asked for the same in this moment
             Err(error @ RunError::Backfill(BackfillError::Append { .. })) if look.by == WindowUnit::Number => {
@@ -253,6 +262,26 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
             }
         };
         Ok(backfill::floor(look.by, &first).unwrap_or(first))
+    }
+
+    /// Where nobody says an end: the ranges of numbers that reach farthest, and whether they are complete. The end would be
+    /// another each time: they are gone on with, and what is beyond comes after them.
+    async fn last_numbers(&self, look: Look<'_>, question: &BackfillQuestion) -> Result<Option<(Ask, bool)>, RunError> {
+        if look.by != WindowUnit::Number || question.to.is_some() || question.from.is_some() || question.again {
+            return Ok(None);
+        }
+        let asks = self.asks().await?.asks.into_iter().filter(|ask| ask.by == look.by);
+        let end = |ask: &Ask| ask.to.clone().unwrap_or_default();
+        let Some(last) = asks.max_by(|a, b| in_order(&end(a), &end(b))) else { return Ok(None) };
+        let done = settle::is_done(self.engine, self.cx, self.settings, &last).await?;
+        Ok(Some((last, done)))
+    }
+
+    /// Where nobody says a beginning: that of what was asked for before, if it is below the first row. Rows that were the
+    /// first then may be gone, and windows are to be the same for everybody.
+    async fn first_asked(&self, look: Look<'_>, first: String) -> Result<String, RunError> {
+        let asks = self.asks().await?.asks.into_iter().filter(|ask| ask.by == look.by).filter_map(|ask| ask.from);
+        Ok(asks.chain([first]).min_by(|a, b| in_order(a, b)).unwrap_or_default())
     }
 
     /// Ranges of numbers that were asked for before, with the same ends. Where nobody says where they begin, rows that were
@@ -304,73 +333,18 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         Ok(ends)
     }
 
-    /// Ranges of keys.
-    async fn by_key<S: Session>(
-        &mut self,
-        session: &mut S,
-        look: Look<'_>,
-        question: &BackfillQuestion,
-    ) -> Result<Ask, RunError> {
-        let table = self.table();
-        if question.from.is_some() || question.to.is_some() {
-            return Err(BackfillError::KeyBounds.into());
-        }
-        if self.settings.backfill_start.is_some() || self.at.state.began.is_some() {
-            return Err(BackfillError::StartAndKey(table).into());
-        }
-        if let Some(intent) = self.at.state.intent.as_ref().filter(|_| self.at.state.watermark.is_none()) {
-            return Err(RunError::Busy { table, why: format!("intent {} is pending", intent.id) });
-        }
-        let upto = match self.at.state.watermark.clone() {
-            Some(_) if self.is_append() => {
-                let why = "its sync brings all rows already".to_owned();
-                return Err(BackfillError::Append { table, why }.into());
-            }
-            Some(watermark) => watermark,
-            None => self.last(session, look).await?,
-        };
-        let value = upto.cursor.clone().ok_or_else(|| BackfillError::NoRows(self.table()))?;
-        let within = Some(Bound { value, inclusive: true });
-        let id = self.engine.fresh_id();
-        let mut ask = Ask { id, by: WindowUnit::Key, from: None, to: None, bounds: Vec::new(), within };
-        ask.bounds = self.ends(session, look, &ask, question.window_rows).await?;
-        backfill::windows(&table, &ask)?;
-        if self.at.state.watermark.is_some()
-            && let Some(known) = self.begun(&ask).await?
-        {
-            return Ok(known);
-        }
-        self.remember(&ask).await?;
-        if self.at.state.watermark.is_none() {
-            let basis = Box::new(look.prepared.basis.clone());
-            if !self.change(Event::Load { id: ask.id.clone(), upto, basis }).await? {
-                // somebody else has begun: with a load that is everybody's, or with a sync. Or it is our own load that has
-                // begun, and a run has gone on from it before we could know
-                if self.at.state.load.as_ref() != Some(&ask.id) {
-                    self.forget(&ask).await?;
-                }
-                return self.under_way().await?.ok_or(RunError::Superseded);
-            }
-        }
-        Ok(ask)
-    }
-
-    /// The last row that is safe to read.
-    async fn last<S: Session>(&self, session: &mut S, look: Look<'_>) -> Result<Position, RunError> {
-        let none = || RunError::from(BackfillError::NoRows(self.table()));
-        let bound = look.prepared.ceiling.as_ref().and_then(|ceiling| ceiling.bound.as_ref()).ok_or_else(none)?;
-        let query = query(self.settings, look.prepared, Nulls::Skip, Range { ceiling: Some(bound), ..ALL });
-        session.position(self.cx, &query, Place::Last).await?.ok_or_else(none)
-    }
-
-    /// Where the live sync of an appended table begins is fixed before anything below it is brought.
-    async fn begin_at(&mut self, began: String) -> Result<(), RunError> {
+    /// Before anything is brought of a table that nothing was read of, its state says with what settings, and where the live
+    /// sync of an appended table begins.
+    async fn begin_at(&mut self, began: Option<String>, look: Look<'_>) -> Result<(), RunError> {
         for _ in 0..WRITES_MAX {
+            let state = &self.at.state;
+            let says = state.began.is_some() || began.is_none();
             // what it has now says where windows may be, whoever wrote it
-            if self.at.state.watermark.is_some() || self.at.state.began.is_some() {
+            if state.watermark.is_some() || (says && state.basis.is_some()) {
                 return Ok(());
             }
-            if self.change(Event::BeginAt(began.clone())).await? {
+            let from = state.began.clone().or_else(|| began.clone());
+            if self.change(Event::BeginAt { from, basis: Some(Box::new(look.prepared.basis.clone())) }).await? {
                 return Ok(());
             }
         }
@@ -389,32 +363,38 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         Ok(done)
     }
 
-    /// The one with the very windows of `ask` that was begun already: who asks again goes on with it. One that was not begun
-    /// may be a load's that loses its race, and is forgotten then.
-    async fn begun(&self, ask: &Ask) -> Result<Option<Ask>, RunError> {
-        for known in self.asks().await?.asks.into_iter().filter(|known| backfill::is_same(known, ask)) {
-            let windows = backfill::windows(&self.table(), &known)?;
-            let states = super::gaps::states(self.engine, self.cx, self.settings, &windows).await?;
-            if states.iter().any(|state| state.window.is_some()) {
-                return Ok(Some(known));
-            }
-        }
-        Ok(None)
-    }
-
     async fn remember(&self, ask: &Ask) -> Result<(), RunError> {
         let store = AskStore::new(&self.engine.bucket, &self.settings.id);
         let table = self.table();
         let known = Known { table: &table, append: self.is_append(), began: self.at.state.began.as_deref() };
         for _ in 0..WRITES_MAX {
             let (asks, generation) = store.read(self.cx).await?;
-            let Some(next) = backfill::remember(&asks, ask, known)? else { return Ok(()) };
+            let next = match backfill::remember(&asks, ask, known) {
+                Err(BackfillError::TooManyAsks { .. }) if !known.append => {
+                    backfill::remember(&self.open(asks).await?, ask, known)
+                }
+                decided => decided,
+            };
+            let Some(next) = next? else { return Ok(()) };
             if store.write(self.cx, &next, generation).await? {
                 return Ok(());
             }
             self.cx.sleep(Duration::from_millis(fastrand::u64(50..500))).await?;
         }
         Err(RunError::Superseded)
+    }
+
+    /// Of what was asked for, that which is not done.
+    async fn open(&self, mut asks: Asks) -> Result<Asks, RunError> {
+        let mut open = Vec::new();
+        for ask in asks.asks {
+            let load = self.at.state.load.as_ref() == Some(&ask.id);
+            if load || !settle::is_done(self.engine, self.cx, self.settings, &ask).await? {
+                open.push(ask);
+            }
+        }
+        asks.asks = open;
+        Ok(asks)
     }
 
     /// Nobody will bring these windows.
@@ -450,39 +430,4 @@ fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, nulls: Nulls, 
         rejects_max: 0,
         filter: settings.filter.as_deref(),
     }
-}
-
-/// Ends the initial load if all its windows are complete; says how many are not.
-pub(super) async fn settle_load<B: Bucket, W: Warehouse>(
-    engine: &Engine<B, W>,
-    cx: &Context,
-    settings: &TableSettings,
-    backfill: &Backfill,
-) -> Result<usize, RunError> {
-    let left = left(engine, cx, settings, &backfill.windows).await?;
-    let store = Store::new(&engine.bucket, &settings.id);
-    for _ in 0..WRITES_MAX {
-        let at = store.read(cx).await?;
-        if left > 0 || at.state.load.as_ref() != Some(&backfill.ask.id) {
-            return Ok(left);
-        }
-        let mut next = transition::apply(&at.state, Event::Loaded(backfill.ask.id.clone()))?;
-        engine.stamp(&mut next);
-        if matches!(store.write(cx, &at, next).await?, Write::Done(_)) {
-            return Ok(0);
-        }
-    }
-    Err(RunError::Superseded)
-}
-
-/// How many of these windows are not complete.
-async fn left<B: Bucket, W: Warehouse>(
-    engine: &Engine<B, W>,
-    cx: &Context,
-    settings: &TableSettings,
-    windows: &[Window],
-) -> Result<usize, RunError> {
-    let states = super::gaps::states(engine, cx, settings, windows).await?;
-    let complete = |state: &&TableState| state.window.as_ref().is_some_and(|window| window.complete);
-    Ok(windows.len() - states.iter().filter(complete).count())
 }

@@ -65,6 +65,19 @@ pub enum RunError {
         /// Why it is to be built anew.
         cause: Box<Incompatible>,
     },
+    /// A window has an intent.
+    #[error(
+        "intent {intent} of a backfill is pending ({window}): `highwater backfill {table}` or `highwater gaps --fill {table}` \
+         finishes it, or reset with --drop-intent"
+    )]
+    WindowPending {
+        /// The table.
+        table: String,
+        /// The window's state object.
+        window: String,
+        /// The intent.
+        intent: IntentId,
+    },
     /// A load by keys is under way, and its windows are forgotten.
     #[error(
         "the load of {table} by keys is under way, and which windows it has is lost (the object beside its state is gone);          `highwater reset {table}` begins anew"
@@ -291,6 +304,7 @@ impl RunError {
             | Self::Verify(_)
             | Self::Backfill(_)
             | Self::LoadLost { .. }
+            | Self::WindowPending { .. }
             | Self::AppendedWindows { .. }
             | Self::NoRepair(_)
             | Self::NullKey { .. }
@@ -357,6 +371,7 @@ impl RunError {
             | Self::Verify(_)
             | Self::Backfill(_)
             | Self::LoadLost { .. }
+            | Self::WindowPending { .. }
             | Self::AppendedWindows { .. }
             | Self::Unsettled { .. }
             | Self::Busy { .. }

@@ -119,7 +119,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     };
     engine.faults.at(super::faults::Point::Described).await?;
     session.begin(cx).await?;
-    check_nulls(cx, settings, session, &plan, report).await?;
+    check_nulls(cx, wanted, session, &plan, report).await?;
     let found = match settle_target(engine, cx, wanted, state, &plan, report).await? {
         Target::Moved => return Err(RunError::TargetMoved(plan.target.table.clone())),
         Target::Columns(found) => found,
@@ -150,7 +150,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
 }
 
 /// The settings, with what a pattern left open.
-fn settle<'a>(
+pub(super) fn settle<'a>(
     settings: &'a TableSettings,
     found: &Description,
     catalog: Catalog<'_>,
@@ -347,11 +347,12 @@ fn report_look(report: &mut RunReport, found: &Ceiling, activity: &Activity, emp
 
 async fn check_nulls<S: Session>(
     cx: &Context,
-    settings: &TableSettings,
+    wanted: Wanted<'_>,
     session: &mut S,
     plan: &TablePlan,
     report: &mut RunReport,
 ) -> Result<(), RunError> {
+    let settings = wanted.settings;
     let filter = settings.filter.as_deref();
     for &index in plan.key.iter().filter(|&&index| plan.columns[index].nullable) {
         let rows = session.count_nulls(cx, &settings.table, &plan.columns[index], filter).await?;
@@ -360,7 +361,8 @@ async fn check_nulls<S: Session>(
             return Err(RunError::NullKey { table: settings.table.to_string(), column, rows });
         }
     }
-    if let Some(cursor) = plan.cursor.filter(|&cursor| plan.columns[cursor].nullable) {
+    // for windows it need not be counted each time
+    if let Some(cursor) = plan.cursor.filter(|&cursor| wanted.may_pass && plan.columns[cursor].nullable) {
         let rows = session.count_nulls(cx, &settings.table, &plan.columns[cursor], filter).await?;
         report.null_cursor_rows = (rows > 0).then_some(rows);
     }

@@ -1,4 +1,5 @@
-//! What a reset to the beginning does to the windows of a table's backfills: they are forgotten.
+//! What a reset does to the windows of a table's backfills: to the beginning they are forgotten; where intents are dropped,
+//! theirs are too.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -7,8 +8,8 @@ use crate::bucket::Bucket;
 use crate::model::{Intent, TableId};
 use crate::net::Context;
 use crate::plan::backfill;
-use crate::state::transition::Illegal;
-use crate::state::{AskStore, Store, window_name, windows_folder};
+use crate::state::transition::{self, Event};
+use crate::state::{AskStore, Store, Versioned, Write, window_name, windows_folder};
 use crate::warehouse::Warehouse;
 
 /// Objects that are read or deleted side by side.
@@ -19,8 +20,17 @@ const CALLS_MAX: usize = 16;
 pub(super) struct Windows {
     /// The names of their state objects.
     names: Vec<String>,
-    /// Intents of theirs that were given up.
-    dropped: Vec<Intent>,
+    /// Those with intents that were given up, or had been applied.
+    pending: Vec<Pending>,
+}
+
+/// A window with an intent.
+#[derive(Debug)]
+struct Pending {
+    name: String,
+    at: Versioned,
+    intent: Intent,
+    applied: bool,
 }
 
 impl Windows {
@@ -43,18 +53,45 @@ impl Windows {
         names.dedup();
         let read = |name: &String| {
             let store = Store::at(&engine.bucket, name.clone());
-            async move { store.read(cx).await.map(|at| at.state.intent) }
+            async move { store.read(cx).await }
         };
         let reads: Vec<_> = names.iter().map(read).collect();
-        let intents: Vec<Option<Intent>> = stream::iter(reads).buffered(CALLS_MAX).try_collect().await?;
-        let dropped: Vec<Intent> = intents.into_iter().flatten().collect();
-        if let Some(intent) = dropped.first().filter(|_| !drop_intent) {
-            return Err(Illegal::Pending(intent.id.clone()).into());
+        let states: Vec<Versioned> = stream::iter(reads).buffered(CALLS_MAX).try_collect().await?;
+        let mut pending = Vec::new();
+        for (name, at) in names.iter().zip(states) {
+            let Some(intent) = at.state.intent.clone() else { continue };
+            if !drop_intent {
+                return Err(RunError::WindowPending { table: id.to_string(), window: name.clone(), intent: intent.id });
+            }
+            // that its rows are in the target already is no harm: they stay, or all is read again
+            let applied = match engine.give_up(cx, &intent).await {
+                Ok(()) => false,
+                Err(RunError::Applied(_)) => true,
+                Err(error) => return Err(error),
+            };
+            pending.push(Pending { name: name.clone(), at, intent, applied });
         }
-        for intent in &dropped {
-            engine.give_up(cx, intent).await?;
+        Ok(Self { names, pending })
+    }
+
+    /// Takes their intents out of their states: of those that had been applied the position moves, the others' rows are read
+    /// again.
+    pub(super) async fn drop_intents<B: Bucket, W: Warehouse>(
+        self,
+        engine: &Engine<B, W>,
+        cx: &Context,
+    ) -> Result<(), RunError> {
+        for Pending { name, at, intent, applied } in self.pending {
+            let id = intent.id.clone();
+            let event = if applied { Event::Commit { id, next: None } } else { Event::Drop(id) };
+            let mut state = transition::apply(&at.state, event)?;
+            engine.stamp(&mut state);
+            match Store::at(&engine.bucket, name).write(cx, &at, state).await? {
+                Write::Done(_) => finish::clean(engine, cx, &intent).await,
+                Write::Lost(_) => return Err(RunError::Superseded),
+            }
         }
-        Ok(Self { names, dropped })
+        Ok(())
     }
 
     /// Forgets them, what was asked for last.
@@ -64,8 +101,8 @@ impl Windows {
         cx: &Context,
         id: &TableId,
     ) -> Result<(), RunError> {
-        for intent in &self.dropped {
-            finish::clean(engine, cx, intent).await;
+        for pending in &self.pending {
+            finish::clean(engine, cx, &pending.intent).await;
         }
         let deletes: Vec<_> = self.names.iter().map(|name| engine.bucket.delete(cx, name)).collect();
         stream::iter(deletes).buffered(CALLS_MAX).try_collect::<Vec<()>>().await?;

@@ -261,9 +261,10 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
     fn begin_at(&mut self, prepared: &Prepared) -> Result<(), RunError> {
         let state = &self.at.state;
         let Some(start) = &self.settings.backfill_start else { return Ok(()) };
-        let from = verify::bound(&self.settings.id.to_string(), prepared.plan.cursor_kind(), start)?;
+        let table = format!("{} (`backfill_start`)", self.settings.id);
+        let from = verify::bound(&table, prepared.plan.cursor_kind(), start)?;
         if state.began.is_none() && state.watermark.is_none() && state.rebuild.is_none() {
-            self.at.state = transition::apply(state, Event::BeginAt(from))?;
+            self.at.state = transition::apply(state, Event::BeginAt { from: Some(from), basis: None })?;
             self.dirty = true;
         } else if state.load.is_none() && state.began.as_ref() != Some(&from) {
             let began = state.began.as_deref().unwrap_or("its first row");
@@ -292,7 +293,13 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
         if prepared.backfill
             && let Some(to) = state.watermark.as_ref().and_then(|watermark| watermark.cursor.clone())
         {
-            self.report.note("columns were added: rows up to the watermark are read again".to_owned());
+            let below = match self.from() {
+                Some(from) => {
+                    format!(" from {from} on; `highwater backfill --again` reads those that backfills brought")
+                }
+                None => String::new(),
+            };
+            self.report.note(format!("columns were added: rows up to the watermark are read again{below}"));
             let again = Reread { from: self.from(), to, at: None, passed: false };
             rereads.extend((!self.at.state.rereads.contains(&again)).then_some(again));
         }

@@ -166,10 +166,16 @@ pub fn bound(table: &str, kind: Option<CursorKind>, text: &str) -> Result<String
             text.parse::<jiff::civil::Date>().map(|date| date.to_string()).map_err(|_not| wrong("a date, YYYY-MM-DD"))
         }
         CursorKind::Instant { .. } | CursorKind::Civil { .. } => {
-            let at: DateTime = text
-                .trim_end_matches('Z')
-                .parse()
-                .map_err(|_not| wrong("a time, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS"))?;
+            // an offset must not be passed over: a civil time has none
+            let instant = text.parse::<jiff::Timestamp>().ok();
+            let at: DateTime = match (kind, instant) {
+                (CursorKind::Instant { .. }, Some(instant)) => jiff::tz::TimeZone::UTC.to_datetime(instant),
+                (_, Some(_)) if !text.ends_with('Z') => return Err(wrong("a time without an offset")),
+                (_, _) => text
+                    .trim_end_matches('Z')
+                    .parse()
+                    .map_err(|_not| wrong("a time, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS"))?,
+            };
             Ok(format!("{at:.6}"))
         }
     }

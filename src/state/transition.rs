@@ -44,8 +44,15 @@ pub enum Event {
         /// What the run syncs with.
         basis: Option<Box<Basis>>,
     },
-    /// A table that nothing was read of begins here: rows with a lesser cursor are left to backfills.
-    BeginAt(String),
+    /// A table that nothing was read of begins.
+    BeginAt {
+        /// Rows with a lesser cursor are left to backfills; `None` if nothing is.
+        from: Option<String>,
+        /// What windows sync with.
+        basis: Option<Box<Basis>>,
+    },
+    /// The rows of a table that is synced are read again by ranges of keys.
+    LoadAgain(IntentId),
     /// A table that nothing was read of is loaded by ranges of keys up to there; the live sync goes on after it.
     Load {
         /// The load.
@@ -168,7 +175,8 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
             next.rereads.extend(rereads);
             next.basis = basis;
         }
-        Event::BeginAt(from) => begin_at(&mut next, from)?,
+        Event::BeginAt { from, basis } => begin_at(&mut next, from, basis)?,
+        Event::LoadAgain(id) => load_again(&mut next, id)?,
         Event::Load { id, upto, basis } => {
             refuse_begun(&next)?;
             (next.watermark, next.load, next.basis, next.began) = (Some(upto), Some(id), Some(basis), None);
@@ -223,7 +231,9 @@ fn reset(state: &mut TableState, to: ResetTo) {
     // columns keep their names; the settings of then are nobody's any more
     let basis = state.basis.take().map(|basis| Box::new(Basis { reset: true, ..*basis }));
     let (rows_total, rejected_total, applied) = (state.rows_total, state.rejected_total, state.applied.take());
-    *state = TableState { watermark, basis, applied, rows_total, rejected_total, ..TableState::new() };
+    // below a position, what windows have brought and bring is as it was
+    let (began, load) = if watermark.is_some() { (state.began.take(), state.load.take()) } else { (None, None) };
+    *state = TableState { watermark, basis, applied, began, load, rows_total, rejected_total, ..TableState::new() };
 }
 
 /// Only a table that nothing was read of may begin elsewhere than with its first row.
@@ -235,13 +245,22 @@ fn refuse_begun(state: &TableState) -> Result<(), Illegal> {
     Ok(())
 }
 
-fn begin_at(state: &mut TableState, from: String) -> Result<(), Illegal> {
-    refuse_begun(state)?;
-    // windows below the one may have been brought already
-    if state.began.as_ref().is_some_and(|began| *began != from) {
+fn load_again(state: &mut TableState, id: IntentId) -> Result<(), Illegal> {
+    if state.watermark.is_none() || state.rebuild.is_some() || state.load.is_some() {
         return Err(Illegal::Begun);
     }
-    state.began = Some(from);
+    state.load = Some(id);
+    Ok(())
+}
+
+fn begin_at(state: &mut TableState, from: Option<String>, basis: Option<Box<Basis>>) -> Result<(), Illegal> {
+    refuse_begun(state)?;
+    // windows below the one may have been brought already
+    if state.began.is_some() && state.began != from {
+        return Err(Illegal::Begun);
+    }
+    state.began = from;
+    state.basis = basis.or_else(|| state.basis.take());
     Ok(())
 }
 

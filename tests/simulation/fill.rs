@@ -55,7 +55,7 @@ fn question(world: &mut World, fill: Fill) -> BackfillQuestion {
     let (from, to) = (end(0.2), end(0.2));
     // nobody has to say how a table is loaded that is being loaded
     let by = (fill.by != WindowUnit::Key || world.chance(0.7)).then_some(fill.by);
-    BackfillQuestion { by, from, to, window_rows: fill.window_rows, follow: Duration::ZERO }
+    BackfillQuestion { by, from, to, window_rows: fill.window_rows, follow: Duration::ZERO, again: false }
 }
 
 /// What one process does: it asks, brings the windows, and settles.
@@ -81,7 +81,7 @@ async fn backfill(means: Means, name: &'static str, question: BackfillQuestion) 
 }
 
 async fn settle(means: &Means, name: &'static str, backfill: &Backfill) -> Option<usize> {
-    match means.engine.settle(&means.cx, &means.settings, backfill).await {
+    match means.engine.settle(&means.cx, &means.settings, &backfill.windows).await {
         Ok(left) => Some(left),
         Err(error) => {
             means.world.with(|world| tell!(world, "{name}: cannot settle: {error}"));
@@ -121,6 +121,7 @@ pub async fn complete(world: &Shared) {
         to: None,
         window_rows: fill.window_rows,
         follow: Duration::ZERO,
+        again: false,
     };
     let pause = 2 * world.with(|world| world.plan.lag) + Duration::from_secs(5);
     process(world, LAST, |means| backfill(means, LAST, question.clone())).await;

@@ -3,16 +3,17 @@
 
 use tokio::time::Instant;
 
+use super::super::backfill::strict;
 use super::super::chunk::Piece;
 use super::super::prepare::{self, Prepared, Ready};
 use super::super::{Engine, RunError, RunOptions};
 use super::{PassEnd, Run, millis};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
-use crate::model::{Bound, Lane, TableSettings, TableState, Window, WindowRange};
+use crate::model::{Bound, Lane, Mode, TableSettings, TableState, Window, WindowRange};
 use crate::net::Context;
-use crate::plan::backfill;
 use crate::plan::verify::in_order;
+use crate::plan::{backfill, basis};
 use crate::report::{RunReport, WindowRun};
 use crate::source::{Session as _, Source};
 use crate::state::Store;
@@ -79,6 +80,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             }
             Ready::RebuildLost => return Err(RunError::Superseded),
         };
+        self.keep_basis(&prepared)?;
         let piece = self.window_piece(window, &prepared)?;
         let end = self.drive(&mut session, &prepared, piece).await?;
         let end = if end == PassEnd::Done {
@@ -91,15 +93,33 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         Ok(end)
     }
 
-    /// The table's own state, by which its columns keep their names. Transactions that were gone past hold a window's
-    /// ceiling: their rows are not read again here.
+    /// The table's own state, by which its columns keep their names.
     async fn live(&self) -> Result<TableState, RunError> {
         let live = Store::new(&self.engine.bucket, &self.settings.id).read(self.cx).await?.state;
         if live.rebuild.is_some() {
             let why = "it is being built anew".to_owned();
             return Err(RunError::Busy { table: self.settings.id.to_string(), why });
         }
-        Ok(TableState { holds: Vec::new(), rereads: Vec::new(), ..live })
+        Ok(strict(&live))
+    }
+
+    /// A position in a window is one in the order of its settings. With others it is read from its first row, where rows may
+    /// be written twice.
+    fn keep_basis(&mut self, prepared: &Prepared) -> Result<(), RunError> {
+        // a window that nothing was read of has no position that could be wrong
+        let changes = basis::changes(&self.at.state, &prepared.basis);
+        if !changes.is_empty() {
+            if self.settings.mode != Mode::Merge {
+                return Err(RunError::Changed { table: self.settings.id.to_string(), changes });
+            }
+            self.report.note(format!("its settings changed ({}): it is read from its first row", changes.join("; ")));
+            self.at.state = transition::apply(&self.at.state, Event::Window(WindowEvent::Again))?;
+        }
+        let basis = Some(Box::new(prepared.basis.clone()));
+        let event = Event::Remember { note: None, holds: Vec::new(), rereads: Vec::new(), basis };
+        self.at.state = transition::apply(&self.at.state, event)?;
+        self.dirty = true;
+        Ok(())
     }
 
     /// What of the window is left to read.

@@ -1,6 +1,6 @@
 //! Finds what is compared: the table's plan by its catalog and the settings, and the target as it is. Nothing is changed.
 
-use super::super::{Engine, RunError};
+use super::super::{Engine, RunError, prepare};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
 use crate::model::{Basis, Mode, Schema, TableSettings, TableState};
@@ -45,6 +45,8 @@ pub(super) async fn look<B: Bucket, W: Warehouse, S: Session>(
         unique_keys: &description.unique_keys,
         comment: description.comment.as_deref(),
     };
+    let settled = prepare::settle(settings, &description, catalog, state)?;
+    let settings = settled.as_ref();
     let plan = table::decide(catalog, settings, state.basis.as_deref())?;
     let present: Vec<String> =
         description.columns.iter().map(|column| column.name.clone()).chain(description.hidden.clone()).collect();

@@ -44,6 +44,10 @@ fn bounds_are_of_the_cursors_type() {
     assert_eq!(bound("t", instant, "2026-01-02T03:04:05Z").as_deref(), Ok("2026-01-02T03:04:05.000000"));
     assert_eq!(bound("t", Some(CursorKind::Date), "2026-01-02").as_deref(), Ok("2026-01-02"));
     assert_eq!(bound("t", Some(CursorKind::Number), "-7").as_deref(), Ok("-7"));
+    assert_eq!(bound("t", instant, "2026-01-02T03:04:05+02:00").as_deref(), Ok("2026-01-02T01:04:05.000000"));
+    let civil = Some(CursorKind::Civil { digits: 0 });
+    assert!(bound("t", civil, "2026-01-02T03:04:05+02:00").is_err(), "an offset is not passed over");
+    assert_eq!(bound("t", civil, "2026-01-02T03:04:05").as_deref(), Ok("2026-01-02T03:04:05.000000"));
     assert!(bound("t", instant, "yesterday").is_err() && bound("t", None, "1").is_err());
 }
 

@@ -193,9 +193,10 @@ fn a_window_moves_within_its_own_state() {
 #[test]
 fn only_a_table_that_nothing_was_read_of_begins_elsewhere() {
     let new = TableState::new();
-    let began = apply(&new, Event::BeginAt("m".into())).unwrap();
-    assert_eq!(apply(&began, Event::BeginAt("m".into())), Ok(began.clone()));
-    assert_eq!(apply(&began, Event::BeginAt("k".into())), Err(Illegal::Begun));
+    let begin = |from: &str| Event::BeginAt { from: Some(from.into()), basis: None };
+    let began = apply(&new, begin("m")).unwrap();
+    assert_eq!(apply(&began, begin("m")), Ok(began.clone()));
+    assert_eq!(apply(&began, begin("k")), Err(Illegal::Begun));
     let basis = || {
         Box::new(Basis {
             target: BqTable { project: "p".into(), dataset: "d".into(), table: "t".into() },
@@ -216,11 +217,18 @@ fn only_a_table_that_nothing_was_read_of_begins_elsewhere() {
     let loading = apply(&new, load(1)).unwrap();
     assert_eq!((loading.watermark.clone(), loading.load.clone()), (at("z"), Some(id(1))));
     assert_eq!(apply(&loading, load(2)), Err(Illegal::Begun));
-    assert_eq!(apply(&loading, Event::BeginAt("m".into())), Err(Illegal::Begun));
+    assert_eq!(apply(&loading, begin("m")), Err(Illegal::Begun));
     assert_eq!(apply(&loading, Event::Loaded(id(2))), Ok(loading.clone()));
     // the live sync goes on meanwhile, and its intent does not hold the end of the load
     let live = apply(&loading, Event::Begin(intent(3, Lane::Live, at("z"), at("zz")))).unwrap();
     assert_eq!(apply(&live, Event::Loaded(id(1))).unwrap().load, None);
     let reset = apply(&loading, Event::Reset { to: ResetTo::Beginning, drop_intent: false }).unwrap();
     assert_eq!((reset.watermark, reset.load, reset.began), (None, None, None));
+    let back = Event::Reset { to: ResetTo::At(at("k").unwrap()), drop_intent: false };
+    assert_eq!(apply(&loading, back).unwrap().load, Some(id(1)), "what windows bring is as it was");
+    // ranges of keys of a table that is synced
+    assert_eq!(apply(&new, Event::LoadAgain(id(4))), Err(Illegal::Begun));
+    assert_eq!(apply(&loading, Event::LoadAgain(id(4))), Err(Illegal::Begun));
+    let synced = TableState { watermark: at("z"), ..TableState::new() };
+    assert_eq!(apply(&synced, Event::LoadAgain(id(4))).unwrap().load, Some(id(4)));
 }
