@@ -111,7 +111,8 @@ fn report(settings: &TableSettings) -> RunReport {
 /// again here. Of a table that nothing was read of but windows, settings and target must be those of the windows too.
 pub(super) fn strict(live: &TableState) -> TableState {
     let windows = Position { cursor: None, key: Vec::new() };
-    let watermark = live.watermark.clone().or_else(|| live.basis.is_some().then_some(windows));
+    let begun = live.basis.as_ref().is_some_and(|basis| !basis.reset);
+    let watermark = live.watermark.clone().or_else(|| begun.then_some(windows));
     TableState { holds: Vec::new(), rereads: Vec::new(), watermark, ..live.clone() }
 }
 
