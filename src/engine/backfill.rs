@@ -201,6 +201,10 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         if let Some((known, done)) = &numbers
             && (!done || known.to.as_ref().is_some_and(|end| in_order(end, &to).is_ge()))
         {
+            if known.to.as_ref().is_some_and(|end| in_order(end, &to).is_lt()) {
+                self.report
+                    .note("these are the windows that were asked for before; run it again for what is beyond".into());
+            }
             return Ok(known.clone());
         }
         let from = match (&question.from, numbers.and_then(|(known, _)| known.to)) {

@@ -124,7 +124,10 @@ pub async fn complete(world: &Shared) {
         again: false,
     };
     let pause = 2 * world.with(|world| world.plan.lag) + Duration::from_secs(5);
-    process(world, LAST, |means| backfill(means, LAST, question.clone())).await;
+    // of numbers the first ends what was asked for, and the second brings what is beyond
+    for _ in 0..2 {
+        process(world, LAST, |means| backfill(means, LAST, question.clone())).await;
+    }
     for _ in 0..ROUNDS_MAX {
         let left = process(world, LAST, |means| async move {
             let gaps = means.engine.gaps(&means.cx, &means.source, &means.settings, &Default::default()).await;

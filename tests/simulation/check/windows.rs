@@ -115,12 +115,15 @@ impl World {
         loaded || state.began.as_deref().is_some_and(|began| value < value_of(began))
     }
 
-    /// A table that was never read is loaded by ranges of keys: the watermark is where the live sync goes on.
+    /// A table that was never read is loaded by ranges of keys: the watermark is where the live sync goes on. One that is
+    /// synced stays where it is.
     pub(super) fn load_begun(&mut self, old: &TableState, new: &TableState) {
         self.count("loads by key");
-        let upto = new.watermark.as_ref().map(place_of);
-        if old.watermark.is_some() || old.intent.is_some() || old.load.is_some() || upto.is_none() {
-            return self.broke("a load begins on a table that was never read", format!("{:?}", new.load));
+        let upto = new.watermark.as_ref().map(place_of).filter(|_| old.watermark.is_none());
+        let moved = old.watermark.is_some() && old.watermark != new.watermark;
+        let begun = old.watermark.is_none() && old.intent.is_some();
+        if moved || begun || old.load.is_some() || new.watermark.is_none() {
+            return self.broke("a load moves no watermark but that of a table never read", format!("{:?}", new.load));
         }
         let remembered = self.check.asks.iter().any(|ask| Some(&ask.id) == new.load.as_ref());
         if !remembered {
