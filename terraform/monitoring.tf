@@ -1,0 +1,217 @@
+# Metrics from the fields of Highwater's log (outcome, rows, bytes, ms, rejected, drift; source and table of every
+# line), alerts on them, and a dashboard. Names of fields are those of `log_report` and of the engine's lines.
+
+locals {
+  ours = "(resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}\") OR (resource.type=\"cloud_run_job\" AND resource.labels.job_name=(\"${var.name}-sync\" OR \"${var.name}-backfill\"))"
+  # a line that ends a run has an outcome and the run's id
+  ended = "(${local.ours}) AND jsonPayload.outcome:* AND jsonPayload.run:*"
+  # value: the field that is measured; none counts lines
+  metrics = {
+    runs     = { filter = local.ended, value = null, unit = "1", labels = ["source", "table", "outcome"], text = "Runs by outcome" }
+    rows     = { filter = "${local.ended} AND jsonPayload.rows>0", value = "rows", unit = "1", labels = ["source", "table"], text = "Rows of a run" }
+    bytes    = { filter = "${local.ended} AND jsonPayload.bytes>0", value = "bytes", unit = "By", labels = ["source", "table"], text = "NDJSON bytes of a run" }
+    duration = { filter = local.ended, value = "ms", unit = "ms", labels = ["source", "table", "outcome"], text = "Time of a run" }
+    rejected = { filter = "(${local.ours}) AND jsonPayload.rejected>0 AND jsonPayload.objects:*", value = "rejected", unit = "1", labels = ["source", "table"], text = "Rows that were rejected and are kept" }
+    drift    = { filter = "(${local.ours}) AND jsonPayload.drift=true", value = null, unit = "1", labels = ["source", "table"], text = "Changes of a target's columns" }
+  }
+  metric = { for key, metric in google_logging_metric.this : key => "logging.googleapis.com/user/${metric.name}" }
+  run_on = "resource.type = one_of(\"cloud_run_revision\", \"cloud_run_job\")"
+
+  # how long a table may not catch up: as told, else by its schedule where that runs at every hour; 0 is no alert
+  lag = {
+    for id, entry in local.scheduled : id => lookup(var.alert_lag_seconds_by_table, id,
+      split(" ", replace(entry.schedule, "/\\s+/", " "))[1] != "*" ? 0 : max(var.alert_lag_seconds, 7200)
+    )
+  }
+  watched = { for id, seconds in local.lag : id => seconds if seconds > 0 && !var.paused }
+}
+
+resource "google_logging_metric" "this" {
+  for_each = local.metrics
+
+  project         = local.project
+  name            = "${var.name}/${each.key}"
+  description     = each.value.text
+  filter          = each.value.filter
+  value_extractor = each.value.value == null ? null : "EXTRACT(jsonPayload.${each.value.value})"
+  label_extractors = {
+    for label in each.value.labels : label => "EXTRACT(jsonPayload.${label})"
+  }
+
+  metric_descriptor {
+    metric_kind  = "DELTA"
+    value_type   = each.value.value == null ? "INT64" : "DISTRIBUTION"
+    unit         = each.value.unit
+    display_name = "Highwater: ${each.value.text}"
+
+    dynamic "labels" {
+      for_each = toset(each.value.labels)
+      content {
+        key        = labels.value
+        value_type = "STRING"
+      }
+    }
+  }
+  dynamic "bucket_options" {
+    for_each = each.value.value == null ? [] : [1]
+    content {
+      exponential_buckets {
+        num_finite_buckets = 48
+        growth_factor      = 2
+        scale              = 1
+      }
+    }
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+locals {
+  # alerts of one shape: more than `max` lines per table within `period`
+  counted = {
+    failure  = { metric = "runs", filter = " AND metric.labels.outcome = \"failed\"", aligner = "ALIGN_DELTA", max = var.alert_failures_max, period = "1800s", severity = "ERROR", text = "Runs of a table fail. `highwater status TABLE` has the error; the log has it as `jsonPayload.error`." }
+    unusable = { metric = "runs", filter = " AND metric.labels.outcome = \"unusable\"", aligner = "ALIGN_DELTA", max = 0, period = "3600s", severity = "WARNING", text = "A table cannot be synced as it is: it lacks a cursor or a key. `highwater tables` says what." }
+    rejects  = { metric = "rejected", filter = "", aligner = "ALIGN_DELTA", max = 0, period = "3600s", severity = "WARNING", text = "Rows were rejected. They lie below `rejects/` on the bucket, each with its reason." }
+    drift    = { metric = "drift", filter = "", aligner = "ALIGN_DELTA", max = 0, period = "3600s", severity = "WARNING", text = "The source's columns changed, and with them the target's. The log line `change` says how." }
+  }
+}
+
+resource "google_monitoring_alert_policy" "counted" {
+  for_each = local.counted
+
+  project               = local.project
+  display_name          = "${var.name}: ${each.key}"
+  combiner              = "OR"
+  severity              = each.value.severity
+  notification_channels = var.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "${each.key} of a table"
+    condition_threshold {
+      filter          = "metric.type = \"${local.metric[each.value.metric]}\" AND ${local.run_on}${each.value.filter}"
+      comparison      = "COMPARISON_GT"
+      threshold_value = each.value.max
+      duration        = "0s"
+      aggregations {
+        alignment_period     = each.value.period
+        per_series_aligner   = each.value.aligner
+        cross_series_reducer = each.value.metric == "rejected" ? "REDUCE_COUNT" : "REDUCE_SUM"
+        group_by_fields      = ["metric.label.source", "metric.label.table"]
+      }
+    }
+  }
+  documentation {
+    content   = each.value.text
+    mime_type = "text/markdown"
+  }
+  alert_strategy {
+    auto_close = "86400s"
+  }
+}
+
+# No run caught up: whether runs fail, do not end, or are not started at all.
+resource "google_monitoring_alert_policy" "lag" {
+  for_each = local.watched
+
+  project               = local.project
+  display_name          = "${var.name}: lag of ${each.key}"
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = var.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "${each.key} did not catch up for ${each.value / 60} minutes"
+    condition_threshold {
+      filter                  = "metric.type = \"${local.metric["runs"]}\" AND ${local.run_on} AND metric.labels.source = ${jsonencode(local.scheduled[each.key].source)} AND metric.labels.table = ${jsonencode(local.scheduled[each.key].table)} AND metric.labels.outcome = one_of(\"synced\", \"up_to_date\")"
+      comparison              = "COMPARISON_LT"
+      threshold_value         = 1
+      duration                = "300s"
+      evaluation_missing_data = "EVALUATION_MISSING_DATA_ACTIVE"
+      aggregations {
+        alignment_period     = "${each.value}s"
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+  documentation {
+    content   = "`highwater status ${each.key}` says how far the table is and what its last run ended with."
+    mime_type = "text/markdown"
+  }
+  alert_strategy {
+    auto_close = "86400s"
+  }
+}
+
+resource "google_monitoring_alert_policy" "dead_letters" {
+  count = local.pubsub
+
+  project               = local.project
+  display_name          = "${var.name}: dead letters"
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = var.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "requests were given up"
+    condition_threshold {
+      filter          = "resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.sync[0].name}\" AND metric.type = \"pubsub.googleapis.com/subscription/dead_letter_message_count\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+      aggregations {
+        alignment_period   = "600s"
+        per_series_aligner = "ALIGN_DELTA"
+      }
+    }
+  }
+  documentation {
+    content   = "Messages that no run took lie in ${google_pubsub_subscription.dead[0].name}."
+    mime_type = "text/markdown"
+  }
+}
+
+# --- the dashboard ---
+
+locals {
+  charts = [
+    { title = "Runs by outcome", metric = "runs", by = ["metric.label.outcome"], aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", kind = "STACKED_BAR" },
+    { title = "Failed runs by table", metric = "runs", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", kind = "STACKED_BAR", filter = " AND metric.labels.outcome = \"failed\"" },
+    { title = "Rows of a run, mean by table", metric = "rows", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_MEAN", kind = "LINE" },
+    { title = "Bytes of a run, mean by table", metric = "bytes", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_MEAN", kind = "LINE" },
+    { title = "Time of a run, 95th percentile (ms)", metric = "duration", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", kind = "LINE" },
+    { title = "Chunks with rejected rows", metric = "rejected", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_COUNT", kind = "STACKED_BAR" },
+    { title = "Changed columns", metric = "drift", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", kind = "STACKED_BAR" },
+  ]
+}
+
+resource "google_monitoring_dashboard" "this" {
+  project = local.project
+  dashboard_json = jsonencode({
+    displayName = "Highwater (${var.name})"
+    labels      = {}
+    mosaicLayout = {
+      columns = 12
+      tiles = [for at, chart in local.charts : {
+        xPos = at % 2 * 6, yPos = floor(at / 2) * 4, width = 6, height = 4
+        widget = {
+          title = chart.title
+          xyChart = {
+            dataSets = [{
+              plotType = chart.kind
+              timeSeriesQuery = { timeSeriesFilter = {
+                filter = "metric.type = \"${local.metric[chart.metric]}\" AND ${local.run_on}${try(chart.filter, "")}"
+                aggregation = {
+                  alignmentPeriod = "600s", perSeriesAligner = chart.aligner, crossSeriesReducer = chart.reducer, groupByFields = chart.by
+                }
+              } }
+            }]
+          }
+        }
+      }]
+    }
+  })
+}
