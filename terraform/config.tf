@@ -22,10 +22,13 @@ locals {
   given   = toset(concat(keys(var.environment), [for secret in var.secrets : secret.env if secret.env != null]))
   missing = sort(setsubtract(local.wanted, local.given))
 
-  project         = local.config.project
-  job_project     = coalesce(try(local.config.job_project, null), local.project)
-  location        = coalesce(try(local.config.location, null), "US")
-  bucket          = local.config.bucket
+  project     = coalesce(try(local.config.project, null), "missing")
+  job_project = coalesce(try(local.config.job_project, null), local.project)
+  location    = coalesce(try(local.config.location, null), "US")
+  bucket      = coalesce(try(local.config.bucket, null), "missing")
+  # states may lie in another bucket
+  state           = try(local.config.state, null)
+  state_bucket    = try(regex("^gs://([^/]+)", local.state)[0], local.bucket)
   prefix          = try(local.config.prefix, null) == null ? "" : "${trim(local.config.prefix, "/")}/"
   concurrent_runs = coalesce(try(local.config.server.max_concurrent_runs, null), 16)
   # seconds of run_budget; 0 if it is written in a way that is not known here
@@ -37,7 +40,7 @@ locals {
 
   entries = merge([
     for source_name, source in local.sources : {
-      for table_name, table in try(source.tables, null) == null ? {} : source.tables : "${source_name}/${table_name}" => {
+      for table_name, table in try({ for key, settings in source.tables : key => settings }, {}) : "${source_name}/${table_name}" => {
         source  = source_name
         table   = table_name
         pattern = can(regex("[*?\\[]", replace(table_name, "/\"[^\"]*\"/", "")))
@@ -86,10 +89,10 @@ locals {
 
   reports         = try(local.config.reports.bigquery, true)
   reports_dataset = coalesce(try(local.config.reports.dataset, null), "_highwater")
-  datasets = toset(concat(
-    [for entry in values(local.entries) : coalesce(entry.dataset, try(local.config.dataset, null))],
+  datasets = toset(compact(concat(
+    [for entry in values(local.entries) : try(coalesce(entry.dataset, try(local.config.dataset, null)), "")],
     local.reports ? [local.reports_dataset] : [],
-  ))
+  )))
 
   hooks         = try(local.config.notify.hooks, [for hook in local.config.notify : hook], [])
   notify_topics = toset([for hook in local.hooks : hook.pubsub if try(hook.pubsub, null) != null])
@@ -100,6 +103,14 @@ resource "terraform_data" "config" {
   input = sha256(local.text)
 
   lifecycle {
+    precondition {
+      condition     = local.project != "missing" && local.bucket != "missing" && length(local.entries) > 0
+      error_message = "highwater.yaml lacks `project`, `bucket` or tables."
+    }
+    precondition {
+      condition     = local.state == null ? true : startswith(local.state, "gs://")
+      error_message = "`state` of highwater.yaml is a folder, which an instance loses: leave it out, or name gs://bucket/path."
+    }
     precondition {
       condition     = length(local.missing) == 0
       error_message = "highwater.yaml names variables that nothing sets: ${join(", ", local.missing)}. Add them to `environment`, or to `secrets` with `env`."

@@ -45,6 +45,15 @@ resource "google_storage_bucket_iam_member" "runner" {
   member = local.member["runner"]
 }
 
+# states, where `state` names another bucket
+resource "google_storage_bucket_iam_member" "runner_state" {
+  count = local.state_bucket == local.bucket ? 0 : 1
+
+  bucket = local.state_bucket
+  role   = "roles/storage.objectUser"
+  member = local.member["runner"]
+}
+
 # the source's passwords and certificates, and highwater.yaml, one by one
 resource "google_secret_manager_secret_iam_member" "runner" {
   for_each = var.secrets

@@ -17,10 +17,12 @@ locals {
   metric = { for key, metric in google_logging_metric.this : key => "logging.googleapis.com/user/${metric.name}" }
   run_on = "resource.type = one_of(\"cloud_run_revision\", \"cloud_run_job\")"
 
-  # how long a table may not catch up: as told, else by its schedule where that runs at every hour; 0 is no alert
+  # how long a table may not catch up: as told, else by its schedule where that runs at every hour of every day, two
+  # runs at the least; 0 is no alert
   lag = {
     for id, entry in local.scheduled : id => lookup(var.alert_lag_seconds_by_table, id,
-      split(" ", replace(entry.schedule, "/\\s+/", " "))[1] != "*" ? 0 : max(var.alert_lag_seconds, 7200)
+      !can(regex("^\\S+\\s+[*]\\s+[*]\\s+[*]\\s+[*]$", entry.schedule)) ? 0 :
+      can(regex("^[0-9]+\\s", entry.schedule)) ? max(var.alert_lag_seconds, 9000) : var.alert_lag_seconds
     )
   }
   watched = { for id, seconds in local.lag : id => seconds if seconds > 0 && !var.paused }

@@ -1,0 +1,42 @@
+# syntax=docker/dockerfile:1
+# The image of the service and of the jobs: one stripped program on a base without a shell, as a user without rights.
+
+ARG RUST_VERSION=1.95
+
+FROM docker.io/library/rust:${RUST_VERSION}-slim-bookworm AS build
+WORKDIR /build
+
+# Dependencies alone, with empty targets in the places that Cargo.toml names: this layer changes with Cargo.lock only.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src benches tests \
+    && for target in src/main.rs benches/extract.rs tests/main.rs; do echo 'fn main() {}' > "$target"; done \
+    && touch src/lib.rs \
+    && cargo build --locked --release --bin highwater
+
+# Newer than what was built of the empty ones, whatever times the sources bring. No feature: faults are for tests.
+COPY src ./src
+RUN find src -name '*.rs' -exec touch {} + \
+    && cargo build --locked --release --bin highwater
+
+# It has the certificate authorities and the C library's runtime, and neither shell nor package manager.
+FROM gcr.io/distroless/cc-debian12:nonroot
+
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="highwater" \
+      org.opencontainers.image.description="Moves tables from MySQL and PostgreSQL into BigQuery: incrementally, exactly once, on Cloud Run" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+
+COPY LICENSE /usr/share/doc/highwater/LICENSE
+COPY --from=build /build/target/release/highwater /usr/local/bin/highwater
+
+# the base's nonroot, by number so that it can be verified
+USER 65532:65532
+WORKDIR /home/nonroot
+EXPOSE 8080
+ENTRYPOINT ["highwater"]
+CMD ["serve"]

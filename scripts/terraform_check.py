@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Checks the Terraform module without a cloud: format, validity, tests, and that planted mistakes are caught.
+
+  terraform_check.py            all of it; what fails is printed, and makes it fail
+
+Terraform itself must be there (1.9 or later). In the provider's place stands terraform/check/provider_stub.py, for which
+the PyPI package tf is installed into target/terraform-check once. It works on copies: the tree stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MODULE = ROOT / "terraform"
+CHECK = MODULE / "check"
+SCHEMA = CHECK / "schema-google-8.7.0.json.gz"
+ENVIRONMENT = ROOT / "target" / "terraform-check"
+NEEDS = "tf==1.2.0"
+COMMAND_SECONDS_MAX = 300
+
+# what is planted: a name, the command that must catch it, the file, what is replaced by what, and what must be said
+PLANTED = [
+    ("a misspelled attribute", "validate", "service.tf", "max_instance_count =", "max_instances_count =", 'An argument named "max_instances_count" is not expected'),
+    ("a missing block", "validate", "secrets.tf", "  replication {\n    auto {}\n  }\n", "", "Insufficient replication blocks"),
+    ("a read-only attribute", "validate", "storage.tf", "  force_destroy               = false", '  url = "x"', 'Can\'t configure a value for "url"'),
+    ("a value that is none of an enum's", "validate", "service.tf", "EXECUTION_ENVIRONMENT_GEN2", "GEN3", "expected execution_environment to be one of"),
+    ("a name that is not there", "validate", "triggers.tf", "google_pubsub_topic.dead[0].id", "google_pubsub_topic.gone[0].id", "Reference to undeclared resource"),
+]
+
+# files of tests/fixtures that a plan must refuse, and all that it must say of them
+REFUSED = [
+    ("unscheduled.yaml", ["never be synced: finance/forgotten.", "unscheduled_tables"]),
+    ("faults.yaml", ["no seconds: finance/invoices", "has a password in it", "server.run_budget (1h) must be shorter than request_timeout_seconds"]),
+    ("tables.yaml", ["never be synced: finance/old.", "Patterns cannot be scheduled", "that nothing sets: BUCKET, FINANCE_PASSWORD, SLACK_URL."]),
+]
+
+
+class Trouble(Exception):
+    """Something that a person must mend; the text says what and how."""
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def python() -> str:
+    """The interpreter that has what the stand-in imports; made when it is missing."""
+    own = ENVIRONMENT / "bin" / "python"
+    ready = own.exists() and subprocess.run([own, "-c", "import tf, msgpack, grpc"], capture_output=True).returncode == 0
+    if not ready:
+        say(f"installing {NEEDS} into {ENVIRONMENT.relative_to(ROOT)}")
+        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        subprocess.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", NEEDS], check=True)
+    return str(own)
+
+
+def terraform(folder: pathlib.Path, *arguments: str) -> tuple[bool, str]:
+    """Whether the command went well, and what it printed in one line, as messages are wrapped."""
+    command = [python(), str(CHECK / "provider_stub.py"), str(SCHEMA), "--", "terraform", f"-chdir={folder}", *arguments, "-no-color"]
+    environment = {**os.environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, timeout=COMMAND_SECONDS_MAX)
+    return ran.returncode == 0, ran.stdout
+
+
+def joined(text: str) -> str:
+    return " ".join(text.replace("│", " ").split())
+
+
+def must(what: str, folder: pathlib.Path, *arguments: str) -> str:
+    fine, output = terraform(folder, *arguments)
+    if not fine:
+        raise Trouble(f"{what}:\n{output}")
+    return output
+
+
+def copy(to: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(shutil.copytree(MODULE, to, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")))
+
+
+def check_module(work: pathlib.Path) -> None:
+    module = copy(work / "module")
+    formatted = subprocess.run(["terraform", "fmt", "-check", "-recursive", "-diff", str(module)], stdout=subprocess.PIPE, text=True)
+    if formatted.returncode != 0:
+        raise Trouble(f"not formatted, say `terraform fmt -recursive terraform`:\n{formatted.stdout}")
+    say("format: fine")
+    for folder in (module, module / "example"):
+        must("init", folder, "init", "-backend=false")
+        must("validate", folder, "validate")
+        say(f"validate {folder.relative_to(work)}: fine")
+    say(joined(must("test", module, "test").splitlines()[-1]))
+    must("plan of the example", module / "example", "plan", "-input=false")
+    say("plan of the example: fine")
+
+
+def check_planted(work: pathlib.Path) -> None:
+    for number, (what, command, name, old, new, told) in enumerate(PLANTED):
+        module = copy(work / f"planted{number}")
+        text = (module / name).read_text()
+        if old not in text:
+            raise Trouble(f"{what} cannot be planted: {name} has no {old!r}")
+        (module / name).write_text(text.replace(old, new, 1))
+        # init reads the files too and may be the one that refuses
+        first, output = terraform(module, "init", "-backend=false")
+        fine, more = terraform(module, command)
+        if (first and fine) or told not in joined(output + more):
+            raise Trouble(f"{what} was not caught:\n{output}{more}")
+        say(f"caught: {what}")
+
+
+def check_refused(work: pathlib.Path) -> None:
+    module = copy(work / "refused")
+    must("init", module, "init", "-backend=false")
+    for name, told in REFUSED:
+        fine, output = terraform(module, "plan", "-input=false", "-var", f"config_file=tests/fixtures/{name}", "-var", "region=europe-west1")
+        lacks = [text for text in told if text not in joined(output)]
+        if fine or lacks:
+            raise Trouble(f"{name}: the plan was not refused with {lacks}:\n{output}")
+        say(f"refused: {name}")
+
+
+def main() -> int:
+    try:
+        if shutil.which("terraform") is None:
+            raise Trouble("terraform is not installed; the check needs 1.9 or later")
+        with tempfile.TemporaryDirectory(prefix="terraform-check-") as folder:
+            work = pathlib.Path(folder)
+            check_module(work)
+            check_planted(work)
+            check_refused(work)
+    except Trouble as trouble:
+        say(str(trouble))
+        return 1
+    except subprocess.CalledProcessError as error:
+        say(f"{error.cmd} ended with {error.returncode}")
+        return 1
+    say("the module is fine")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

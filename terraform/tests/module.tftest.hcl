@@ -1,0 +1,216 @@
+# What the module makes of a highwater.yaml: planned with a provider that is not there, so nothing is contacted.
+
+mock_provider "google" {}
+
+variables {
+  config_file        = "./tests/fixtures/tables.yaml"
+  region             = "europe-west1"
+  environment        = { BUCKET = "acme-highwater" }
+  secrets            = { finance = { env = "FINANCE_PASSWORD" }, slack = { env = "SLACK_URL", create = false } }
+  unscheduled_tables = ["finance/old"]
+  pattern_tables     = { "finance/audit_*" = ["audit_users", "audit_roles"] }
+}
+
+run "a_schedule_per_table" {
+  command = plan
+
+  assert {
+    condition     = join(" ", sort(keys(google_cloud_scheduler_job.table))) == join(" ", sort(["finance/invoices", "finance/sales.orders", "finance/audit_users", "finance/audit_roles", "shop/a b+c/é", "shop/\"odd*name\""]))
+    error_message = "There must be one job per scheduled table: ${join(", ", keys(google_cloud_scheduler_job.table))}"
+  }
+  assert {
+    condition     = google_cloud_scheduler_job.table["finance/invoices"].schedule == "0 * * * *" && google_cloud_scheduler_job.table["finance/invoices"].time_zone == "Europe/Berlin"
+    error_message = "The source's defaults come before the global ones."
+  }
+  assert {
+    condition     = google_cloud_scheduler_job.table["finance/sales.orders"].schedule == "0 0 * * *" && google_cloud_scheduler_job.table["finance/sales.orders"].time_zone == "Europe/Berlin"
+    error_message = "A table's own schedule wins, its zone is inherited by itself, and words become five fields."
+  }
+  assert {
+    condition     = google_cloud_scheduler_job.table["shop/a b+c/é"].schedule == "*/5 * * * *" && google_cloud_scheduler_job.table["shop/a b+c/é"].time_zone == "UTC"
+    error_message = "The global defaults hold where nothing else is said."
+  }
+  assert {
+    condition     = output.schedules["shop/a b+c/é"].path == "/sync/shop/a%20b%2Bc%2F%C3%A9"
+    error_message = "Names are percent-encoded: ${output.schedules["shop/a b+c/é"].path}"
+  }
+  assert {
+    condition     = length(distinct([for job in google_cloud_scheduler_job.table : job.name])) == 6 && alltrue([for job in google_cloud_scheduler_job.table : can(regex("^[a-z0-9-]{1,100}$", job.name))])
+    error_message = "Names of jobs are Cloud Scheduler's and differ."
+  }
+  assert {
+    condition     = alltrue([for job in google_cloud_scheduler_job.table : length(job.http_target) == 1 && length(job.pubsub_target) == 0 && job.http_target[0].http_method == "POST" && length(job.http_target[0].oidc_token) == 1])
+    error_message = "Each posts to the service with a token."
+  }
+  assert {
+    condition     = length(google_pubsub_topic.sync) == 0 && length(google_cloud_scheduler_job.all) == 0
+    error_message = "Nothing of Pub/Sub is made for http."
+  }
+}
+
+run "by_way_of_pubsub" {
+  command = plan
+
+  variables {
+    trigger = "pubsub"
+  }
+  assert {
+    condition     = length(google_cloud_scheduler_job.table) == 6 && alltrue([for job in google_cloud_scheduler_job.table : length(job.http_target) == 0 && length(job.pubsub_target) == 1])
+    error_message = "Each schedule publishes."
+  }
+  assert {
+    condition     = jsondecode(base64decode(google_cloud_scheduler_job.table["finance/invoices"].pubsub_target[0].data)).table == "invoices"
+    error_message = "A message names its table."
+  }
+  assert {
+    condition     = google_pubsub_subscription.sync[0].ack_deadline_seconds == 600 && length(google_pubsub_subscription.sync[0].dead_letter_policy) == 1 && google_pubsub_subscription.sync[0].retry_policy[0].maximum_backoff == "600s" && length(google_pubsub_subscription.sync[0].push_config[0].oidc_token) == 1
+    error_message = "The subscription pushes with a token, repeats, and gives up to the dead-letter topic."
+  }
+}
+
+run "bucket_and_datasets" {
+  command = plan
+
+  assert {
+    condition     = google_storage_bucket.this.name == "acme-highwater" && google_storage_bucket.this.uniform_bucket_level_access && google_storage_bucket.this.public_access_prevention == "enforced" && !google_storage_bucket.this.versioning[0].enabled
+    error_message = "The bucket is the one of highwater.yaml, with its variable filled in, and closed."
+  }
+  assert {
+    condition = { for rule in google_storage_bucket.this.lifecycle_rule : one(one(rule.condition).matches_prefix) => one(rule.condition).age } == {
+      "team/staging/" = 7, "team/rejects/" = 90, "team/reports/" = 90
+    }
+    error_message = "Each folder below the prefix has its rule."
+  }
+  assert {
+    condition     = join(" ", sort(keys(google_bigquery_dataset.this))) == "_runs analytics other shop"
+    error_message = "Datasets: ${join(", ", keys(google_bigquery_dataset.this))}"
+  }
+  assert {
+    condition     = join(",", keys(google_pubsub_topic.notify)) == "projects/acme/topics/told"
+    error_message = "The topics of notify are made."
+  }
+}
+
+run "what_is_kept_forever_has_no_rule" {
+  command = plan
+
+  variables {
+    rejects_days = null
+    reports_days = null
+  }
+  assert {
+    condition     = length(google_storage_bucket.this.lifecycle_rule) == 1
+    error_message = "Only staging/ has a rule."
+  }
+}
+
+run "service_and_jobs" {
+  command = plan
+
+  variables {
+    cloud_sql_instances = ["acme:europe-west1:db"]
+    vpc                 = { network = "n", subnetwork = "s" }
+    secrets             = { finance = { env = "FINANCE_PASSWORD" }, slack = { env = "SLACK_URL" }, ca = { path = "/secrets/ca/ca.pem" } }
+  }
+  assert {
+    condition     = google_cloud_run_v2_service.this.template[0].scaling[0].min_instance_count == 0 && google_cloud_run_v2_service.this.template[0].containers[0].startup_probe[0].http_get[0].path == "/healthz"
+    error_message = "The service costs nothing while idle, and its probe asks for /healthz."
+  }
+  assert {
+    condition     = length(google_cloud_run_v2_service.this.template[0].volumes) == 3 && length(google_cloud_run_v2_job.sync.template[0].template[0].volumes) == 3 && length(google_cloud_run_v2_job.backfill.template[0].template[0].volumes) == 3
+    error_message = "Configuration, certificate and sockets are mounted in all three."
+  }
+  assert {
+    condition     = jsonencode(google_cloud_run_v2_job.sync.template[0].template[0].containers[0].args) == jsonencode(["sync", "--all"]) && google_cloud_run_v2_job.backfill.template[0].task_count == 4
+    error_message = "The jobs run their commands."
+  }
+}
+
+run "lag_alerts" {
+  command = plan
+
+  variables {
+    alert_lag_seconds_by_table = { "finance/audit_roles" = 0 }
+  }
+  assert {
+    condition     = !contains(keys(google_monitoring_alert_policy.lag), "finance/sales.orders") && !contains(keys(google_monitoring_alert_policy.lag), "finance/audit_roles") && length(google_monitoring_alert_policy.lag) == 4
+    error_message = "Tables that run at every hour are watched: ${join(", ", keys(google_monitoring_alert_policy.lag))}"
+  }
+}
+
+run "a_table_without_a_schedule" {
+  command = plan
+
+  variables {
+    config_file        = "./tests/fixtures/unscheduled.yaml"
+    unscheduled_tables = []
+    pattern_tables     = {}
+  }
+  expect_failures = [terraform_data.config]
+}
+
+run "a_table_that_is_to_have_none" {
+  command = plan
+
+  variables {
+    config_file        = "./tests/fixtures/unscheduled.yaml"
+    unscheduled_tables = ["finance/forgotten"]
+    pattern_tables     = {}
+  }
+  assert {
+    condition     = length(google_cloud_scheduler_job.table) == 1
+    error_message = "It is left out."
+  }
+}
+
+run "a_pattern_that_nothing_runs" {
+  command = plan
+
+  variables {
+    pattern_tables = {}
+  }
+  expect_failures = [terraform_data.config]
+}
+
+run "a_name_that_is_not_there" {
+  command = plan
+
+  variables {
+    unscheduled_tables = ["finance/old", "finance/odl"]
+  }
+  expect_failures = [terraform_data.config]
+}
+
+run "a_variable_that_nothing_sets" {
+  command = plan
+
+  variables {
+    secrets = { finance = { env = "FINANCE_PASSWORD" } }
+  }
+  expect_failures = [terraform_data.config]
+}
+
+run "faults_of_the_file" {
+  command = plan
+
+  variables {
+    config_file        = "./tests/fixtures/faults.yaml"
+    unscheduled_tables = []
+    pattern_tables     = {}
+  }
+  expect_failures = [terraform_data.config]
+}
+
+run "variables_are_checked" {
+  command = plan
+
+  variables {
+    trigger                  = "ftp"
+    max_instances            = 0
+    attempt_deadline_seconds = 3600
+    memory                   = "lots"
+    region                   = "EU"
+    max_delivery_attempts    = 3
+  }
+  expect_failures = [var.trigger, var.max_instances, var.attempt_deadline_seconds, var.memory, var.region, var.max_delivery_attempts]
+}
