@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 600
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
 .PHONY: demo
 demo: ## from nothing to synced tables on this machine: installs, starts, fills, syncs, compares, stops
@@ -39,6 +39,14 @@ fuzz: ## every parser fuzzed for FUZZ_SECONDS (600); findings go to fuzz/artifac
 bench: ## how fast rows leave the databases, beside their own clients (BENCH_ROWS, BENCH_RUNS)
 	$(PYTHON) scripts/stack.py install
 	$(CARGO) bench --locked --bench extract
+
+.PHONY: terraform
+terraform: ## the Terraform module: format, validity, its tests, planted mistakes (needs terraform, no account)
+	$(PYTHON) scripts/terraform_check.py
+
+.PHONY: image
+image: ## lints of Dockerfile and cloudbuild.yaml
+	$(PYTHON) scripts/image_check.py
 
 .PHONY: fmt
 fmt: ## format the code

@@ -41,6 +41,14 @@ REFUSED = [
     ("tables.yaml", ["never be synced: finance/old.", "Patterns cannot be scheduled", "that nothing sets: BUCKET, FINANCE_PASSWORD, SLACK_URL."]),
 ]
 
+# log lines that metrics are made of: renamed fields would leave alerts silent for good
+LOGGED = [
+    ("src/app.rs", "outcome, run, rows, bytes, chunks, ms"),
+    ("src/engine/run/tally.rs", "rejected = intent.rejected, objects ="),
+    ("src/engine/prepare.rs", "drift = true"),
+    ("src/engine/run/rebuild.rs", "drift = true"),
+]
+
 
 class Trouble(Exception):
     """Something that a person must mend; the text says what and how."""
@@ -99,6 +107,13 @@ def check_module(work: pathlib.Path) -> None:
     say("plan of the example: fine")
 
 
+def check_logged() -> None:
+    for name, fields in LOGGED:
+        if fields not in (ROOT / name).read_text():
+            raise Trouble(f"{name} no longer logs `{fields}`: terraform/monitoring.tf measures these fields; mend it and this list")
+    say("fields of the log: there")
+
+
 def check_planted(work: pathlib.Path) -> None:
     for number, (what, command, name, old, new, told) in enumerate(PLANTED):
         module = copy(work / f"planted{number}")
@@ -132,6 +147,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="terraform-check-") as folder:
             work = pathlib.Path(folder)
             check_module(work)
+            check_logged()
             check_planted(work)
             check_refused(work)
     except Trouble as trouble:

@@ -12,10 +12,13 @@ locals {
     bytes    = { filter = "${local.ended} AND jsonPayload.bytes>0", value = "bytes", unit = "By", labels = ["source", "table"], text = "NDJSON bytes of a run" }
     duration = { filter = local.ended, value = "ms", unit = "ms", labels = ["source", "table", "outcome"], text = "Time of a run" }
     rejected = { filter = "(${local.ours}) AND jsonPayload.rejected>0 AND jsonPayload.objects:*", value = "rejected", unit = "1", labels = ["source", "table"], text = "Rows that were rejected and are kept" }
-    drift    = { filter = "(${local.ours}) AND jsonPayload.drift=true", value = null, unit = "1", labels = ["source", "table"], text = "Changes of a target's columns" }
+    # counted by itself: an alert on the count of a distribution's series would go on after the last row
+    rejections = { filter = "(${local.ours}) AND jsonPayload.rejected>0 AND jsonPayload.objects:*", value = null, unit = "1", labels = ["source", "table"], text = "Chunks with rejected rows" }
+    drift      = { filter = "(${local.ours}) AND jsonPayload.drift=true", value = null, unit = "1", labels = ["source", "table"], text = "Changes of a target's columns" }
   }
   metric = { for key, metric in google_logging_metric.this : key => "logging.googleapis.com/user/${metric.name}" }
-  run_on = "resource.type = one_of(\"cloud_run_revision\", \"cloud_run_job\")"
+  # a condition and a chart name one kind of resource: the runs of the service, and those of the jobs
+  run_on = { service = "resource.type = \"cloud_run_revision\"", job = "resource.type = \"cloud_run_job\"" }
 
   # how long a table may not catch up: as told, else by its schedule where that runs at every hour of every day, two
   # runs at the least; 0 is no alert
@@ -71,10 +74,10 @@ resource "google_logging_metric" "this" {
 locals {
   # alerts of one shape: more than `max` lines per table within `period`
   counted = {
-    failure  = { metric = "runs", filter = " AND metric.labels.outcome = \"failed\"", aligner = "ALIGN_DELTA", max = var.alert_failures_max, period = "1800s", severity = "ERROR", text = "Runs of a table fail. `highwater status TABLE` has the error; the log has it as `jsonPayload.error`." }
-    unusable = { metric = "runs", filter = " AND metric.labels.outcome = \"unusable\"", aligner = "ALIGN_DELTA", max = 0, period = "3600s", severity = "WARNING", text = "A table cannot be synced as it is: it lacks a cursor or a key. `highwater tables` says what." }
-    rejects  = { metric = "rejected", filter = "", aligner = "ALIGN_DELTA", max = 0, period = "3600s", severity = "WARNING", text = "Rows were rejected. They lie below `rejects/` on the bucket, each with its reason." }
-    drift    = { metric = "drift", filter = "", aligner = "ALIGN_DELTA", max = 0, period = "3600s", severity = "WARNING", text = "The source's columns changed, and with them the target's. The log line `change` says how." }
+    failure  = { metric = "runs", filter = " AND metric.labels.outcome = \"failed\"", max = var.alert_failures_max, period = "1800s", severity = "ERROR", text = "Runs of a table fail. `highwater status TABLE` has the error; the log has it as `jsonPayload.error`." }
+    unusable = { metric = "runs", filter = " AND metric.labels.outcome = \"unusable\"", max = 0, period = "3600s", severity = "WARNING", text = "A table cannot be synced as it is: it lacks a cursor or a key. `highwater tables` says what." }
+    rejects  = { metric = "rejections", filter = "", max = 0, period = "3600s", severity = "WARNING", text = "Rows were rejected. They lie below `rejects/` on the bucket, each with its reason." }
+    drift    = { metric = "drift", filter = "", max = 0, period = "3600s", severity = "WARNING", text = "The source's columns changed, and with them the target's. The log line `change` says how." }
   }
 }
 
@@ -88,18 +91,21 @@ resource "google_monitoring_alert_policy" "counted" {
   notification_channels = var.notification_channels
   user_labels           = var.labels
 
-  conditions {
-    display_name = "${each.key} of a table"
-    condition_threshold {
-      filter          = "metric.type = \"${local.metric[each.value.metric]}\" AND ${local.run_on}${each.value.filter}"
-      comparison      = "COMPARISON_GT"
-      threshold_value = each.value.max
-      duration        = "0s"
-      aggregations {
-        alignment_period     = each.value.period
-        per_series_aligner   = each.value.aligner
-        cross_series_reducer = each.value.metric == "rejected" ? "REDUCE_COUNT" : "REDUCE_SUM"
-        group_by_fields      = ["metric.label.source", "metric.label.table"]
+  dynamic "conditions" {
+    for_each = local.run_on
+    content {
+      display_name = "${each.key} of a table (${conditions.key})"
+      condition_threshold {
+        filter          = "metric.type = \"${local.metric[each.value.metric]}\" AND ${conditions.value}${each.value.filter}"
+        comparison      = "COMPARISON_GT"
+        threshold_value = each.value.max
+        duration        = "0s"
+        aggregations {
+          alignment_period     = each.value.period
+          per_series_aligner   = "ALIGN_DELTA"
+          cross_series_reducer = "REDUCE_SUM"
+          group_by_fields      = ["metric.label.source", "metric.label.table"]
+        }
       }
     }
   }
@@ -112,7 +118,7 @@ resource "google_monitoring_alert_policy" "counted" {
   }
 }
 
-# No run caught up: whether runs fail, do not end, or are not started at all.
+# No run of the service caught up: whether runs fail, do not end, or are not started at all.
 resource "google_monitoring_alert_policy" "lag" {
   for_each = local.watched
 
@@ -126,7 +132,7 @@ resource "google_monitoring_alert_policy" "lag" {
   conditions {
     display_name = "${each.key} did not catch up for ${each.value / 60} minutes"
     condition_threshold {
-      filter                  = "metric.type = \"${local.metric["runs"]}\" AND ${local.run_on} AND metric.labels.source = ${jsonencode(local.scheduled[each.key].source)} AND metric.labels.table = ${jsonencode(local.scheduled[each.key].table)} AND metric.labels.outcome = one_of(\"synced\", \"up_to_date\")"
+      filter                  = "metric.type = \"${local.metric["runs"]}\" AND ${local.run_on.service} AND metric.labels.source = ${jsonencode(local.scheduled[each.key].source)} AND metric.labels.table = ${jsonencode(local.scheduled[each.key].table)} AND metric.labels.outcome = one_of(\"synced\", \"up_to_date\")"
       comparison              = "COMPARISON_LT"
       threshold_value         = 1
       duration                = "300s"
@@ -180,13 +186,13 @@ resource "google_monitoring_alert_policy" "dead_letters" {
 
 locals {
   charts = [
-    { title = "Runs by outcome", metric = "runs", by = ["metric.label.outcome"], aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", kind = "STACKED_BAR" },
-    { title = "Failed runs by table", metric = "runs", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", kind = "STACKED_BAR", filter = " AND metric.labels.outcome = \"failed\"" },
-    { title = "Rows of a run, mean by table", metric = "rows", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_MEAN", kind = "LINE" },
-    { title = "Bytes of a run, mean by table", metric = "bytes", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_MEAN", kind = "LINE" },
-    { title = "Time of a run, 95th percentile (ms)", metric = "duration", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", kind = "LINE" },
-    { title = "Chunks with rejected rows", metric = "rejected", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_COUNT", kind = "STACKED_BAR" },
-    { title = "Changed columns", metric = "drift", by = ["metric.label.source", "metric.label.table"], aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", kind = "STACKED_BAR" },
+    { title = "Runs by outcome", metric = "runs", by = ["metric.label.outcome"], reducer = "REDUCE_SUM", kind = "STACKED_BAR" },
+    { title = "Failed runs by table", metric = "runs", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_SUM", kind = "STACKED_BAR", filter = " AND metric.labels.outcome = \"failed\"" },
+    { title = "Rows of a run, mean by table", metric = "rows", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_MEAN", kind = "LINE" },
+    { title = "Bytes of a run, mean by table", metric = "bytes", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_MEAN", kind = "LINE" },
+    { title = "Time of a run, 95th percentile (ms)", metric = "duration", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_PERCENTILE_95", kind = "LINE" },
+    { title = "Chunks with rejected rows", metric = "rejections", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_SUM", kind = "STACKED_BAR" },
+    { title = "Changed columns", metric = "drift", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_SUM", kind = "STACKED_BAR" },
   ]
 }
 
@@ -202,12 +208,12 @@ resource "google_monitoring_dashboard" "this" {
         widget = {
           title = chart.title
           xyChart = {
-            dataSets = [{
+            dataSets = [for kind, on in local.run_on : {
               plotType = chart.kind
               timeSeriesQuery = { timeSeriesFilter = {
-                filter = "metric.type = \"${local.metric[chart.metric]}\" AND ${local.run_on}${try(chart.filter, "")}"
+                filter = "metric.type = \"${local.metric[chart.metric]}\" AND ${on}${try(chart.filter, "")}"
                 aggregation = {
-                  alignmentPeriod = "600s", perSeriesAligner = chart.aligner, crossSeriesReducer = chart.reducer, groupByFields = chart.by
+                  alignmentPeriod = "600s", perSeriesAligner = "ALIGN_DELTA", crossSeriesReducer = chart.reducer, groupByFields = chart.by
                 }
               } }
             }]

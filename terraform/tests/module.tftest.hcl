@@ -126,6 +126,23 @@ run "service_and_jobs" {
   }
 }
 
+run "metrics_and_alerts" {
+  command = plan
+
+  assert {
+    condition     = join(" ", sort(keys(google_logging_metric.this))) == "bytes drift duration rejected rejections rows runs" && google_logging_metric.this["rows"].value_extractor == "EXTRACT(jsonPayload.rows)"
+    error_message = "Metrics: ${join(", ", keys(google_logging_metric.this))}"
+  }
+  assert {
+    condition     = join(" ", sort(keys(google_monitoring_alert_policy.counted))) == "drift failure rejects unusable" && alltrue([for policy in google_monitoring_alert_policy.counted : length(policy.conditions) == 2])
+    error_message = "Each alert looks at the service and at the jobs."
+  }
+  assert {
+    condition     = length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 7
+    error_message = "The dashboard has its charts."
+  }
+}
+
 run "lag_alerts" {
   command = plan
 
