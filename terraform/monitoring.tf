@@ -153,32 +153,76 @@ resource "google_monitoring_alert_policy" "lag" {
   }
 }
 
-resource "google_monitoring_alert_policy" "dead_letters" {
-  count = local.pubsub
+# Attempts of Cloud Scheduler that failed, whatever the cause: a token that is refused, too, of which the service logs nothing.
+resource "google_logging_metric" "attempts" {
+  project     = local.project
+  name        = "${var.name}/failed_attempts"
+  description = "Attempts of schedules that failed"
+  filter      = "resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=~\"^${var.name}-\" AND severity>=ERROR"
+
+  metric_descriptor {
+    metric_kind  = "DELTA"
+    value_type   = "INT64"
+    unit         = "1"
+    display_name = "Highwater: Attempts of schedules that failed"
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+locals {
+  # the other ways in which nothing runs; one series per schedule, job and subscription
+  silent = merge({
+    schedule = {
+      filter = "metric.type = \"logging.googleapis.com/user/${google_logging_metric.attempts.name}\" AND resource.type = \"cloud_scheduler_job\""
+      max    = var.retry_count, period = "3600s", by = "resource.label.job_id"
+      text   = "All attempts of a schedule failed. Its log says with which status; `highwater status` whether the table is behind."
+    }
+    job = {
+      filter = "metric.type = \"run.googleapis.com/job/completed_execution_count\" AND resource.type = \"cloud_run_job\" AND resource.labels.job_name = one_of(\"${var.name}-sync\", \"${var.name}-backfill\") AND metric.labels.result = \"failed\""
+      max    = 0, period = "600s", by = "resource.label.job_name"
+      text   = "An execution of a job failed after all its attempts. `highwater status` and `highwater gaps` say what is left."
+    }
+    }, var.trigger != "pubsub" ? {} : {
+    dead_letters = {
+      filter = "metric.type = \"pubsub.googleapis.com/subscription/dead_letter_message_count\" AND resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.sync[0].name}\""
+      max    = 0, period = "600s", by = "resource.label.subscription_id"
+      text   = "Messages that no run took lie in the subscription ${var.name}-sync-dead."
+    }
+  })
+}
+
+resource "google_monitoring_alert_policy" "silent" {
+  for_each = local.silent
 
   project               = local.project
-  display_name          = "${var.name}: dead letters"
+  display_name          = "${var.name}: ${each.key}"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = var.notification_channels
   user_labels           = var.labels
 
   conditions {
-    display_name = "requests were given up"
+    display_name = "${each.key} gave up"
     condition_threshold {
-      filter          = "resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.sync[0].name}\" AND metric.type = \"pubsub.googleapis.com/subscription/dead_letter_message_count\""
+      filter          = each.value.filter
       comparison      = "COMPARISON_GT"
-      threshold_value = 0
+      threshold_value = each.value.max
       duration        = "0s"
       aggregations {
-        alignment_period   = "600s"
-        per_series_aligner = "ALIGN_DELTA"
+        alignment_period     = each.value.period
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+        group_by_fields      = [each.value.by]
       }
     }
   }
   documentation {
-    content   = "Messages that no run took lie in ${google_pubsub_subscription.dead[0].name}."
+    content   = each.value.text
     mime_type = "text/markdown"
+  }
+  alert_strategy {
+    auto_close = "86400s"
   }
 }
 

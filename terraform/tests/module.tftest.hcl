@@ -7,7 +7,7 @@ variables {
   region             = "europe-west1"
   environment        = { BUCKET = "acme-highwater" }
   secrets            = { finance = { env = "FINANCE_PASSWORD" }, slack = { env = "SLACK_URL", create = false } }
-  unscheduled_tables = ["finance/old"]
+  unscheduled_tables = ["finance/old", "shop/rich"]
   pattern_tables     = { "finance/audit_*" = ["audit_users", "audit_roles"] }
 }
 
@@ -15,7 +15,7 @@ run "a_schedule_per_table" {
   command = plan
 
   assert {
-    condition     = join(" ", sort(keys(google_cloud_scheduler_job.table))) == join(" ", sort(["finance/invoices", "finance/sales.orders", "finance/audit_users", "finance/audit_roles", "shop/a b+c/é", "shop/\"odd*name\""]))
+    condition     = join(" ", sort(keys(google_cloud_scheduler_job.table))) == join(" ", sort(["finance/invoices", "finance/sales.orders", "finance/audit_users", "finance/audit_roles", "shop/a b+c/é", "shop/\"odd*name\"", "shop/plain"]))
     error_message = "There must be one job per scheduled table: ${join(", ", keys(google_cloud_scheduler_job.table))}"
   }
   assert {
@@ -35,7 +35,7 @@ run "a_schedule_per_table" {
     error_message = "Names are percent-encoded: ${output.schedules["shop/a b+c/é"].path}"
   }
   assert {
-    condition     = length(distinct([for job in google_cloud_scheduler_job.table : job.name])) == 6 && alltrue([for job in google_cloud_scheduler_job.table : can(regex("^[a-z0-9-]{1,100}$", job.name))])
+    condition     = length(distinct([for job in google_cloud_scheduler_job.table : job.name])) == 7 && alltrue([for job in google_cloud_scheduler_job.table : can(regex("^[a-z0-9-]{1,100}$", job.name))])
     error_message = "Names of jobs are Cloud Scheduler's and differ."
   }
   assert {
@@ -55,7 +55,7 @@ run "by_way_of_pubsub" {
     trigger = "pubsub"
   }
   assert {
-    condition     = length(google_cloud_scheduler_job.table) == 6 && alltrue([for job in google_cloud_scheduler_job.table : length(job.http_target) == 0 && length(job.pubsub_target) == 1])
+    condition     = length(google_cloud_scheduler_job.table) == 7 && alltrue([for job in google_cloud_scheduler_job.table : length(job.http_target) == 0 && length(job.pubsub_target) == 1])
     error_message = "Each schedule publishes."
   }
   assert {
@@ -65,6 +65,18 @@ run "by_way_of_pubsub" {
   assert {
     condition     = google_pubsub_subscription.sync[0].ack_deadline_seconds == 600 && length(google_pubsub_subscription.sync[0].dead_letter_policy) == 1 && google_pubsub_subscription.sync[0].retry_policy[0].maximum_backoff == "600s" && length(google_pubsub_subscription.sync[0].push_config[0].oidc_token) == 1
     error_message = "The subscription pushes with a token, repeats, and gives up to the dead-letter topic."
+  }
+}
+
+run "dead_letters_are_told_of" {
+  command = plan
+
+  variables {
+    trigger = "pubsub"
+  }
+  assert {
+    condition     = contains(keys(google_monitoring_alert_policy.silent), "dead_letters")
+    error_message = "There is an alert of dead letters."
   }
 }
 
@@ -138,6 +150,10 @@ run "metrics_and_alerts" {
     error_message = "Each alert looks at the service and at the jobs."
   }
   assert {
+    condition     = join(" ", sort(keys(google_monitoring_alert_policy.silent))) == "job schedule"
+    error_message = "Schedules and jobs that give up are told of."
+  }
+  assert {
     condition     = length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 7
     error_message = "The dashboard has its charts."
   }
@@ -150,7 +166,7 @@ run "lag_alerts" {
     alert_lag_seconds_by_table = { "finance/audit_roles" = 0 }
   }
   assert {
-    condition     = !contains(keys(google_monitoring_alert_policy.lag), "finance/sales.orders") && !contains(keys(google_monitoring_alert_policy.lag), "finance/audit_roles") && length(google_monitoring_alert_policy.lag) == 4
+    condition     = !contains(keys(google_monitoring_alert_policy.lag), "finance/sales.orders") && !contains(keys(google_monitoring_alert_policy.lag), "finance/audit_roles") && length(google_monitoring_alert_policy.lag) == 5
     error_message = "Tables that run at every hour are watched: ${join(", ", keys(google_monitoring_alert_policy.lag))}"
   }
 }
@@ -193,7 +209,7 @@ run "a_name_that_is_not_there" {
   command = plan
 
   variables {
-    unscheduled_tables = ["finance/old", "finance/odl"]
+    unscheduled_tables = ["finance/old", "shop/rich", "finance/odl"]
   }
   expect_failures = [terraform_data.config]
 }
