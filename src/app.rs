@@ -319,13 +319,18 @@ impl App {
 fn log_report(report: &RunReport) {
     let (rows, bytes, chunks, ms) = (report.rows, report.bytes, report.chunks, report.durations_ms.total);
     let (outcome, run) = (report.outcome.name(), report.run_id.as_deref());
+    let lag_seconds = report.lag_seconds(jiff::Timestamp::now());
     match &report.error {
         Some(failure) if report.outcome == Outcome::Unusable => {
             tracing::warn!(outcome, run, ms, error = failure.message, "the table cannot be synced as it is");
         }
-        None => tracing::info!(outcome, run, rows, bytes, chunks, ms, held_by = report.held_by, "run ended"),
+        None => {
+            let held_by = report.held_by.as_deref();
+            tracing::info!(outcome, run, rows, bytes, chunks, ms, lag_seconds, held_by, "run ended");
+        }
         Some(failure) => {
-            tracing::error!(outcome, run, rows, bytes, chunks, ms, error = failure.message, class = ?failure.class, "run failed");
+            let (error, class) = (&failure.message, failure.class);
+            tracing::error!(outcome, run, rows, bytes, chunks, ms, lag_seconds, error, ?class, "run failed");
         }
     }
 }

@@ -298,6 +298,13 @@ impl RunReport {
 }
 
 impl RunReport {
+    /// How far the target is behind the source, seconds, at least 0; `None` if that cannot be told. A window tells
+    /// nothing of its table.
+    pub fn lag_seconds(&self, now: jiff::Timestamp) -> Option<i64> {
+        let fresh = self.fresh_as_of.as_deref().filter(|_| self.window.is_none())?;
+        Some(now.duration_since(fresh.parse().ok()?).as_secs().max(0))
+    }
+
     /// The report of this run and of the one that followed it, as one: sums, and the later one's end.
     #[must_use]
     pub fn followed_by(self, next: Self) -> Self {

@@ -127,6 +127,7 @@ async fn logs_are_json_with_severity_and_trace() {
     assert!(lines.iter().all(|line| line["severity"].is_string() && line["message"].is_string()), "{log}");
     let ended = lines.iter().find(|line| line["message"] == "run ended").unwrap();
     assert_eq!((&ended["source"], &ended["table"], &ended["rows"]), (&json!("pg"), &json!("t"), &json!(100)));
+    assert!(ended["lagSeconds"].as_i64().is_some_and(|lag| (0..60).contains(&lag)), "{ended}");
     assert_eq!(ended["logging.googleapis.com/trace"], format!("projects/demo/traces/{trace}"));
     let staged = lines.iter().find(|line| line["message"] == "chunk staged").unwrap();
     assert!(staged["intent"].is_string() && staged["chunk"] == 1, "{staged}");

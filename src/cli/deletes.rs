@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{EXIT_DONE, EXIT_USAGE, output, sync, tables};
+use super::{EXIT_USAGE, output, sync, tables};
 use crate::app::App;
 use crate::engine::{LookForDeletes, RunOptions};
 use crate::model::{Fraction, Parallel, TableId};
@@ -31,28 +31,15 @@ fn fraction(text: &str) -> Result<Fraction, String> {
 }
 
 pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
-    let mut untold = EXIT_DONE;
-    let ids: Vec<TableId> = if arguments.all {
-        let expansion = app.expand(&stop).await;
-        untold = tables::told(&expansion.faults);
-        expansion.tables.into_iter().filter(|table| table.deletes.is_some()).map(|table| table.id).collect()
-    } else {
-        let mut ids = Vec::new();
-        for name in &arguments.tables {
-            match app.find(name) {
-                Ok(table) if table.deletes.is_some() => ids.push(table.id.clone()),
-                Ok(table) => {
-                    output::fault(&format!("{} has no `deletes`: say soft or hard in its settings", table.id));
-                    return EXIT_USAGE;
-                }
-                Err(unknown) => {
-                    output::fault(&unknown.to_string());
-                    return EXIT_USAGE;
-                }
-            }
-        }
-        ids
+    let (tables, untold) = match tables::chosen(&app, &arguments.tables, arguments.all, &stop).await {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
     };
+    if let Some(table) = tables.iter().find(|table| !arguments.all && table.deletes.is_none()) {
+        output::fault(&format!("{} has no `deletes`: say soft or hard in its settings", table.id));
+        return EXIT_USAGE;
+    }
+    let ids: Vec<TableId> = tables.into_iter().filter(|table| table.deletes.is_some()).map(|table| table.id).collect();
     if ids.is_empty() {
         output::fault("no table has `deletes`: say soft or hard in the settings of one");
         return EXIT_USAGE;

@@ -1,6 +1,5 @@
 //! `highwater gaps`.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,29 +50,19 @@ enum Unit {
 }
 
 pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
-    let mut worst = EXIT_DONE;
-    let tables: Vec<TableId> = if arguments.all {
-        let expansion = app.expand(&stop).await;
-        worst = tables::told(&expansion.faults);
-        expansion.tables.into_iter().filter(|table| table.mode != Mode::Replace).map(|table| table.id).collect()
-    } else {
-        let found: Result<Vec<_>, _> =
-            arguments.tables.iter().map(|name| app.find(name).map(Cow::into_owned)).collect();
-        match found {
-            Ok(tables) => tables.into_iter().map(|table| table.id).collect(),
-            Err(unknown) => {
-                output::fault(&unknown.to_string());
-                return EXIT_USAGE;
-            }
-        }
+    let (tables, mut worst) = match tables::chosen(&app, &arguments.tables, arguments.all, &stop).await {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
     };
+    // of all, those that have no windows are none
+    let tables = tables.into_iter().filter(|table| !arguments.all || table.mode != Mode::Replace);
     let by = arguments.by.map(|unit| match unit {
         Unit::Hour => By::Hour,
         Unit::Day => By::Day,
         Unit::Month => By::Month,
     });
     let question = GapsQuestion { by, from: arguments.from, to: arguments.to };
-    for id in tables {
+    for id in tables.map(|table| table.id) {
         let code = one(&app, &id, &question, arguments.fill, json, &stop).await;
         worst = sync::worse(worst, code);
     }
@@ -90,14 +79,15 @@ async fn one(
 ) -> u8 {
     let Some(Gaps { report, fill: windows }) = look(app, id, question, stop).await else { return EXIT_USAGE };
     show(&report, json);
-    if !fill || windows.is_empty() {
+    if !fill || report.outcome == GapsOutcome::Failed {
         return code(&report);
     }
-    if !json {
+    if !json && !windows.is_empty() {
         output::line(&format!("{id}: filling {} windows, oldest first", windows.len()));
     }
+    let filled = !windows.is_empty();
     let reports = backfill::bring(app, id, windows, Parallel::ONE, json, stop).await;
-    // a load by keys ends with its last window
+    // a load by keys ends with its last window, which another may have brought
     let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone());
     if let Ok(Err(error)) = app.settle(&cx, id, &[]).await {
         output::fault(&format!("{id}: {}", error.one_line()));
@@ -106,6 +96,9 @@ async fn one(
         let window = report.window.as_ref().map(|window| window.name.clone()).unwrap_or_default();
         let failure = report.error.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
         output::fault(&format!("{id}: window {window}: {failure}"));
+    }
+    if !filled {
+        return code(&report);
     }
     let Some(Gaps { report, .. }) = look(app, id, question, stop).await else { return EXIT_USAGE };
     show(&report, json);

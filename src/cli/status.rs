@@ -2,7 +2,6 @@
 
 mod show;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{EXIT_DONE, EXIT_RETRY, EXIT_USAGE, output, tables};
+use super::{EXIT_RETRY, output, tables};
 use crate::app::App;
 use crate::model::{IntentId, LastRun, Position, TableSettings};
 use crate::net::Context;
@@ -77,20 +76,10 @@ impl From<LastRun> for Last {
 }
 
 pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
-    let mut untold = EXIT_DONE;
-    let tables: Result<Vec<TableSettings>, _> = if arguments.tables.is_empty() {
-        let expansion = app.expand(&stop).await;
-        untold = tables::told(&expansion.faults);
-        Ok(expansion.tables)
-    } else {
-        arguments.tables.iter().map(|name| app.find(name).map(Cow::into_owned)).collect()
-    };
-    let tables = match tables {
-        Ok(tables) => tables,
-        Err(unknown) => {
-            output::fault(&unknown.to_string());
-            return EXIT_USAGE;
-        }
+    let all = arguments.tables.is_empty();
+    let (tables, untold) = match tables::chosen(app, &arguments.tables, all, &stop).await {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
     };
     let cx = Context::new(Instant::now() + HISTORY_MAX, stop.clone());
     let mut history = app.history(&cx, arguments.days).await;

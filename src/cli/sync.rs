@@ -46,21 +46,11 @@ pub(super) fn parallel(text: &str) -> Result<Parallel, String> {
 }
 
 pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
-    let mut untold = EXIT_DONE;
-    let ids: Vec<TableId> = if arguments.all {
-        let expansion = app.expand(&stop).await;
-        untold = tables::told(&expansion.faults);
-        expansion.tables.into_iter().map(|table| table.id).collect()
-    } else {
-        let found: Result<Vec<_>, _> = arguments.tables.iter().map(|name| app.find(name)).collect();
-        match found {
-            Ok(tables) => tables.into_iter().map(|table| table.id.clone()).collect(),
-            Err(unknown) => {
-                output::fault(&unknown.to_string());
-                return EXIT_USAGE;
-            }
-        }
+    let (tables, untold) = match tables::chosen(&app, &arguments.tables, arguments.all, &stop).await {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
     };
+    let ids = tables.into_iter().map(|table| table.id).collect();
     let options = RunOptions { accept: arguments.accept, ..RunOptions::default() };
     let how = How { until_caught_up: arguments.until_caught_up, options };
     let mut reports = run_all(app, ids, arguments.parallel, how, json, stop).await;

@@ -1,11 +1,13 @@
 //! `highwater tables`.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
 use crate::app::{App, ExpansionFault, Inspected};
-use crate::model::Class;
+use crate::model::{Class, TableSettings};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {}
@@ -41,6 +43,29 @@ pub(super) async fn run(app: &App, _: Arguments, json: bool, stop: CancellationT
         EXIT_DONE if !answered => EXIT_RETRY,
         code => code,
     }
+}
+
+/// The tables that a command is about: those that are named, or with `all` every one that there is; and the exit status of
+/// what could not be told.
+///
+/// # Errors
+/// A name is unknown, which was told: the exit status.
+pub(super) async fn chosen(
+    app: &App,
+    names: &[String],
+    all: bool,
+    stop: &CancellationToken,
+) -> Result<(Vec<TableSettings>, u8), u8> {
+    if all {
+        let expansion = app.expand(stop).await;
+        let untold = told(&expansion.faults);
+        return Ok((expansion.tables, untold));
+    }
+    let found: Result<Vec<_>, _> = names.iter().map(|name| app.find(name).map(Cow::into_owned)).collect();
+    found.map(|tables| (tables, EXIT_DONE)).map_err(|unknown| {
+        output::fault(&unknown.to_string());
+        EXIT_USAGE
+    })
 }
 
 /// Says what an expansion left out, and what that means for the exit status.

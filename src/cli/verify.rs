@@ -9,7 +9,6 @@ use tracing::Instrument as _;
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, sync, tables};
 use crate::app::App;
 use crate::engine::Question;
-use crate::model::TableId;
 use crate::net::Context;
 use crate::plan::verify::By;
 use crate::report::{FailureClass, VerifyOutcome, VerifyReport, WindowVerdict};
@@ -62,21 +61,9 @@ enum Unit {
 }
 
 pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
-    let mut untold = EXIT_DONE;
-    let tables: Result<Vec<TableId>, _> = match arguments.all {
-        true => {
-            let expansion = app.expand(&stop).await;
-            untold = tables::told(&expansion.faults);
-            Ok(expansion.tables.into_iter().map(|table| table.id).collect())
-        }
-        false => arguments.tables.iter().map(|name| app.find(name).map(|table| table.id.clone())).collect(),
-    };
-    let tables = match tables {
-        Ok(tables) => tables,
-        Err(unknown) => {
-            output::fault(&unknown.to_string());
-            return EXIT_USAGE;
-        }
+    let (tables, untold) = match tables::chosen(app, &arguments.tables, arguments.all, &stop).await {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
     };
     let by = arguments.by.map(|unit| match unit {
         Unit::Hour => By::Hour,
@@ -95,7 +82,7 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: Cance
         output::line("source,table,kind,window,from,to,source_rows,target_rows,verdict,key");
     }
     let mut reports = Vec::with_capacity(tables.len());
-    for id in tables {
+    for id in tables.into_iter().map(|table| table.id) {
         let cx = Context::new(Instant::now() + VERIFY_MAX, stop.clone());
         let span = tracing::error_span!("verify", source = %id.source, table = %id.table);
         let report = match app.verify(&cx, &id, &question).instrument(span).await {
