@@ -1,9 +1,7 @@
-# syntax=docker/dockerfile:1
 # The image of the service and of the jobs: one stripped program on a base without a shell, as a user without rights.
+# Bases are pinned by the digests of their indexes of platforms; `make image-pin` asks the registries for newer ones.
 
-ARG RUST_VERSION=1.95
-
-FROM docker.io/library/rust:${RUST_VERSION}-slim-bookworm AS build
+FROM docker.io/library/rust:1.95-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082 AS build
 WORKDIR /build
 
 # Dependencies alone, with empty targets in the places that Cargo.toml names: this layer changes with Cargo.lock only.
@@ -19,7 +17,7 @@ RUN find src -name '*.rs' -exec touch {} + \
     && cargo build --locked --release --bin highwater
 
 # It has the certificate authorities and the C library's runtime, and neither shell nor package manager.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
 
 ARG VERSION=0.1.0
 ARG REVISION=unknown
