@@ -5,11 +5,13 @@
 
 Linters from PyPI (hadolint, the schema of Cloud Build) are installed into target/image-check once. What they do not know
 is looked at here: steps without a name, waits for steps that are not there, substitutions that nothing defines or uses,
-versions of Rust and of Highwater that differ from Cargo.toml's, bases without a digest, a release that is not stripped.
+versions of Rust and of Highwater that differ from Cargo.toml's, bases without a digest, a release that is not stripped, and
+a table of costs in docs/deploy.md that is not what scripts/cost.py prints.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import pathlib
 import re
@@ -32,6 +34,8 @@ def say(text: str) -> None:
 def install() -> None:
     if not all((ENVIRONMENT / "bin" / name).exists() for name in ("hadolint", "check-jsonschema")):
         say(f"installing {' and '.join(NEEDS)} into {ENVIRONMENT.relative_to(ROOT)}")
+        if importlib.util.find_spec("ensurepip") is None:
+            sys.exit("this Python makes no environments: apt-get install python3-venv")
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
         subprocess.run([ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *NEEDS], check=True)
 
@@ -85,13 +89,19 @@ def release_faults(cargo: str) -> list[str]:
     return [f"Cargo.toml: profile.release must have {key} = {value!r}" for key, value in wanted.items() if release.get(key) != value]
 
 
+def document_faults() -> list[str]:
+    """Numbers in docs/deploy.md that are not what scripts/cost.py prints."""
+    printed = subprocess.run([sys.executable, ROOT / "scripts" / "cost.py"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    return [] if printed in (ROOT / "docs" / "deploy.md").read_text() else ["docs/deploy.md: the table of costs is not what scripts/cost.py prints"]
+
+
 def main() -> int:
     install()
     dockerfile, cloudbuild = (ROOT / "Dockerfile").read_text(), (ROOT / "cloudbuild.yaml").read_text()
     faults = lint("hadolint", "Dockerfile")
     faults += lint("check-jsonschema", "--builtin-schema", "vendor.cloudbuild", "cloudbuild.yaml")
     cargo = (ROOT / "Cargo.toml").read_text()
-    faults += build_faults(cloudbuild) + version_faults(dockerfile, cloudbuild) + base_faults(dockerfile) + release_faults(cargo)
+    faults += build_faults(cloudbuild) + version_faults(dockerfile, cloudbuild) + base_faults(dockerfile) + release_faults(cargo) + document_faults()
     # the checks themselves: each mistake must be found
     for what, old, new in [
         ("a wait for no step", "waitFor: [push]", "waitFor: [pish]"),

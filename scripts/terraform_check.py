@@ -11,9 +11,11 @@ target/terraform-check once. It works on copies: the tree stays as it is.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -79,6 +81,8 @@ def python() -> str:
     ready = own.exists() and subprocess.run([own, "-c", "import tf, msgpack, grpc"], capture_output=True).returncode == 0
     if not ready:
         say(f"installing {NEEDS} into {ENVIRONMENT.relative_to(ROOT)}")
+        if importlib.util.find_spec("ensurepip") is None:
+            raise Trouble("this Python makes no environments: apt-get install python3-venv")
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
         subprocess.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", NEEDS], check=True)
     return str(own)
@@ -155,6 +159,10 @@ def check_module(work: pathlib.Path) -> None:
 
 
 def check_logged() -> None:
+    # the log's writer turns snake_case into camelCase: a field with an underscore is never there
+    snake = sorted(set(re.findall(r"(?:jsonPayload\.|value = \")(\w*_\w*)", (MODULE / "monitoring.tf").read_text())))
+    if snake:
+        raise Trouble(f"monitoring.tf measures {', '.join(snake)}, which the log writes in camelCase")
     for name, fields in LOGGED:
         if fields not in (ROOT / name).read_text():
             raise Trouble(f"{name} no longer logs `{fields}`: terraform/monitoring.tf measures these fields; mend it and this list")

@@ -1,4 +1,4 @@
-# Metrics from the fields of Highwater's log (outcome, rows, bytes, ms, lag_seconds, rejected, drift; source and table of every
+# Metrics from the fields of Highwater's log (outcome, rows, bytes, ms, lagSeconds, rejected, drift; source and table of every
 # line), alerts on them, and a dashboard. Names of fields are those of `log_report` and of the engine's lines.
 
 locals {
@@ -11,8 +11,8 @@ locals {
     limit = seconds
   } }
   behind = join(" OR ", concat(
-    ["(${join(" AND ", concat(["jsonPayload.lag_seconds>${var.alert_behind_seconds}"], [for own in values(local.own_limits) : "NOT (${own.table})"]))})"],
-    [for own in values(local.own_limits) : "(jsonPayload.lag_seconds>${own.limit} AND ${own.table})" if own.limit > 0],
+    ["(${join(" AND ", concat(["jsonPayload.lagSeconds>${var.alert_behind_seconds}"], [for own in values(local.own_limits) : "NOT (${own.table})"]))})"],
+    [for own in values(local.own_limits) : "(jsonPayload.lagSeconds>${own.limit} AND ${own.table})" if own.limit > 0],
   ))
   # value: the field that is measured; none counts lines
   metrics = {
@@ -23,7 +23,7 @@ locals {
     rejected = { filter = "(${local.ours}) AND jsonPayload.rejected>0 AND jsonPayload.objects:*", value = "rejected", unit = "1", labels = ["source", "table"], text = "Rows that were rejected and are kept" }
     # counted by itself: an alert on the count of a distribution's series would go on after the last row
     rejections = { filter = "(${local.ours}) AND jsonPayload.rejected>0 AND jsonPayload.objects:*", value = null, unit = "1", labels = ["source", "table"], text = "Chunks with rejected rows" }
-    lag        = { filter = "${local.ended} AND jsonPayload.lag_seconds>=0", value = "lag_seconds", unit = "s", labels = ["source", "table"], text = "How far the target is behind the source" }
+    lag        = { filter = "${local.ended} AND jsonPayload.lagSeconds>=0", value = "lagSeconds", unit = "s", labels = ["source", "table"], text = "How far the target is behind the source" }
     behind     = { filter = "${local.ended} AND jsonPayload.outcome=(\"synced\" OR \"up_to_date\") AND (${local.behind})", value = null, unit = "1", labels = ["source", "table"], text = "Runs that caught up and are far behind all the same" }
     drift      = { filter = "(${local.ours}) AND jsonPayload.drift=true", value = null, unit = "1", labels = ["source", "table"], text = "Changes of a target's columns" }
   }
@@ -87,7 +87,7 @@ locals {
   counted = {
     failure  = { metric = "runs", filter = " AND metric.labels.outcome = \"failed\"", max = var.alert_failures_max, period = "1800s", severity = "ERROR", text = "Runs of a table fail. `highwater status TABLE` has the error; the log has it as `jsonPayload.error`." }
     unusable = { metric = "runs", filter = " AND metric.labels.outcome = \"unusable\"", max = 0, period = "3600s", severity = "WARNING", text = "A table cannot be synced as it is: it lacks a cursor or a key. `highwater tables` says what." }
-    behind   = { metric = "behind", filter = "", max = 0, period = "3600s", severity = "ERROR", text = "Runs of a table catch up, and its target is far behind the source: a transaction may be open for hours (`held_by` in the log), or the source's clock is wrong. `highwater status TABLE` has the lag." }
+    behind   = { metric = "behind", filter = "", max = 0, period = "3600s", severity = "ERROR", text = "Runs of a table catch up, and its target is far behind the source: a transaction may be open for hours (`heldBy` in the log), or the source's clock is wrong. `highwater status TABLE` has the lag." }
     rejects  = { metric = "rejections", filter = "", max = 0, period = "3600s", severity = "WARNING", text = "Rows were rejected. They lie below `rejects/` on the bucket, each with its reason." }
     drift    = { metric = "drift", filter = "", max = 0, period = "3600s", severity = "WARNING", text = "The source's columns changed, and with them the target's. The log line `change` says how." }
   }

@@ -19,15 +19,15 @@ resource "google_storage_bucket" "this" {
     retention_duration_seconds = 0
   }
 
-  # what a run left behind that died and that no later run swept, and how tasks of a job shared their tables; nothing
-  # that is that old is in use
+  # what a run left behind that died and that no later run swept, how tasks of a job shared their tables, and what
+  # `highwater check` tried to write; nothing that is that old is in use
   lifecycle_rule {
     action {
       type = "Delete"
     }
     condition {
       age            = 7
-      matches_prefix = ["${local.prefix}staging/", "${local.prefix}shares/"]
+      matches_prefix = ["${local.prefix}staging/", "${local.prefix}shares/", "${local.prefix}check/"]
     }
   }
 

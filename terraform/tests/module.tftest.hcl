@@ -89,7 +89,7 @@ run "bucket_and_datasets" {
   }
   assert {
     condition = { for rule in google_storage_bucket.this.lifecycle_rule : join(" ", one(rule.condition).matches_prefix) => one(rule.condition).age } == {
-      "team/staging/ team/shares/" = 7, "team/rejects/" = 90, "team/reports/" = 90
+      "team/staging/ team/shares/ team/check/" = 7, "team/rejects/" = 90, "team/reports/" = 90
     }
     error_message = "Each folder below the prefix has its rule."
   }
@@ -178,7 +178,7 @@ run "limits_of_lag" {
     alert_behind_seconds_by_table = { "finance/invoices" = 180000, "shop/a b+c/é" = 0 }
   }
   assert {
-    condition     = strcontains(google_logging_metric.this["behind"].filter, "(jsonPayload.lag_seconds>14400 AND NOT (jsonPayload.source=\"finance\" AND jsonPayload.table=\"invoices\") AND NOT (jsonPayload.source=\"shop\" AND jsonPayload.table=\"a b+c/é\")) OR (jsonPayload.lag_seconds>180000 AND jsonPayload.source=\"finance\" AND jsonPayload.table=\"invoices\"))")
+    condition     = strcontains(google_logging_metric.this["behind"].filter, "(jsonPayload.lagSeconds>14400 AND NOT (jsonPayload.source=\"finance\" AND jsonPayload.table=\"invoices\") AND NOT (jsonPayload.source=\"shop\" AND jsonPayload.table=\"a b+c/é\")) OR (jsonPayload.lagSeconds>180000 AND jsonPayload.source=\"finance\" AND jsonPayload.table=\"invoices\"))")
     error_message = "Each table has its own limit or the common one, never both: ${google_logging_metric.this["behind"].filter}"
   }
 }
