@@ -48,6 +48,11 @@ terraform: ## the Terraform module: format, validity, its tests, planted mistake
 image: ## lints of Dockerfile and cloudbuild.yaml
 	$(PYTHON) scripts/image_check.py
 
+.PHONY: schema
+schema: ## docs/highwater.schema.json anew, the schema of the configuration
+	$(CARGO) run --locked --quiet -- config --schema > target/highwater.schema.json
+	mv target/highwater.schema.json docs/highwater.schema.json
+
 .PHONY: fmt
 fmt: ## format the code
 	$(CARGO) fmt
