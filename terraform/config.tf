@@ -83,7 +83,7 @@ locals {
 
   unscheduled  = sort([for id, entry in local.tables : id if entry.schedule == "none" && !contains(var.unscheduled_tables, id)])
   untold       = sort([for id, entry in local.patterns : id if !contains(keys(var.pattern_tables), id) && !contains(var.unscheduled_tables, id)])
-  unknown      = sort(setsubtract(setunion(var.unscheduled_tables, keys(var.pattern_tables)), concat(keys(local.entries), keys(local.tables))))
+  unknown      = sort(setsubtract(setunion(var.unscheduled_tables, keys(var.pattern_tables), keys(var.alert_lag_seconds_by_table)), concat(keys(local.entries), keys(local.tables))))
   not_patterns = sort([for id in keys(var.pattern_tables) : id if contains(keys(local.entries), id) && !contains(keys(local.patterns), id)])
   unreadable   = sort([for id, entry in local.scheduled : "${id} (${entry.schedule})" if length(split(" ", replace(entry.schedule, "/\\s+/", " "))) != 5])
 
@@ -93,6 +93,16 @@ locals {
     [for entry in values(local.entries) : try(coalesce(entry.dataset, try(local.config.dataset, null)), "")],
     local.reports ? [local.reports_dataset] : [],
   )))
+
+  # who may call the service, where it checks that itself
+  auth           = try(local.config.auth, null)
+  auth_audiences = local.auth == null ? [] : try(tolist(local.auth.audience), [tostring(local.auth.audience)], [])
+  auth_invokers  = local.auth == null ? [] : try([for email in local.auth.invokers : lower(email)], [])
+  # what the tokens of schedules and pushes are for: the service's own address, unless the file names another
+  audience = length(local.auth_audiences) > 0 ? local.auth_audiences[0] : google_cloud_run_v2_service.this.uri
+
+  # sources whose user logs in by a token of the runner
+  iam_logins = [for name, source in local.sources : name if try(source.login, "password") == "iam"]
 
   hooks         = try(local.config.notify.hooks, [for hook in local.config.notify : hook], [])
   notify_topics = toset([for hook in local.hooks : hook.pubsub if try(hook.pubsub, null) != null])
@@ -125,7 +135,7 @@ resource "terraform_data" "config" {
     }
     precondition {
       condition     = length(local.unknown) == 0
-      error_message = "`unscheduled_tables` or `pattern_tables` name what highwater.yaml does not have: ${join(", ", local.unknown)}. Write them as source/table."
+      error_message = "`unscheduled_tables`, `pattern_tables` or `alert_lag_seconds_by_table` name what highwater.yaml does not have: ${join(", ", local.unknown)}. Write them as source/table."
     }
     precondition {
       condition     = length(local.not_patterns) == 0
@@ -146,6 +156,14 @@ resource "terraform_data" "config" {
     precondition {
       condition     = var.concurrency <= local.concurrent_runs
       error_message = "concurrency (${var.concurrency}) is more than server.max_concurrent_runs (${local.concurrent_runs}): the rest would be answered with 429."
+    }
+    precondition {
+      condition     = (local.auth != null) == var.invoker_iam_disabled
+      error_message = local.auth == null ? "invoker_iam_disabled lets everybody through to the service, and highwater.yaml has no `auth` that would check who calls: add it, or leave invoker_iam_disabled out." : "highwater.yaml has `auth`, so the service checks tokens itself. Cloud Run takes their signature away where it checks them, and every call would be refused: set invoker_iam_disabled = true, or remove `auth`."
+    }
+    precondition {
+      condition     = local.auth == null || contains(local.auth_invokers, "${var.name}-invoker@${local.project}.iam.gserviceaccount.com")
+      error_message = "`auth.invokers` of highwater.yaml lacks the account that schedules call with: ${var.name}-invoker@${local.project}.iam.gserviceaccount.com."
     }
     precondition {
       condition     = local.budget_seconds < var.request_timeout_seconds

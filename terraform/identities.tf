@@ -81,18 +81,42 @@ resource "google_pubsub_topic_iam_member" "runner_notify" {
   member  = local.member["runner"]
 }
 
-# opens the tunnels to Cloud SQL; Cloud SQL has no role on a single instance
+locals {
+  # instance by connection name: PROJECT:REGION:INSTANCE, where a project may have a domain before it (example.com:acme)
+  cloud_sql = { for name in var.cloud_sql_instances : name => {
+    project  = join(":", slice(split(":", name), 0, length(split(":", name)) - 2))
+    instance = reverse(split(":", name))[0]
+  } }
+}
+
+# opens the tunnels to these instances; Cloud SQL's roles are a project's, the condition narrows this one
 resource "google_project_iam_member" "runner_cloud_sql" {
-  for_each = toset([for name in var.cloud_sql_instances : join(":", slice(split(":", name), 0, length(split(":", name)) - 2))])
+  for_each = local.cloud_sql
+
+  project = each.value.project
+  role    = "roles/cloudsql.client"
+  member  = local.member["runner"]
+
+  condition {
+    title       = "${var.name}-${each.value.instance}"
+    description = "This instance alone"
+    expression  = "resource.type == 'sqladmin.googleapis.com/Instance' && resource.name == 'projects/${each.value.project}/instances/${each.value.instance}'"
+  }
+}
+
+# logs in to databases as itself, where a source of highwater.yaml says `login: iam`; which ones is decided by where
+# Cloud SQL has a user for it
+resource "google_project_iam_member" "runner_cloud_sql_login" {
+  for_each = length(local.iam_logins) == 0 ? [] : toset(length(local.cloud_sql) > 0 ? [for sql in values(local.cloud_sql) : sql.project] : [local.project])
 
   project = each.value
-  role    = "roles/cloudsql.client"
+  role    = "roles/cloudsql.instanceUser"
   member  = local.member["runner"]
 }
 
 # --- the invoker ---
 
-# requests to this service and no other
+# requests to this service and no other; where the service checks callers itself, this is not looked at
 resource "google_cloud_run_v2_service_iam_member" "invoker" {
   project  = local.project
   location = var.region
@@ -153,10 +177,23 @@ resource "google_project_iam_member" "builder" {
   for_each = toset([
     "roles/logging.logWriter",      # the build's log; logs are a project's
     "roles/ondemandscanning.admin", # scans the image; scans are a project's
-    "roles/storage.objectViewer",   # reads the sources that a build is submitted with, in a bucket that Cloud Build makes
   ])
 
   project = local.project
   role    = each.value
   member  = local.member["builder"]
+}
+
+# reads the sources that a build is submitted with, in the bucket that Cloud Build makes for them when it is first used, and
+# in no other: rejected rows of the sources lie in Highwater's
+resource "google_project_iam_member" "builder_sources" {
+  project = local.project
+  role    = "roles/storage.objectViewer"
+  member  = local.member["builder"]
+
+  condition {
+    title       = "${var.name}-sources"
+    description = "Sources of builds"
+    expression  = "resource.name.startsWith('projects/_/buckets/${local.project}_cloudbuild/')"
+  }
 }

@@ -1,10 +1,19 @@
-# Metrics from the fields of Highwater's log (outcome, rows, bytes, ms, rejected, drift; source and table of every
+# Metrics from the fields of Highwater's log (outcome, rows, bytes, ms, lagSeconds, rejected, drift; source and table of every
 # line), alerts on them, and a dashboard. Names of fields are those of `log_report` and of the engine's lines.
 
 locals {
   ours = "(resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}\") OR (resource.type=\"cloud_run_job\" AND resource.labels.job_name=(\"${var.name}-sync\" OR \"${var.name}-backfill\"))"
   # a line that ends a run has an outcome and the run's id
   ended = "(${local.ours}) AND jsonPayload.outcome:* AND jsonPayload.run:*"
+  # a run that caught up and whose target is too far behind all the same: other tables' limits, and that of all the rest
+  own_limits = { for id, seconds in var.alert_behind_seconds_by_table : id => {
+    table = "jsonPayload.source=${jsonencode(split("/", id)[0])} AND jsonPayload.table=${jsonencode(join("/", slice(split("/", id), 1, length(split("/", id)))))}"
+    limit = seconds
+  } }
+  behind = join(" OR ", concat(
+    ["(${join(" AND ", concat(["jsonPayload.lagSeconds>${var.alert_behind_seconds}"], [for own in values(local.own_limits) : "NOT (${own.table})"]))})"],
+    [for own in values(local.own_limits) : "(jsonPayload.lagSeconds>${own.limit} AND ${own.table})" if own.limit > 0],
+  ))
   # value: the field that is measured; none counts lines
   metrics = {
     runs     = { filter = local.ended, value = null, unit = "1", labels = ["source", "table", "outcome"], text = "Runs by outcome" }
@@ -14,6 +23,8 @@ locals {
     rejected = { filter = "(${local.ours}) AND jsonPayload.rejected>0 AND jsonPayload.objects:*", value = "rejected", unit = "1", labels = ["source", "table"], text = "Rows that were rejected and are kept" }
     # counted by itself: an alert on the count of a distribution's series would go on after the last row
     rejections = { filter = "(${local.ours}) AND jsonPayload.rejected>0 AND jsonPayload.objects:*", value = null, unit = "1", labels = ["source", "table"], text = "Chunks with rejected rows" }
+    lag        = { filter = "${local.ended} AND jsonPayload.lagSeconds>=0", value = "lagSeconds", unit = "s", labels = ["source", "table"], text = "How far the target is behind the source" }
+    behind     = { filter = "${local.ended} AND jsonPayload.outcome=(\"synced\" OR \"up_to_date\") AND (${local.behind})", value = null, unit = "1", labels = ["source", "table"], text = "Runs that caught up and are far behind all the same" }
     drift      = { filter = "(${local.ours}) AND jsonPayload.drift=true", value = null, unit = "1", labels = ["source", "table"], text = "Changes of a target's columns" }
   }
   metric = { for key, metric in google_logging_metric.this : key => "logging.googleapis.com/user/${metric.name}" }
@@ -76,6 +87,7 @@ locals {
   counted = {
     failure  = { metric = "runs", filter = " AND metric.labels.outcome = \"failed\"", max = var.alert_failures_max, period = "1800s", severity = "ERROR", text = "Runs of a table fail. `highwater status TABLE` has the error; the log has it as `jsonPayload.error`." }
     unusable = { metric = "runs", filter = " AND metric.labels.outcome = \"unusable\"", max = 0, period = "3600s", severity = "WARNING", text = "A table cannot be synced as it is: it lacks a cursor or a key. `highwater tables` says what." }
+    behind   = { metric = "behind", filter = "", max = 0, period = "3600s", severity = "ERROR", text = "Runs of a table catch up, and its target is far behind the source: a transaction may be open for hours (`heldBy` in the log), or the source's clock is wrong. `highwater status TABLE` has the lag." }
     rejects  = { metric = "rejections", filter = "", max = 0, period = "3600s", severity = "WARNING", text = "Rows were rejected. They lie below `rejects/` on the bucket, each with its reason." }
     drift    = { metric = "drift", filter = "", max = 0, period = "3600s", severity = "WARNING", text = "The source's columns changed, and with them the target's. The log line `change` says how." }
   }
@@ -235,6 +247,7 @@ locals {
     { title = "Rows of a run, mean by table", metric = "rows", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_MEAN", kind = "LINE" },
     { title = "Bytes of a run, mean by table", metric = "bytes", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_MEAN", kind = "LINE" },
     { title = "Time of a run, 95th percentile (ms)", metric = "duration", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_PERCENTILE_95", kind = "LINE" },
+    { title = "Lag when a run ends, 95th percentile (s)", metric = "lag", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_PERCENTILE_95", kind = "LINE" },
     { title = "Chunks with rejected rows", metric = "rejections", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_SUM", kind = "STACKED_BAR" },
     { title = "Changed columns", metric = "drift", by = ["metric.label.source", "metric.label.table"], reducer = "REDUCE_SUM", kind = "STACKED_BAR" },
   ]

@@ -39,3 +39,18 @@ output "empty_secrets" {
   description = "Secrets that are made here and need a version before the service can start."
   value       = sort(keys(google_secret_manager_secret.this))
 }
+
+output "bucket" {
+  description = "The bucket of states, parts, rejected rows and reports."
+  value       = google_storage_bucket.this.name
+}
+
+output "audience" {
+  description = "What the tokens of schedules and pushes are for."
+  value       = local.audience
+}
+
+output "dashboard" {
+  description = "Id of the dashboard."
+  value       = google_monitoring_dashboard.this.id
+}

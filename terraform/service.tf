@@ -11,7 +11,7 @@ locals {
     { for id, secret in local.secret_files : "secret-${substr(sha1(id), 0, 8)}" => { secret = id, version = secret.version, file = basename(secret.path), folder = dirname(secret.path) } },
   )
   jobs = {
-    sync     = { args = ["sync", "--all"], tasks = 1, parallelism = 1, retries = var.job.max_retries, timeout = var.job.timeout_seconds }
+    sync     = { args = ["sync", "--all"], tasks = var.job.task_count, parallelism = var.job.parallelism, retries = var.job.max_retries, timeout = var.job.timeout_seconds }
     backfill = { args = ["backfill"], tasks = var.backfill.task_count, parallelism = var.backfill.parallelism, retries = var.backfill.max_retries, timeout = var.backfill.timeout_seconds }
   }
 }
@@ -24,6 +24,8 @@ resource "google_cloud_run_v2_service" "this" {
   description         = "Highwater: syncs tables into BigQuery"
   ingress             = var.ingress
   deletion_protection = var.deletion_protection
+  # only where the service itself checks who calls (config.tf holds this)
+  invoker_iam_disabled = var.invoker_iam_disabled
 
   template {
     service_account                  = google_service_account.this["runner"].email

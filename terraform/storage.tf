@@ -14,14 +14,20 @@ resource "google_storage_bucket" "this" {
     enabled = false
   }
 
-  # what a run left behind that died and that no later run swept; no live part is that old
+  # else every deleted part would be kept, and billed, for a week
+  soft_delete_policy {
+    retention_duration_seconds = 0
+  }
+
+  # what a run left behind that died and that no later run swept, how tasks of a job shared their tables, and what
+  # `highwater check` tried to write; nothing that is that old is in use
   lifecycle_rule {
     action {
       type = "Delete"
     }
     condition {
       age            = 7
-      matches_prefix = ["${local.prefix}staging/"]
+      matches_prefix = ["${local.prefix}staging/", "${local.prefix}shares/", "${local.prefix}check/"]
     }
   }
 
@@ -85,12 +91,14 @@ resource "google_artifact_registry_repository" "this" {
 }
 
 resource "google_project_service" "this" {
-  for_each = toset([
+  for_each = toset(concat([
     "artifactregistry.googleapis.com", "bigquery.googleapis.com", "cloudbuild.googleapis.com",
     "cloudscheduler.googleapis.com", "iam.googleapis.com", "logging.googleapis.com", "monitoring.googleapis.com",
-    "ondemandscanning.googleapis.com", "pubsub.googleapis.com", "run.googleapis.com", "secretmanager.googleapis.com",
-    "storage.googleapis.com", "sqladmin.googleapis.com",
-  ])
+    "ondemandscanning.googleapis.com", "run.googleapis.com", "secretmanager.googleapis.com", "storage.googleapis.com",
+    ],
+    var.trigger == "pubsub" || length(local.notify_topics) > 0 ? ["pubsub.googleapis.com"] : [],
+    length(var.cloud_sql_instances) + length(local.iam_logins) > 0 ? ["sqladmin.googleapis.com"] : [],
+  ))
 
   project = local.project
   service = each.value

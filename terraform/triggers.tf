@@ -27,7 +27,7 @@ resource "google_cloud_scheduler_job" "table" {
       uri         = "${google_cloud_run_v2_service.this.uri}${each.value.path}"
       oidc_token {
         service_account_email = google_service_account.this["invoker"].email
-        audience              = google_cloud_run_v2_service.this.uri
+        audience              = local.audience
       }
     }
   }
@@ -122,7 +122,7 @@ resource "google_pubsub_subscription" "sync" {
     push_endpoint = "${google_cloud_run_v2_service.this.uri}/pubsub"
     oidc_token {
       service_account_email = google_service_account.this["invoker"].email
-      audience              = google_cloud_run_v2_service.this.uri
+      audience              = local.audience
     }
   }
   retry_policy {

@@ -128,6 +128,12 @@ variable "ingress" {
   }
 }
 
+variable "invoker_iam_disabled" {
+  description = "Whether Cloud Run lets every request through and the service checks callers itself, by `auth` of highwater.yaml. One goes with the other."
+  type        = bool
+  default     = false
+}
+
 variable "vpc" {
   description = "Direct VPC egress, for databases with private addresses."
   type = object({
@@ -203,8 +209,10 @@ variable "secrets" {
 }
 
 variable "job" {
-  description = "The job of `sync --all`: number of attempts, time of a task, and its own cron expression if it is to run by itself (tables of patterns)."
+  description = "The job of `sync --all`: tasks that share the tables, number of attempts, time of a task, and its own cron expression if it is to run by itself (tables of patterns)."
   type = object({
+    task_count      = optional(number, 1)
+    parallelism     = optional(number, 0)
     max_retries     = optional(number, 3)
     timeout_seconds = optional(number, 3600)
     schedule        = optional(string)
@@ -215,6 +223,10 @@ variable "job" {
   validation {
     condition     = var.job.timeout_seconds >= 60 && var.job.timeout_seconds <= 604800 && var.job.max_retries >= 0 && var.job.max_retries <= 10
     error_message = "job.timeout_seconds is 60 to 604800, job.max_retries 0 to 10."
+  }
+  validation {
+    condition     = var.job.task_count >= 1 && var.job.task_count <= 10000 && var.job.parallelism >= 0 && var.job.parallelism <= var.job.task_count
+    error_message = "job.task_count is 1 to 10000, job.parallelism at most as many (0: no limit)."
   }
   validation {
     condition     = var.job.schedule == null ? true : length(split(" ", trimspace(var.job.schedule))) == 5
@@ -385,5 +397,27 @@ variable "alert_lag_seconds_by_table" {
   validation {
     condition     = alltrue([for seconds in values(var.alert_lag_seconds_by_table) : seconds == 0 || seconds >= 600 && seconds <= 84600 && seconds % 60 == 0])
     error_message = "alert_lag_seconds_by_table: 0, or 600 to 84600 in whole minutes."
+  }
+}
+
+variable "alert_behind_seconds" {
+  description = "A table is alerted when a run caught up and the target is still so far behind the source: a transaction was open all the time, or the cursor is a date. Longer than `max_hold`."
+  type        = number
+  default     = 14400
+
+  validation {
+    condition     = var.alert_behind_seconds >= 600
+    error_message = "alert_behind_seconds is at least 600."
+  }
+}
+
+variable "alert_behind_seconds_by_table" {
+  description = "Other such limits by source/table; 0 for no alert. A cursor that is a date is always up to two days behind: 180000."
+  type        = map(number)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for seconds in values(var.alert_behind_seconds_by_table) : seconds == 0 || seconds >= 600])
+    error_message = "alert_behind_seconds_by_table: 0, or at least 600."
   }
 }

@@ -1,4 +1,5 @@
-# A root that uses the module: one project, one database, one channel. Copy it and change the values.
+# A root that uses the module: one project, one database, one channel. Copy it and change the values; docs/deploy.md
+# walks through it.
 
 terraform {
   required_version = ">= 1.9"
@@ -16,6 +17,18 @@ variable "region" {
   default     = "europe-west1"
 }
 
+variable "paused" {
+  description = "Whether all schedules stand still: until there is an image, and whenever runs are to wait."
+  type        = bool
+  default     = false
+}
+
+variable "deletion_protection" {
+  description = "Whether Terraform refuses to delete the service and the jobs; false before taking all down."
+  type        = bool
+  default     = true
+}
+
 provider "google" {
   project = "acme"
   region  = var.region
@@ -27,6 +40,9 @@ module "highwater" {
   config_file = "${path.module}/highwater.yaml"
   region      = var.region
   labels      = { app = "highwater" }
+
+  paused              = var.paused
+  deletion_protection = var.deletion_protection
 
   environment = { FINANCE_HOST = "10.0.0.5" }
   secrets = {

@@ -88,8 +88,8 @@ run "bucket_and_datasets" {
     error_message = "The bucket is the one of highwater.yaml, with its variable filled in, and closed."
   }
   assert {
-    condition = { for rule in google_storage_bucket.this.lifecycle_rule : one(one(rule.condition).matches_prefix) => one(rule.condition).age } == {
-      "team/staging/" = 7, "team/rejects/" = 90, "team/reports/" = 90
+    condition = { for rule in google_storage_bucket.this.lifecycle_rule : join(" ", one(rule.condition).matches_prefix) => one(rule.condition).age } == {
+      "team/staging/ team/shares/ team/check/" = 7, "team/rejects/" = 90, "team/reports/" = 90
     }
     error_message = "Each folder below the prefix has its rule."
   }
@@ -142,11 +142,11 @@ run "metrics_and_alerts" {
   command = plan
 
   assert {
-    condition     = join(" ", sort(keys(google_logging_metric.this))) == "bytes drift duration rejected rejections rows runs" && google_logging_metric.this["rows"].value_extractor == "EXTRACT(jsonPayload.rows)"
+    condition     = join(" ", sort(keys(google_logging_metric.this))) == "behind bytes drift duration lag rejected rejections rows runs" && google_logging_metric.this["rows"].value_extractor == "EXTRACT(jsonPayload.rows)"
     error_message = "Metrics: ${join(", ", keys(google_logging_metric.this))}"
   }
   assert {
-    condition     = join(" ", sort(keys(google_monitoring_alert_policy.counted))) == "drift failure rejects unusable" && alltrue([for policy in google_monitoring_alert_policy.counted : length(policy.conditions) == 2])
+    condition     = join(" ", sort(keys(google_monitoring_alert_policy.counted))) == "behind drift failure rejects unusable" && alltrue([for policy in google_monitoring_alert_policy.counted : length(policy.conditions) == 2])
     error_message = "Each alert looks at the service and at the jobs."
   }
   assert {
@@ -154,7 +154,7 @@ run "metrics_and_alerts" {
     error_message = "Schedules and jobs that give up are told of."
   }
   assert {
-    condition     = length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 7
+    condition     = length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 8
     error_message = "The dashboard has its charts."
   }
 }
@@ -169,6 +169,94 @@ run "lag_alerts" {
     condition     = !contains(keys(google_monitoring_alert_policy.lag), "finance/sales.orders") && !contains(keys(google_monitoring_alert_policy.lag), "finance/audit_roles") && length(google_monitoring_alert_policy.lag) == 5
     error_message = "Tables that run at every hour are watched: ${join(", ", keys(google_monitoring_alert_policy.lag))}"
   }
+}
+
+run "limits_of_lag" {
+  command = plan
+
+  variables {
+    alert_behind_seconds_by_table = { "finance/invoices" = 180000, "shop/a b+c/é" = 0 }
+  }
+  assert {
+    condition     = strcontains(google_logging_metric.this["behind"].filter, "(jsonPayload.lagSeconds>14400 AND NOT (jsonPayload.source=\"finance\" AND jsonPayload.table=\"invoices\") AND NOT (jsonPayload.source=\"shop\" AND jsonPayload.table=\"a b+c/é\")) OR (jsonPayload.lagSeconds>180000 AND jsonPayload.source=\"finance\" AND jsonPayload.table=\"invoices\"))")
+    error_message = "Each table has its own limit or the common one, never both: ${google_logging_metric.this["behind"].filter}"
+  }
+}
+
+run "roles_are_narrow" {
+  command = plan
+
+  variables {
+    cloud_sql_instances = ["acme:europe-west1:db", "example.com:old:europe-west1:db2"]
+  }
+  assert {
+    condition     = google_project_iam_member.runner_cloud_sql["acme:europe-west1:db"].project == "acme" && strcontains(google_project_iam_member.runner_cloud_sql["acme:europe-west1:db"].condition[0].expression, "'projects/acme/instances/db'") && google_project_iam_member.runner_cloud_sql["example.com:old:europe-west1:db2"].project == "example.com:old"
+    error_message = "The role is for these instances alone."
+  }
+  assert {
+    condition     = length(google_project_iam_member.runner_cloud_sql_login) == 0
+    error_message = "Nobody logs in by a token here."
+  }
+  assert {
+    condition     = strcontains(google_project_iam_member.builder_sources.condition[0].expression, "acme_cloudbuild/")
+    error_message = "The builder reads the sources of builds and no other bucket."
+  }
+}
+
+run "a_service_that_checks_callers" {
+  command = plan
+
+  variables {
+    config_file          = "./tests/fixtures/auth.yaml"
+    secrets              = {}
+    unscheduled_tables   = []
+    pattern_tables       = {}
+    cloud_sql_instances  = ["acme:europe-west1:db"]
+    invoker_iam_disabled = true
+  }
+  assert {
+    condition     = google_cloud_run_v2_service.this.invoker_iam_disabled && google_cloud_scheduler_job.table["finance/invoices"].http_target[0].oidc_token[0].audience == "https://highwater.acme.example"
+    error_message = "Cloud Run leaves the token alone, and the token is for what the service looks for."
+  }
+  assert {
+    condition     = join(" ", keys(google_project_iam_member.runner_cloud_sql_login)) == "acme"
+    error_message = "`login: iam` takes the role to log in."
+  }
+}
+
+run "a_signature_that_would_be_gone" {
+  command = plan
+
+  variables {
+    config_file        = "./tests/fixtures/auth.yaml"
+    secrets            = {}
+    unscheduled_tables = []
+    pattern_tables     = {}
+  }
+  expect_failures = [terraform_data.config]
+}
+
+run "an_open_service" {
+  command = plan
+
+  variables {
+    invoker_iam_disabled = true
+  }
+  expect_failures = [terraform_data.config]
+}
+
+run "an_invoker_that_is_not_let_in" {
+  command = plan
+
+  variables {
+    config_file          = "./tests/fixtures/auth.yaml"
+    name                 = "other"
+    secrets              = {}
+    unscheduled_tables   = []
+    pattern_tables       = {}
+    invoker_iam_disabled = true
+  }
+  expect_failures = [terraform_data.config]
 }
 
 run "a_table_without_a_schedule" {
