@@ -104,6 +104,9 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Wired {
     /// Answer HTTP requests that name the table to run.
+    ///
+    /// Whoever reaches the address can start runs, unless the configuration has `auth`: then callers need an identity token
+    /// of Google's, for `auth.audience` and of an account in `auth.invokers`.
     Serve(serve::Arguments),
     /// Move tables forward now.
     Sync(sync::Arguments),

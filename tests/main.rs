@@ -13,6 +13,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their settings from the environment")]
 
 mod architecture;
+mod auth;
 mod backfill;
 mod buckets;
 mod cases;
@@ -74,6 +75,7 @@ fn main() {
         coverage::tests(),
         http_door::tests(),
         door::tests(),
+        auth::tests(),
         discover::tests(),
         schedule::tests(),
         trouble::tests(),

@@ -248,7 +248,7 @@ fn each_fault_says_where_and_the_way_out() {
         ),
         (
             format!("{BASE}schedule: 1\nsources: {{s: {{url: 'mysql://u@h/d', tables: {{t: {{mode: replace}}}}}}}}"),
-            "f.yaml:4:1: schedule: unknown key; known here: bucket, dataset, defaults, job_project, location, notify, parallel, prefix, project, reports, server, sources, state",
+            "f.yaml:4:1: schedule: unknown key; known here: auth, bucket, dataset, defaults, job_project, location, notify, parallel, prefix, project, reports, server, sources, state",
         ),
     ];
     let mut wrong = Vec::new();
