@@ -16,6 +16,7 @@ mod architecture;
 mod backfill;
 mod buckets;
 mod cases;
+mod check;
 mod columns;
 mod coverage;
 mod crash;
@@ -25,6 +26,7 @@ mod door;
 mod drift;
 mod environment;
 mod http_door;
+mod iam;
 mod keys;
 mod kills;
 mod late;
@@ -74,6 +76,8 @@ fn main() {
         coverage::tests(),
         http_door::tests(),
         door::tests(),
+        check::tests(),
+        iam::tests(),
         discover::tests(),
         schedule::tests(),
         trouble::tests(),
