@@ -26,6 +26,7 @@ pub fn tests() -> Vec<Test> {
         rights_to_objects_are_those_that_the_service_tells,
         bigquery_that_refuses,
         variables_that_are_not_set,
+        nobody_to_be,
         what_is_named_is_checked_alone,
     ]
 }
@@ -194,7 +195,7 @@ async fn what_postgres_lacks_is_mended_by_what_is_printed() {
     assert_eq!(checked.code, 1, "{checked:?}");
     assert_eq!(
         checked.standing("lacks"),
-        ["source pg, open transactions", "table pg/closed.\"Odd table\", read"],
+        ["source pg, open transactions", "table pg/closed.Odd table, read"],
         "{checked:?}"
     );
     let stats = checked.finding("source pg", "open transactions");
@@ -214,7 +215,7 @@ async fn what_postgres_lacks_is_mended_by_what_is_printed() {
     assert!(index[0].starts_with("CREATE INDEX CONCURRENTLY ON \"closed\".\"Odd table\""), "{index:?}");
     scene.place.pg(&index[0]).await;
     assert_eq!(scene.check(&["pg"]).await.mends("sql"), Vec::<String>::new());
-    scene.place.sync(&["pg/orders", "pg/closed.\"Odd table\""]).await;
+    scene.place.sync(&["pg/orders", "pg/closed.Odd table"]).await;
 }
 
 async fn what_mariadb_lacks_is_mended_by_what_is_printed() {
@@ -294,6 +295,15 @@ async fn a_bucket_and_a_dataset_that_are_missing() {
     let dataset = checked.finding("dataset demo.no_such_dataset", "exists");
     assert_eq!(dataset["standing"], "optional");
     assert_eq!(text(&dataset["mend"], "shell"), format!("bq --location={LOCATION} mk --dataset demo:no_such_dataset"));
+    // the state has a place of its own
+    for (place, standing, code) in [("./state", "ok", 0), ("gs://no-such-state/x", "lacks", 1)] {
+        scene.configure(&scene.place.bucket(), PASSWORD, PASSWORD, &format!("state: {place}"));
+        let checked = scene.check(&["my"]).await;
+        assert_eq!(checked.code, code, "{checked:?}");
+        let (about, check) =
+            if code == 0 { ("state folder", "write objects") } else { ("bucket gs://no-such-state", "exists") };
+        assert_eq!(checked.finding(about, check)["standing"], standing);
+    }
     // one that is elsewhere, and a target that nobody may make
     let top = "defaults: { create: false }";
     scene.configure(&scene.place.bucket(), PASSWORD, PASSWORD, top);
@@ -450,6 +460,21 @@ async fn variables_that_are_not_set() {
     let checked = scene.check(&[]).await;
     assert_eq!((checked.code, checked.findings.len()), (2, 0), "{checked:?}");
     assert!(checked.stderr.contains("nonsense") && checked.stderr.contains("CHECK_NOT_SET"), "{checked:?}");
+}
+
+async fn nobody_to_be() {
+    let scene = Scene::new().await;
+    scene.grant_everything().await;
+    let file = scene.place.folder.path().join("account.json");
+    std::fs::write(&file, "{}").unwrap();
+    let credentials = ("GOOGLE_APPLICATION_CREDENTIALS".to_owned(), file.display().to_string());
+    // Google's own services, which nothing is sent to without a token
+    let checked = scene.check_with(vec![credentials], &["my"]).await;
+    assert_eq!(checked.code, 1, "{checked:?}");
+    let about = format!("bucket gs://{}, credentials", scene.place.bucket());
+    assert!(checked.standing("lacks").contains(&about), "{checked:?}");
+    assert!(checked.mends("shell").iter().all(|shell| shell == "gcloud auth application-default login"), "{checked:?}");
+    assert_eq!(checked.finding("table my/visits", "read")["standing"], "ok");
 }
 
 async fn what_is_named_is_checked_alone() {

@@ -3,7 +3,9 @@
 //! The tokens are those of a stand-in for Google that makes each the user's password as it gives it: whoever logs in with
 //! an older one is refused.
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -16,11 +18,13 @@ use crate::served_tests;
 use crate::support::Test;
 use crate::support::place::Place;
 use crate::support::process::{self, Ran};
+use crate::tls::{Authority, Kind, Server};
 
 pub fn tests() -> Vec<Test> {
     served_tests![
         sockets_named_by_instances,
         postgres_takes_a_fresh_token_for_each_connection,
+        postgres_takes_tokens_in_clear_text_over_tls,
         mariadb_takes_a_fresh_token_for_each_connection,
         mysql_is_sent_the_token_as_it_is_only_where_it_is_wanted,
         who_gives_no_token_is_told,
@@ -114,11 +118,23 @@ async fn sockets_named_by_instances() {
     );
 }
 
-/// Which server's user has the tokens for passwords.
-#[derive(Clone, Copy)]
-enum Kind {
-    Postgres,
-    MariaDb,
+type Set = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// Makes a token the password of the user, as a statement in which `{}` is the token says.
+fn in_postgres(place: &Arc<Place>, statement: String) -> Set {
+    let place = place.clone();
+    Arc::new(move |token| {
+        let (place, sql) = (place.clone(), statement.replace("{}", &token));
+        Box::pin(async move { place.pg(&sql).await })
+    })
+}
+
+fn in_mariadb(place: &Arc<Place>, statement: String) -> Set {
+    let place = place.clone();
+    Arc::new(move |token| {
+        let (place, sql) = (place.clone(), statement.replace("{}", &token));
+        Box::pin(async move { place.my(&sql).await })
+    })
 }
 
 /// Gives tokens, each of them the user's password from then on.
@@ -130,7 +146,7 @@ struct Google {
 }
 
 impl Google {
-    async fn open(place: &Arc<Place>, kind: Kind) -> Self {
+    async fn open(place: &Arc<Place>, set: Set) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/token", listener.local_addr().unwrap());
         let key = std::process::Command::new("openssl").args(["genrsa", "2048"]).output().unwrap().stdout;
@@ -146,7 +162,7 @@ impl Google {
         env.push(("HIGHWATER_LOG".into(), "trace".into()));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let mut servers = JoinSet::new();
-        servers.spawn(serve(listener, place.clone(), kind, asked.clone()));
+        servers.spawn(serve(listener, set, asked.clone()));
         Self { asked, env, _servers: servers }
     }
 
@@ -155,7 +171,7 @@ impl Google {
     }
 }
 
-async fn serve(listener: TcpListener, place: Arc<Place>, kind: Kind, asked: Arc<Mutex<Vec<String>>>) {
+async fn serve(listener: TcpListener, set: Set, asked: Arc<Mutex<Vec<String>>>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -171,10 +187,7 @@ async fn serve(listener: TcpListener, place: Arc<Place>, kind: Kind, asked: Arc<
         let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches("%3D")).unwrap();
         asked.lock().unwrap().push(String::from_utf8(payload).unwrap());
         let token = format!("{TOKEN}-{}", asked.lock().unwrap().len());
-        match kind {
-            Kind::Postgres => place.pg(&format!("ALTER ROLE \"{USER}{}\" PASSWORD '{token}'", place.name)).await,
-            Kind::MariaDb => place.my(&format!("SET PASSWORD FOR 'hw_{}'@'%' = PASSWORD('{token}')", place.name)).await,
-        }
+        set(token.clone()).await;
         // so near to its end that nobody keeps it
         let answer = serde_json::json!({"access_token": token, "expires_in": 1, "token_type": "Bearer"}).to_string();
         let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json";
@@ -223,7 +236,7 @@ async fn postgres_takes_a_fresh_token_for_each_connection() {
         ))
         .await;
     let sockets = CloudSql::open(&place);
-    let google = Google::open(&place, Kind::Postgres).await;
+    let google = Google::open(&place, in_postgres(&place, format!("ALTER ROLE \"{user}\" PASSWORD '{{}}'"))).await;
     configure(&place, &format!("    url: postgres://{}{}\n    login: iam\n", user.replace('@', "%40"), sockets.pg));
     two_runs(&place, &google).await;
 }
@@ -238,9 +251,49 @@ async fn mariadb_takes_a_fresh_token_for_each_connection() {
         ))
         .await;
     let sockets = CloudSql::open(&place);
-    let google = Google::open(&place, Kind::MariaDb).await;
+    let statement = format!("SET PASSWORD FOR '{user}'@'%' = PASSWORD('{{}}')");
+    let google = Google::open(&place, in_mariadb(&place, statement)).await;
     configure(&place, &format!("    url: mysql://{user}{}\n    login: iam\n", sockets.my));
     two_runs(&place, &google).await;
+}
+
+/// The way that Cloud SQL asks PostgreSQL's clients: for the password as it is, over TLS.
+async fn postgres_takes_tokens_in_clear_text_over_tls() {
+    let place = Arc::new(Place::new().await);
+    let ca = Authority::new("the instance's CA");
+    let folder = place.folder.path().to_owned();
+    let (certificate, key) = ca.issue(&["127.0.0.1"], false);
+    let clients = Authority::new("the clients' CA").pem;
+    for (name, text) in
+        [("ca.pem", &ca.pem), ("server.crt", &certificate), ("server.key", &key), ("clients.crt", &clients)]
+    {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let started = folder.clone();
+    let server = tokio::task::spawn_blocking(move || Server::start(Kind::Postgres, &started)).await.unwrap();
+    server.create().await;
+    server.admin(&format!("CREATE ROLE \"{USER}\" LOGIN IN ROLE pg_read_all_stats, pg_read_all_data")).await;
+    let server = Arc::new(server);
+    let at = server.clone();
+    let google = Google::open(
+        &place,
+        Arc::new(move |token| {
+            let at = at.clone();
+            Box::pin(async move { at.admin(&format!("ALTER ROLE \"{USER}\" PASSWORD '{token}'")).await })
+        }),
+    )
+    .await;
+    let url = server.url("hw%40acme.iam", "none").replace(":none@", "@");
+    configure(
+        &place,
+        &format!("    url: {url}\n    login: iam\n    tls: {{ mode: verify-full, ca: {}/ca.pem }}\n", folder.display()),
+    );
+    two_runs(&place, &google).await;
+    // who is not the server gets no token: the handshake comes first
+    configure(&place, &format!("    url: {url}\n    login: iam\n    tls: {{ mode: verify-full }}\n"));
+    let ran = run(&place, &google, &["sync", "t", "--json"]).await;
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.report().error.unwrap().message.contains("UnknownIssuer"), "{ran:?}");
 }
 
 /// A packet of MySQL's protocol.
@@ -277,8 +330,7 @@ async fn asks_for_clear_text(listener: UnixListener, got: Arc<Mutex<Vec<Vec<u8>>
 
 async fn mysql_is_sent_the_token_as_it_is_only_where_it_is_wanted() {
     let place = Arc::new(Place::new().await);
-    place.my(&format!("CREATE USER 'hw_{}'@'%'", place.name)).await;
-    let google = Google::open(&place, Kind::MariaDb).await;
+    let google = Google::open(&place, in_mariadb(&place, "SELECT '{}'".to_owned())).await;
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     let socket = folder.path().join(INSTANCE);
     let got = Arc::new(Mutex::new(Vec::new()));
@@ -301,7 +353,7 @@ async fn mysql_is_sent_the_token_as_it_is_only_where_it_is_wanted() {
 async fn who_gives_no_token_is_told() {
     let place = Arc::new(Place::new().await);
     let sockets = CloudSql::open(&place);
-    let mut google = Google::open(&place, Kind::Postgres).await;
+    let mut google = Google::open(&place, in_postgres(&place, "SELECT '{}'".to_owned())).await;
     let file = place.folder.path().join("account.json");
     configure(&place, &format!("    url: postgres://hw%40acme.iam{}\n    login: iam\n", sockets.pg));
     // a key that is none

@@ -67,10 +67,10 @@ impl Google<'_> {
             }
         }
         let member = google::member(identity.as_deref());
-        let mut findings = self.gcs(&self.bucket.bucket, &member).await;
+        let mut findings = self.gcs(&self.bucket.bucket, &member, true).await;
         match &self.bucket.state {
             StatePlace::Bucket => {}
-            StatePlace::Other(other) => findings.extend(self.gcs(other, &member).await),
+            StatePlace::Other(other) => findings.extend(self.gcs(other, &member, false).await),
             StatePlace::Folder(folder) => findings.extend(self.probe(folder, "state folder", None).await),
         }
         findings.extend(of_jobs);
@@ -125,18 +125,20 @@ impl Google<'_> {
         }
     }
 
-    /// One bucket of Cloud Storage.
-    async fn gcs(&self, bucket: &GcsBucket, member: &str) -> Vec<Finding> {
+    /// One bucket of Cloud Storage; `staging`: parts are staged there, which BigQuery loads.
+    async fn gcs(&self, bucket: &GcsBucket, member: &str, staging: bool) -> Vec<Finding> {
         let about = format!("bucket gs://{}", bucket.name());
         let place = &self.config.runs.location;
         let mut findings = Vec::new();
         match bucket.look(&self.looks.look()).await {
             Ok(Seen::Missing) => return vec![google::no_bucket(&about, bucket.name(), &self.config.project, place)],
+            Ok(Seen::Hidden | Seen::There { .. }) if !staging => {}
             Ok(Seen::Hidden) => findings.push(google::hidden_bucket(&about, bucket.name(), member)),
             Ok(Seen::There { location, sweeps, rules }) => {
                 findings.push(google::location(&about, &location, place));
                 findings.push(google::lifecycle(&about, bucket.name(), bucket.prefix(), sweeps, rules));
             }
+            Err(BucketError::Credentials(said)) => return vec![google::no_identity(&about, said)],
             Err(error) => return vec![stopped(&about, "exists", error.class(), error.to_string())],
         }
         let permissions = OBJECT_RIGHTS.map(|(permission, ..)| permission);
@@ -258,5 +260,8 @@ fn of_probe(
 }
 
 fn failed(about: &str, check: &'static str, error: &WarehouseError) -> Finding {
+    if let WarehouseError::Credentials(said) = error {
+        return google::no_identity(about, said.clone());
+    }
     stopped(about, check, error.class(), error.to_string())
 }

@@ -27,6 +27,14 @@ pub fn member(identity: Option<&str>) -> String {
     }
 }
 
+/// Nobody gives tokens for it.
+pub fn no_identity(about: &str, said: String) -> Finding {
+    Finding::new(about, "credentials", Standing::Lacks)
+        .found(said)
+        .costs("every run fails")
+        .mend(Mend::Shell("gcloud auth application-default login".to_owned()))
+}
+
 /// A bucket that is not there.
 pub fn no_bucket(about: &str, bucket: &str, project: &str, location: &str) -> Finding {
     Finding::new(about, "exists", Standing::Lacks).found("there is no such bucket").costs("every run fails").mend(

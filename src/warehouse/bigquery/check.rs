@@ -119,8 +119,13 @@ impl BigQuery {
                 let job: Job = serde_json::from_slice(&answer.body).map_err(|error| garbled(what, &error))?;
                 Ok(DryRun::Fine { identity: job.identity })
             }
-            400 | 403 | 404 => Ok(DryRun::Refused(refused(what, &answer).to_string())),
-            _ => Err(refused(what, &answer)),
+            _ => {
+                let error = refused(what, &answer);
+                let WarehouseError::Refused { status, reason, message, .. } = &error else { return Err(error) };
+                // a plan that fails for want of a right may come as a 400
+                let denied = *status == 403 || reason == "accessDenied" || message.starts_with("Access Denied");
+                if denied { Ok(DryRun::Refused(format!("{status} {reason}: {message}"))) } else { Err(error) }
+            }
         }
     }
 
