@@ -302,6 +302,8 @@ hostssl   all tls_only    all scram-sha-256
 hostnossl all tls_only    all reject
 hostssl   all certificate all scram-sha-256 clientcert=verify-ca
 hostnossl all certificate all reject
+hostssl   all "hw@acme.iam" all password
+hostnossl all "hw@acme.iam" all reject
 """
 
 

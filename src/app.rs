@@ -1,5 +1,6 @@
 //! The one place that names backends and wires them. Nothing is contacted here: connections open at first use.
 
+mod check;
 mod expand;
 mod survey;
 
@@ -7,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use check::{Wanted, unset};
 pub use expand::{Expansion, ExpansionFault, Inspected};
 pub use survey::{SurveyedTable, survey};
 

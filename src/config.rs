@@ -35,7 +35,7 @@ pub use env::{Endpoint, Endpoints, Env};
 pub use input::{Input, Look};
 pub use pattern::{Patterns, name_pattern};
 pub use reports::Reports;
-pub use source::{Reached, SourceConfig, SourceKind, reach, tls_mode, tls_mode_name};
+pub use source::{Reached, SourceConfig, SourceKind, is_loopback, reach, tls_mode, tls_mode_name};
 
 use self::document::Document;
 use self::reader::{Findings, Map};
@@ -121,6 +121,11 @@ impl ConfigErrors {
     /// The faults, in the file's order.
     pub fn lines(&self) -> &[String] {
         &self.0
+    }
+
+    /// The faults, each with the variable that is all that it wants.
+    pub fn unset(&self) -> Vec<(String, Option<String>)> {
+        self.0.iter().map(|line| (line.clone(), placeholders::unset(line).map(str::to_owned))).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Architecture Invariant: this module imports nothing of ours and does no I/O.
 
 mod activity;
+mod check;
 mod class;
 mod column_settings;
 mod connection;
@@ -25,9 +26,10 @@ mod verify;
 mod window;
 
 pub use activity::{Activity, OpenTransaction, Visibility};
+pub use check::{Account, Finding, Mend, Rights, ServerFacts, Standing};
 pub use class::Class;
 pub use column_settings::{ArraysAs, ColumnSettings, DELETED_AT, NumericAs, SYNCED_AT, WantedType};
-pub use connection::{Address, Connection, Secret, Tls, TlsMode};
+pub use connection::{Address, Connection, Login, Secret, Tls, TlsMode};
 pub use deletes::{DeletesDone, DeletesPass, DeletesSettings, Fraction, Removal};
 pub use hints::Hints;
 pub use hooks::{Event, Hook, HookAddress, Notify};

@@ -10,6 +10,7 @@
 pub mod backfill;
 pub mod basis;
 pub mod ceiling;
+pub mod check;
 pub mod columns;
 pub mod deletes;
 pub mod draft;

@@ -17,6 +17,7 @@ mod auth;
 mod backfill;
 mod buckets;
 mod cases;
+mod check;
 mod columns;
 mod coverage;
 mod crash;
@@ -26,6 +27,7 @@ mod door;
 mod drift;
 mod environment;
 mod http_door;
+mod iam;
 mod keys;
 mod kills;
 mod late;
@@ -76,6 +78,8 @@ fn main() {
         http_door::tests(),
         door::tests(),
         auth::tests(),
+        check::tests(),
+        iam::tests(),
         discover::tests(),
         schedule::tests(),
         trouble::tests(),
