@@ -39,6 +39,10 @@ fuzz: ## every parser fuzzed for FUZZ_SECONDS (600); findings go to fuzz/artifac
 bench: ## how fast rows leave the databases, beside their own clients (BENCH_ROWS, BENCH_RUNS)
 	$(PYTHON) scripts/stack.py install
 	$(CARGO) bench --locked --bench extract
+.PHONY: startup
+startup: ## how soon the release build answers after it is started, and its size when idle
+	$(CARGO) build --locked --release
+	$(PYTHON) scripts/startup.py
 
 .PHONY: terraform
 terraform: ## the Terraform module: format, validity, its tests, planted mistakes (needs terraform, no account)

@@ -40,6 +40,7 @@ mod secrets;
 mod simulation;
 mod soak;
 mod sql;
+mod startup;
 mod support;
 mod sync;
 mod tls;
@@ -76,6 +77,7 @@ fn main() {
         door::tests(),
         discover::tests(),
         schedule::tests(),
+        startup::tests(),
         trouble::tests(),
         verify::tests(),
         races::tests(),

@@ -37,9 +37,10 @@ pub fn install_tls() {
 /// A client of one service.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// Replaced after a silence, and its connections with it: many requests share one connection of HTTP/2, and one that
+    /// Made for the first request, as it reads every certificate authority of the system, and start-up waits for nothing.
+    /// Forgotten after a silence, and its connections with it: many requests share one connection of HTTP/2, and one that
     /// is dead would be taken again for the next attempt.
-    client: Arc<Mutex<reqwest::Client>>,
+    client: Arc<Mutex<Option<reqwest::Client>>>,
     tokens: Tokens,
     /// Whether the address is a secret, so that nothing of it is logged.
     secret: bool,
@@ -97,13 +98,13 @@ impl Http {
     /// A client that sends these tokens.
     pub fn new(tokens: Tokens) -> Self {
         install_tls();
-        Self { client: Arc::new(Mutex::new(client(false))), tokens, secret: false }
+        Self { client: Arc::default(), tokens, secret: false }
     }
 
     /// A client of services whose addresses are secrets. It sends no tokens.
     pub fn of_secret_addresses() -> Self {
         install_tls();
-        Self { client: Arc::new(Mutex::new(client(true))), tokens: Tokens::Anonymous, secret: true }
+        Self { client: Arc::default(), tokens: Tokens::Anonymous, secret: true }
     }
 
     /// Sends the request until it is answered with something else than 408, 429, 5xx, a redirect or what `again`
@@ -124,7 +125,7 @@ impl Http {
                 Ok(Ok(Attempt::Again { message, after })) => (message, after),
                 Ok(Err(error)) => return Err(error),
                 Err(silence @ Interrupted::TimedOut(_)) => {
-                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client(self.secret);
+                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     (silence.to_string(), None)
                 }
                 Err(interrupted) => return Err(interrupted.into()),
@@ -135,6 +136,11 @@ impl Http {
                 return Err(CallError::Unavailable { tried: attempts.tried(), message });
             }
         }
+    }
+
+    fn client(&self) -> reqwest::Client {
+        let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.get_or_insert_with(|| client(self.secret)).clone()
     }
 
     async fn attempt(
@@ -154,8 +160,8 @@ impl Http {
             }
             Err(interrupted) => return Err(interrupted.into()),
         };
-        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut sent = client.request(request.method.clone(), request.url.clone()).headers(headers(request, token)?);
+        let mut sent =
+            self.client().request(request.method.clone(), request.url.clone()).headers(headers(request, token)?);
         if let Some(body) = &request.body {
             sent = sent.body(body.clone());
         }
