@@ -31,6 +31,7 @@ mod late;
 mod names;
 mod network;
 mod policies;
+mod pubsub;
 mod races;
 mod rebuild;
 mod reports;
@@ -66,6 +67,7 @@ fn main() {
         round_trip::tests(),
         columns::tests(),
         policies::tests(),
+        pubsub::tests(),
         drift::tests(),
         deletes::tests(),
         environment::tests(),
