@@ -1,6 +1,7 @@
 //! The one place that names backends and wires them. Nothing is contacted here: connections open at first use.
 
 mod expand;
+mod shares;
 mod survey;
 
 use std::borrow::Cow;
@@ -8,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use expand::{Expansion, ExpansionFault, Inspected};
+pub use shares::Sharer;
 pub use survey::{SurveyedTable, survey};
 
 use crate::bucket::apart::{Apart, StatePlace};

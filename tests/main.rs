@@ -25,6 +25,7 @@ mod door;
 mod drift;
 mod environment;
 mod http_door;
+mod jobs;
 mod keys;
 mod kills;
 mod late;
@@ -60,6 +61,7 @@ fn main() {
         support::strict::tests(),
         sql::tests(),
         sync::tests(),
+        jobs::tests(),
         keys::tests(),
         buckets::tests(),
         backfill::tests(),
