@@ -2,6 +2,7 @@
 
 mod check;
 mod expand;
+mod shares;
 mod survey;
 
 use std::borrow::Cow;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 pub use check::{Wanted, unset};
 pub use expand::{Expansion, ExpansionFault, Inspected};
+pub use shares::Sharer;
 pub use survey::{SurveyedTable, survey};
 
 use crate::bucket::apart::{Apart, StatePlace};

@@ -13,6 +13,7 @@ mod serve;
 mod status;
 mod sync;
 mod tables;
+mod task;
 mod verify;
 
 use std::path::PathBuf;
@@ -74,6 +75,8 @@ Environment:
   PORT                     where `serve` listens (Cloud Run sets it)
   STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST, PUBSUB_EMULATOR_HOST
                            use emulators, without credentials
+  CLOUD_RUN_TASK_INDEX, CLOUD_RUN_TASK_COUNT, CLOUD_RUN_TASK_ATTEMPT, CLOUD_RUN_EXECUTION
+                           `sync` and `backfill` do their task's share (Cloud Run sets them)
   NO_COLOR                 no colours
   A file .env in the working directory is read too; what the environment has of its own wins.
 
@@ -214,7 +217,7 @@ async fn run(command: Begun, json: bool, env: &Env) -> u8 {
     let app = Arc::new(app);
     match command {
         Wired::Serve(arguments) => serve::run(app, arguments, stop).await,
-        Wired::Sync(arguments) => sync::run(app, arguments, json, stop).await,
+        Wired::Sync(arguments) => sync::run(app, arguments, json, env, stop).await,
         Wired::Deletes(arguments) => deletes::run(app, arguments, json, stop).await,
         Wired::Status(arguments) => status::run(&app, arguments, json, stop).await,
         Wired::Tables(arguments) => tables::run(&app, arguments, json, stop).await,

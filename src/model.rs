@@ -20,6 +20,7 @@ mod runs;
 mod schedule;
 mod schema;
 mod settings;
+mod shares;
 mod table_settings;
 mod table_state;
 mod verify;
@@ -45,6 +46,7 @@ pub use schema::{BqType, Field, FieldMode, Partitioning, Schema, TableSpec, Time
 pub use settings::{
     ChunkBytes, ChunkRows, GzipLevel, Limits, MaxRejects, OutOfRange, Parallel, PartBytes, SECOND_MICROS,
 };
+pub use shares::{SHARES_VERSION, SharedTable, Shares};
 pub use table_settings::{NullCursor, SchemaSettings, TableSettings, WantedPartitioning};
 pub use table_state::{Basis, Hold, Note, Rebuild, Reread, STATE_VERSION, SyncedColumn, TableState};
 pub use verify::{Checksum, DIGEST_DIGITS, Difference, Fingerprint, Group, Label, Rows, SUMMED_DIGITS, TargetColumn};

@@ -28,12 +28,14 @@ mod drift;
 mod environment;
 mod http_door;
 mod iam;
+mod jobs;
 mod keys;
 mod kills;
 mod late;
 mod names;
 mod network;
 mod policies;
+mod pubsub;
 mod races;
 mod rebuild;
 mod reports;
@@ -43,6 +45,7 @@ mod secrets;
 mod simulation;
 mod soak;
 mod sql;
+mod startup;
 mod support;
 mod sync;
 mod tls;
@@ -61,6 +64,7 @@ fn main() {
         support::strict::tests(),
         sql::tests(),
         sync::tests(),
+        jobs::tests(),
         keys::tests(),
         buckets::tests(),
         backfill::tests(),
@@ -68,6 +72,7 @@ fn main() {
         round_trip::tests(),
         columns::tests(),
         policies::tests(),
+        pubsub::tests(),
         drift::tests(),
         deletes::tests(),
         environment::tests(),
@@ -82,6 +87,7 @@ fn main() {
         iam::tests(),
         discover::tests(),
         schedule::tests(),
+        startup::tests(),
         trouble::tests(),
         verify::tests(),
         races::tests(),

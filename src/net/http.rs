@@ -39,9 +39,10 @@ pub fn install_tls() {
 /// A client of one service.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// Replaced after a silence, and its connections with it: many requests share one connection of HTTP/2, and one that
+    /// Made for the first request, as it reads every certificate authority of the system, and start-up waits for nothing.
+    /// Forgotten after a silence, and its connections with it: many requests share one connection of HTTP/2, and one that
     /// is dead would be taken again for the next attempt.
-    client: Arc<Mutex<reqwest::Client>>,
+    client: Arc<Mutex<Option<reqwest::Client>>>,
     tokens: Tokens,
     /// Whether the address is a secret, so that nothing of it is logged.
     secret: bool,
@@ -102,15 +103,13 @@ impl Http {
     /// A client that sends these tokens.
     pub fn new(tokens: Tokens) -> Self {
         install_tls();
-        let client = Arc::new(Mutex::new(client(false)));
-        Self { client, tokens, secret: false, answer_bytes_max: ANSWER_BYTES_MAX }
+        Self { client: Arc::default(), tokens, secret: false, answer_bytes_max: ANSWER_BYTES_MAX }
     }
 
     /// A client of services whose addresses are secrets. It sends no tokens.
     pub fn of_secret_addresses() -> Self {
         install_tls();
-        let client = Arc::new(Mutex::new(client(true)));
-        Self { client, tokens: Tokens::Anonymous, secret: true, answer_bytes_max: ANSWER_BYTES_MAX }
+        Self { client: Arc::default(), tokens: Tokens::Anonymous, secret: true, answer_bytes_max: ANSWER_BYTES_MAX }
     }
 
     /// The same, for a service whose answers have at most so many bytes.
@@ -137,7 +136,7 @@ impl Http {
                 Ok(Ok(Attempt::Again { message, after })) => (message, after),
                 Ok(Err(error)) => return Err(error),
                 Err(silence @ Interrupted::TimedOut(_)) => {
-                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client(self.secret);
+                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     (silence.to_string(), None)
                 }
                 Err(interrupted) => return Err(interrupted.into()),
@@ -148,6 +147,11 @@ impl Http {
                 return Err(CallError::Unavailable { tried: attempts.tried(), message });
             }
         }
+    }
+
+    fn client(&self) -> reqwest::Client {
+        let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.get_or_insert_with(|| client(self.secret)).clone()
     }
 
     async fn attempt(
@@ -167,8 +171,8 @@ impl Http {
             }
             Err(interrupted) => return Err(interrupted.into()),
         };
-        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut sent = client.request(request.method.clone(), request.url.clone()).headers(headers(request, token)?);
+        let mut sent =
+            self.client().request(request.method.clone(), request.url.clone()).headers(headers(request, token)?);
         if let Some(body) = &request.body {
             sent = sent.body(body.clone());
         }
