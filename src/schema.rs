@@ -15,8 +15,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use self::values::{
-    Bool, BqTypeName, Duration, Events, Fraction, Incompatible, Mode, NaiveKind, NullCursor, Number, NumericAs, Policy,
-    Removal, Scalar, Size, Texts, TlsMode, Unit,
+    Bool, BqTypeName, Duration, Events, Fraction, Incompatible, Login, Mode, NaiveKind, NullCursor, Number, NumericAs,
+    Policy, Removal, Scalar, Size, Texts, TlsMode, Unit,
 };
 use crate::model::{ChunkBytes, ChunkRows, GzipLevel, MaxRejects, Parallel, PartBytes};
 
@@ -58,6 +58,8 @@ struct Configuration {
     parallel: Option<Size<{ Parallel::MIN }, { Parallel::MAX }>>,
     /// The service.
     server: Option<Server>,
+    /// Who may call the service; without it everybody who reaches it.
+    auth: Option<Auth>,
     /// What is kept of runs.
     reports: Option<Reports>,
     /// Who is told of troubles.
@@ -79,6 +81,20 @@ struct Server {
     run_budget: Option<Duration>,
     /// The most runs at once; beyond it requests are answered with 429. 16 by default.
     max_concurrent_runs: Option<Number<1, 1_000>>,
+}
+
+/// Who may call the service: the accounts whose identity tokens it takes.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Auth {
+    /// What tokens are made for, one or several: mostly the service's address.
+    #[schemars(example = &"https://highwater-abc-ew.a.run.app")]
+    audience: Texts,
+    /// The accounts that may call.
+    #[schemars(example = &"highwater-invoker@acme.iam.gserviceaccount.com")]
+    invokers: Texts,
+    /// Where the keys are that tokens are signed with, as a JSON Web Key Set; Google's by default.
+    keys_url: Option<Scalar>,
 }
 
 /// What is kept of runs, besides their reports on the bucket.
@@ -139,6 +155,8 @@ struct Source {
     /// `?socket=/path` (MySQL) for Unix sockets.
     #[schemars(example = &"postgres://reader:${FINANCE_PASSWORD}@10.0.0.5:5432/finance")]
     url: Scalar,
+    /// How it is logged in: `password`, or `iam` by a token of the Google identity. `password` by default.
+    login: Option<Login>,
     /// The password; it wins over the url's.
     #[schemars(example = &"${FINANCE_PASSWORD}")]
     password: Option<Scalar>,

@@ -17,13 +17,14 @@ fn documents() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
     let stray = format!("{}: 1", stray());
     let shared = "deletes: {mode: none, Z}, unrepresentable: {Z}, naive_timestamps: {as: datetime, Z}, schema: {Z}";
     let whole = format!(
-        "Z\nserver: {{Z}}\nreports: {{Z}}\nnotify: {{Z, hooks: [{{pubsub: projects/demo/topics/abc, Z}}]}}\n\
+        "Z\nserver: {{Z}}\nauth: {{Z}}\nreports: {{Z}}\nnotify: {{Z, hooks: [{{pubsub: projects/demo/topics/abc, Z}}]}}\n\
          defaults: {{Z, {shared}}}\nsources:\n  s:\n    url: postgres://u@h/d\n    Z\n    tls: {{Z}}\n    defaults: {{Z}}\n    \
          tables:\n      t: {{cursor: c, Z, partition_by: {{column: c, Z}}, {shared}}}\n"
     );
     let places = vec![
         ("", ""),
         ("server", "Server"),
+        ("auth", "Auth"),
         ("reports", "Reports"),
         ("notify", "Told"),
         ("notify.hooks[0]", "Hook"),

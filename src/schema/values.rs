@@ -39,6 +39,10 @@ words!(
     Mode: "merge", "append", "replace"
 );
 words!(
+    /// How a database is logged into.
+    Login: "password", "iam"
+);
+words!(
     /// What is done with rows whose cursor is NULL.
     NullCursor: "report", "include"
 );
