@@ -55,7 +55,7 @@ pub(super) fn read(root: &mut Map<'_>) -> Option<Auth> {
 }
 
 fn audience(text: &str) -> Result<String, String> {
-    let told = "say the one that tokens are made for, which is the service's address where nobody chose another: \
+    let told = "say the one that tokens are made for, as the schedule or subscription names it: \
                 https://highwater-….run.app";
     if text.trim().is_empty() {
         return Err(format!("must not be empty: {told}"));
