@@ -391,3 +391,6 @@ fn refuse_shared_patterns(map: &Map<'_>, sources: &[SourceConfig]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Address, ArraysAs, BqType, DeletesSettings, Fraction, Login, Mode, NullCursor, NumericAs, Policy, Removal,
-    SchemaSettings, SourceTable, TimeUnit, TlsMode, WantedPartitioning, WantedType,
+    Address, ArraysAs, BqType, DeletesSettings, Fraction, Mode, NullCursor, NumericAs, Policy, Removal, SchemaSettings,
+    SourceTable, TimeUnit, TlsMode, WantedPartitioning, WantedType,
 };
 
 const BASE: &str = "project: p\ndataset: d\nbucket: acme-highwater\n";
@@ -247,7 +247,7 @@ fn each_fault_says_where_and_the_way_out() {
         ),
         (
             format!("{BASE}sources: {{s: {{url: 'mysql://u@h/d', login: token, tables: {{t: {{mode: replace}}}}}}}}"),
-            "f.yaml:4:37: sources.s.login: \"token\" is not one of password, iam",
+            "f.yaml:4:44: sources.s.login: \"token\" is not one of password, iam",
         ),
         (
             format!("{BASE}sources: {{s: {{url: 'mysql://u@h/d', schema: x, tables: {{t: {{mode: replace}}}}}}}}"),
@@ -479,31 +479,4 @@ fn deletes_are_read_and_inherited() {
     // rows are marked in a column of ours
     let metadata: Vec<bool> = config.tables().map(|table| table.columns.metadata).collect();
     assert_eq!(metadata, [true, false, false, false]);
-}
-
-#[test]
-fn logins_by_iam_go_over_verified_tls_or_a_socket() {
-    for rest in [
-        "url: 'postgres://hw%40acme.iam@10.0.0.5/app', login: iam",
-        "url: 'mysql://hw@10.0.0.5/app', login: iam, tls: { mode: verify-ca }",
-        "url: 'postgres://hw%40acme.iam@/app?host=/cloudsql/acme:europe-west3:shop', login: iam",
-        "url: 'mysql://hw@/app?socket=/cloudsql/acme:europe-west3:shop', login: iam",
-    ] {
-        let text = format!("{BASE}sources: {{ s: {{ {rest}, tables: {{ t: {{ mode: replace }} }} }} }}");
-        let config = parse(&text, &[]).unwrap();
-        let connection = &config.sources[0].connection;
-        assert_eq!((connection.login, &connection.password), (Login::Iam, &None), "{rest}");
-    }
-}
-
-#[test]
-fn variables_that_are_not_set_are_told_by_name() {
-    let text = source("      t: {mode: replace, where: '${A} ${B}', target: '${C_1}'}").replace("pw-secret", "${PW}");
-    let errors = Config::parse(&text, "f.yaml", &env(&[])).unwrap_err();
-    let names: Vec<Option<String>> = errors.unset().into_iter().map(|(_, name)| name).collect();
-    let mut told: Vec<String> = names.into_iter().flatten().collect();
-    told.sort();
-    assert_eq!(told, ["A", "C_1", "PW"]);
-    let other = Config::parse(&source("      t: 5"), "f.yaml", &env(&[])).unwrap_err();
-    assert!(other.unset().iter().all(|(_, name)| name.is_none()));
 }

@@ -1,3 +1,5 @@
+//! Which statement mends which lack.
+
 use super::*;
 use crate::model::{Login, Tls};
 
