@@ -17,6 +17,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import glob
+import hashlib
+import http.client
+import io
 import json
 import os
 import pathlib
@@ -27,6 +30,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -50,6 +54,11 @@ SERVERS = ["postgres", "mariadb", "storage", "bigquery", "pubsub"]
 ALWAYS = [server for server in SERVERS if server != "pubsub"]
 """What is started where nobody says what: few tests need Pub/Sub, and its emulator is a Java program of 150 MB."""
 PUBSUB_JAR = "platform/pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar"
+# the component of the Cloud SDK 528.0.0, and the checksum of the jar in it
+PUBSUB_URL = "https://dl.google.com/dl/cloudsdk/channels/rapid/components/google-cloud-sdk-pubsub-emulator-20250620144631.tar.gz"
+PUBSUB_SHA256 = "056bc216749e95ef495a81c9fa96b66863cedfb1b80b4d78ee8e3bde5a7b452f"
+PUBSUB_BYTES_MAX = 200 << 20
+DOWNLOAD_SECONDS = 30
 PUBSUB_PACKAGE = "google-cloud-cli-pubsub-emulator"
 PUBSUB_HEAP = "256m"
 START_SECONDS = 60
@@ -110,8 +119,8 @@ def sdk_roots() -> list[pathlib.Path]:
     return [pathlib.Path(root) for root in known if root]
 
 
-def pubsub_jar() -> pathlib.Path | None:
-    """The newest emulator of Pub/Sub, Google's own: HIGHWATER_PUBSUB_JAR, or that of a Cloud SDK."""
+def pubsub_jar(work: pathlib.Path) -> pathlib.Path | None:
+    """The emulator of Pub/Sub, Google's own: HIGHWATER_PUBSUB_JAR, the newest of a Cloud SDK, or one that was downloaded."""
     named = os.environ.get("HIGHWATER_PUBSUB_JAR")
     if named:
         if not pathlib.Path(named).is_file():
@@ -121,7 +130,12 @@ def pubsub_jar() -> pathlib.Path | None:
         found = sorted(root.glob(PUBSUB_JAR), key=lambda jar: [int(part) for part in re.findall(r"\d+", jar.name)])
         if found:
             return found[-1]
-    return None
+    own = downloaded_jar(work)
+    return own if own.exists() else None
+
+
+def downloaded_jar(work: pathlib.Path) -> pathlib.Path:
+    return work / "pubsub" / "cloud-pubsub-emulator-all.jar"
 
 
 def missing_packages(only: list[str]) -> list[str]:
@@ -193,20 +207,41 @@ def install_emulators(work: pathlib.Path) -> None:
     shell([str(venv / "bin/python"), "-c", load], env={"HOME": str(home)})
 
 
-def install_pubsub() -> None:
-    """Google's repository has the emulator, and so has the Cloud SDK; no registry of Debian's, Python's or Node's has."""
-    way = (f"add Google's apt repository (cloud.google.com/sdk/docs/install#deb) and install {PUBSUB_PACKAGE}; "
-           "or `gcloud components install pubsub-emulator`; or let HIGHWATER_PUBSUB_JAR name cloud-pubsub-emulator-…-all.jar")
+def download_pubsub(work: pathlib.Path) -> None:
+    """Google's component, as `gcloud components install` takes it; only the jar of it is kept, if it is the one that is known."""
+    with urllib.request.urlopen(PUBSUB_URL, timeout=DOWNLOAD_SECONDS) as answer:
+        archive = answer.read(PUBSUB_BYTES_MAX)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        members = [member for member in tar if member.isfile() and pathlib.PurePath(member.name).match("cloud-pubsub-emulator-*-all.jar")]
+        unpacked = tar.extractfile(members[0]) if members else None
+        jar = unpacked.read(PUBSUB_BYTES_MAX) if unpacked is not None else b""
+    if hashlib.sha256(jar).hexdigest() != PUBSUB_SHA256:
+        raise Trouble(f"{PUBSUB_URL} does not hold the jar that is known by its checksum")
+    target = downloaded_jar(work)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_suffix(f".{os.getpid()}")
+    fresh.write_bytes(jar)
+    fresh.rename(target)
+
+
+def install_pubsub(work: pathlib.Path) -> None:
+    """From Google's downloads, else from Google's repository, if apt knows it; no registry of Debian's, Python's or Node's has it."""
+    try:
+        return step("downloaded the Pub/Sub emulator", lambda: download_pubsub(work))
+    except (OSError, EOFError, http.client.HTTPException, tarfile.TarError, Trouble) as error:
+        trouble = f"it cannot be downloaded ({error})"
     policy = subprocess.run(["apt-cache", "policy", PUBSUB_PACKAGE], capture_output=True, text=True, check=False) if shutil.which("apt-cache") else None
     candidate = re.search(r"Candidate: (\S+)", policy.stdout) if policy is not None else None
     if candidate is None or candidate[1] == "(none)":
-        raise Trouble(f"the Pub/Sub emulator is missing, and no repository that apt knows has it: {way}")
-    try:
-        step(f"installed {PUBSUB_PACKAGE}", lambda: install_packages([PUBSUB_PACKAGE]))
-    except Trouble as trouble:
-        raise Trouble(f"the Pub/Sub emulator could not be installed: {way}\n{trouble}") from None
-    if pubsub_jar() is None:
-        raise Trouble(f"{PUBSUB_PACKAGE} is installed, and its jar is in no folder that is known: let HIGHWATER_PUBSUB_JAR name it")
+        trouble += ", and no repository that apt knows has it"
+    else:
+        try:
+            step(f"installed {PUBSUB_PACKAGE}", lambda: install_packages([PUBSUB_PACKAGE]))
+        except Trouble as refused:
+            trouble += f", and not be installed ({str(refused).splitlines()[0]})"
+    if pubsub_jar(work) is None:
+        raise Trouble(f"the Pub/Sub emulator is missing: {trouble}. Add Google's apt repository (cloud.google.com/sdk/docs/install#deb) and install "
+                      f"{PUBSUB_PACKAGE}; or `gcloud components install pubsub-emulator`; or let HIGHWATER_PUBSUB_JAR name cloud-pubsub-emulator-…-all.jar")
 
 
 def install(work: pathlib.Path, only: list[str]) -> None:
@@ -217,8 +252,8 @@ def install(work: pathlib.Path, only: list[str]) -> None:
         still = missing_packages(only)
         if still:
             raise Trouble(f"still missing after the installation: {', '.join(still)}")
-    if "pubsub" in only and pubsub_jar() is None:
-        install_pubsub()
+    if "pubsub" in only and pubsub_jar(work) is None:
+        install_pubsub(work)
     if not {"storage", "bigquery"} & set(only):
         return
     stamp = work / "emulators.txt"
@@ -452,8 +487,8 @@ def start_bigquery(work: pathlib.Path, run: pathlib.Path, storage: str) -> Serve
     return server
 
 
-def start_pubsub(run: pathlib.Path) -> Server:
-    jar, java = pubsub_jar(), shutil.which("java")
+def start_pubsub(work: pathlib.Path, run: pathlib.Path) -> Server:
+    jar, java = pubsub_jar(work), shutil.which("java")
     if jar is None or java is None:
         raise Trouble(f"{'the Pub/Sub emulator' if jar is None else 'java'} is missing; run `scripts/stack.py install`")
     port = free_port()
@@ -508,7 +543,7 @@ class Stack:
             storage = start_storage(self.work, self.run) if emulated else None
             starts = {"postgres": lambda: start_postgres(self.work, self.run, self.tls),
                       "mariadb": lambda: start_mariadb(self.work, self.run, self.tls),
-                      "pubsub": lambda: start_pubsub(self.run)}
+                      "pubsub": lambda: start_pubsub(self.work, self.run)}
             if storage is not None:
                 starts["bigquery"] = lambda: start_bigquery(self.work, self.run, str(storage.at))
             self.starts = [self.starters.submit(one) for name, one in starts.items() if name in self.only]
