@@ -3,6 +3,8 @@
 CARGO ?= cargo
 PYTHON ?= python3
 FUZZ_SECONDS ?= 600
+# of the local stack, without the emulator of Pub/Sub, which only `make test` needs
+SERVERS := postgres,mariadb,storage,bigquery
 
 .PHONY: help
 help: ## this list
@@ -28,7 +30,7 @@ check: ## format, lints, documentation
 
 .PHONY: soak
 soak: ## the large ones: a million rows compared and memory measured, a million that commit late, 200 kills, the whole crash matrix (some two hours)
-	$(PYTHON) scripts/stack.py install
+	$(PYTHON) scripts/stack.py --only $(SERVERS) install
 	HIGHWATER_SOAK=1 $(CARGO) test --locked --features testing --release --test main -- --test-threads 1
 
 .PHONY: fuzz
@@ -37,8 +39,13 @@ fuzz: ## every parser fuzzed for FUZZ_SECONDS (600); findings go to fuzz/artifac
 
 .PHONY: bench
 bench: ## how fast rows leave the databases, beside their own clients (BENCH_ROWS, BENCH_RUNS)
-	$(PYTHON) scripts/stack.py install
+	$(PYTHON) scripts/stack.py --only $(SERVERS) install
 	$(CARGO) bench --locked --bench extract
+
+.PHONY: startup
+startup: ## how soon the release build answers after it is started, and its size when idle
+	$(CARGO) build --locked --release
+	$(PYTHON) scripts/startup.py
 
 .PHONY: terraform
 terraform: ## the Terraform module: format, validity, its tests, planted mistakes (needs no account)
@@ -47,6 +54,11 @@ terraform: ## the Terraform module: format, validity, its tests, planted mistake
 .PHONY: image
 image: ## lints of Dockerfile and cloudbuild.yaml
 	$(PYTHON) scripts/image_check.py
+
+.PHONY: schema
+schema: ## docs/highwater.schema.json anew, the schema of the configuration
+	$(CARGO) run --locked --quiet -- config --schema > target/highwater.schema.json
+	mv target/highwater.schema.json docs/highwater.schema.json
 
 .PHONY: image-build
 image-build: ## the Dockerfile built without Docker, its size, and the image started (Debian, root; a quarter of an hour)

@@ -17,7 +17,7 @@ use highwater::bucket::{Bucket, BucketError, ContentType, Generation, Object, Pr
 use highwater::engine::{Ambient, Engine, RunOptions};
 use highwater::model::{
     Address, BqTable, Checksum, ChunkBytes, ChunkRows, ColumnSettings, Connection, Fingerprint, Group, JobId, JobStats,
-    JobStatus, Limits, MaxRejects, Mode, NullCursor, Rows, Schema, SchemaSettings, Secret, SourceTable, TableId,
+    JobStatus, Limits, Login, MaxRejects, Mode, NullCursor, Rows, Schema, SchemaSettings, Secret, SourceTable, TableId,
     TableSettings, TableSpec, Tls, TlsMode,
 };
 use highwater::net::Context;
@@ -81,6 +81,7 @@ impl Stack {
         Connection {
             address: Address::Tcp { host: "127.0.0.1".into(), port: self.text(server, "port").parse().unwrap() },
             user: self.text(server, "user"),
+            login: Login::Password,
             password: Some(Secret::new(self.text(server, "password"))),
             database: database.into(),
             tls: Tls { mode: TlsMode::Disable, ..Tls::default() },

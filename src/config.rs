@@ -3,9 +3,10 @@
 //! A value that exists is valid: the document is read in one pass that collects every fault, each with its line or
 //! variable and the way out. `env` captures the process's variables (`dotenv` those of `.env`), `tree` turns YAML into
 //! nodes with places, `environment` turns variables into the same nodes, `reader` reads nodes, `placeholders`
-//! fills in `${NAME}`, `scalar` parses texts, `source`, `table`, `columns`, `pattern` and `reports` know the keys. `document` is such a tree with its
-//! origin; it is printed again by `yaml`.
+//! fills in `${NAME}`, `scalar` parses texts, `source`, `table`, `columns`, `pattern`, `auth` and `reports` know the keys.
+//! `document` is such a tree with its origin; it is printed again by `yaml`.
 
+mod auth;
 mod columns;
 mod deletes;
 mod document;
@@ -28,12 +29,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use auth::Auth;
 pub use document::Loaded;
 pub use env::{Endpoint, Endpoints, Env};
 pub use input::{Input, Look};
 pub use pattern::{Patterns, name_pattern};
 pub use reports::Reports;
-pub use source::{Reached, SourceConfig, SourceKind, reach, tls_mode, tls_mode_name};
+pub use source::{Reached, SourceConfig, SourceKind, is_loopback, reach, tls_mode, tls_mode_name};
 
 use self::document::Document;
 use self::reader::{Findings, Map};
@@ -68,6 +70,8 @@ pub struct Config {
     pub state: State,
     /// The service.
     pub server: Server,
+    /// Who may call the service; everybody who reaches it if nothing is said.
+    pub auth: Option<Auth>,
     /// How many tables `sync` runs side by side.
     pub parallel: Parallel,
     /// What is kept of runs.
@@ -117,6 +121,11 @@ impl ConfigErrors {
     /// The faults, in the file's order.
     pub fn lines(&self) -> &[String] {
         &self.0
+    }
+
+    /// The faults, each with the variable that is all that it wants.
+    pub fn unset(&self) -> Vec<(String, Option<String>)> {
+        self.0.iter().map(|line| (line.clone(), placeholders::unset(line).map(str::to_owned))).collect()
     }
 }
 
@@ -177,6 +186,7 @@ fn read(mut root: Map<'_>, env: &Env) -> Option<Config> {
     let prefix = root.optional("prefix", scalar::prefix).unwrap_or_default();
     let state = root.optional("state", |text| read_state(text, env)).unwrap_or(State::Bucket);
     let server = root.map("server").map_or_else(|| default_server(env), |map| read_server(map, env));
+    let auth = auth::read(&mut root);
     let parallel = root.optional("parallel", scalar::limited::<Parallel>).unwrap_or_default();
     let reports = reports::read(&mut root);
     let notify = reports::read_notify(&mut root);
@@ -204,6 +214,7 @@ fn read(mut root: Map<'_>, env: &Env) -> Option<Config> {
         prefix,
         state,
         server,
+        auth,
         parallel,
         sources: sources?,
         endpoints: env.endpoints().clone(),

@@ -12,6 +12,7 @@ pub mod report;
 
 // file and environment
 pub mod config;
+pub mod schema;
 
 // what remote calls share, and the adapters
 pub mod bucket;

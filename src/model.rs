@@ -3,6 +3,7 @@
 //! Architecture Invariant: this module imports nothing of ours and does no I/O.
 
 mod activity;
+mod check;
 mod class;
 mod column_settings;
 mod connection;
@@ -19,15 +20,17 @@ mod runs;
 mod schedule;
 mod schema;
 mod settings;
+mod shares;
 mod table_settings;
 mod table_state;
 mod verify;
 mod window;
 
 pub use activity::{Activity, OpenTransaction, Visibility};
+pub use check::{Account, Finding, Mend, Rights, ServerFacts, Standing};
 pub use class::Class;
 pub use column_settings::{ArraysAs, ColumnSettings, DELETED_AT, NumericAs, SYNCED_AT, WantedType};
-pub use connection::{Address, Connection, Secret, Tls, TlsMode};
+pub use connection::{Address, Connection, Login, Secret, Tls, TlsMode};
 pub use deletes::{DeletesDone, DeletesPass, DeletesSettings, Fraction, Removal};
 pub use hints::Hints;
 pub use hooks::{Event, Hook, HookAddress, Notify};
@@ -43,6 +46,7 @@ pub use schema::{BqType, Field, FieldMode, Partitioning, Schema, TableSpec, Time
 pub use settings::{
     ChunkBytes, ChunkRows, GzipLevel, Limits, MaxRejects, OutOfRange, Parallel, PartBytes, SECOND_MICROS,
 };
+pub use shares::{SHARES_VERSION, SharedTable, Shares};
 pub use table_settings::{NullCursor, SchemaSettings, TableSettings, WantedPartitioning};
 pub use table_state::{Basis, Hold, Note, Rebuild, Reread, STATE_VERSION, SyncedColumn, TableState};
 pub use verify::{Checksum, DIGEST_DIGITS, Difference, Fingerprint, Group, Label, Rows, SUMMED_DIGITS, TargetColumn};

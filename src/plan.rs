@@ -4,12 +4,13 @@
 //! the settings; `ceiling` says up to where it is safe to read; `drift` compares the
 //! columns with BigQuery's; `deletes` says which rows can be gone; `finish` says what an intent needs next; `freshness` up to when a target is complete. `matched` settles what a pattern leaves open,
 //! `propose` and `draft` write a configuration for tables that have none, `schedule` and `timetable` say when a table
-//! runs.
+//! runs, `shares` which task of a job moves which table.
 //! `verify` says what is compared with the target, and what the checksums mean.
 
 pub mod backfill;
 pub mod basis;
 pub mod ceiling;
+pub mod check;
 pub mod columns;
 pub mod deletes;
 pub mod draft;
@@ -19,6 +20,7 @@ pub mod freshness;
 pub mod matched;
 pub mod propose;
 pub mod schedule;
+pub mod shares;
 pub mod table;
 pub mod timetable;
 pub mod verify;

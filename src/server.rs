@@ -1,9 +1,10 @@
 //! The HTTP door: listens, bounds, routes, answers. Nothing is contacted before the first request.
 //!
 //! A run belongs to the server, not to its connection: a caller that gives up does not break the run off, and
-//! its redelivery finds the work done or under way.
+//! its redelivery finds the work done or under way. Who may call is known before anything else of a request is looked at.
 
 mod answer;
+mod auth;
 mod envelope;
 mod route;
 mod stream;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use self::answer::{Answer, RETRY_AFTER_SECONDS};
+use self::auth::{Email, Guard, Refusal};
 use self::route::{NoRoute, Route};
 use self::stream::Stream;
 use crate::app::App;
@@ -50,11 +52,15 @@ const CONNECTIONS_MAX: usize = 1024;
 const GRACE: Duration = Duration::from_secs(8);
 /// Kept of [`GRACE`] for the answers to be written after the runs were cut off.
 const GRACE_FOR_ANSWERS: Duration = Duration::from_secs(1);
+/// The most characters of a path that the log repeats.
+const PATH_CHARS_MAX: usize = 200;
 /// Wait after an `accept` that failed (too many open files …).
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 struct Server {
     app: Arc<App>,
+    /// Who may call; everybody if there is none.
+    guard: Option<Guard>,
     runs: Mutex<JoinSet<()>>,
     slots: Arc<Semaphore>,
     /// Asks runs to end after what they are doing.
@@ -70,9 +76,17 @@ struct Server {
 pub async fn serve(app: Arc<App>, address: SocketAddr, stop: CancellationToken) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, tables = app.tables().count(), "listening");
+    let guard = app.config().auth.clone().map(Guard::new);
+    log_guard(guard.as_ref());
     let slots = Arc::new(Semaphore::new(app.config().server.max_concurrent_runs as usize));
-    let server =
-        Arc::new(Server { app, runs: Mutex::default(), slots, stop: stop.clone(), cancel: CancellationToken::new() });
+    let server = Arc::new(Server {
+        app,
+        guard,
+        runs: Mutex::default(),
+        slots,
+        stop: stop.clone(),
+        cancel: CancellationToken::new(),
+    });
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -153,8 +167,15 @@ impl Server {
     }
 
     async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let answer = match route::route(request.method().as_str(), request.uri().path()) {
-            Ok(Route::Health) => Answer { status: 200, retry: false, body: "{\"status\":\"ok\"}".to_owned() },
+        let route = route::route(request.method().as_str(), request.uri().path());
+        // before the body is read, and before a word of what there is and what there is not
+        if !matches!(route, Ok(Route::Health))
+            && let Some(refused) = Box::pin(self.refuse(&request)).await
+        {
+            return respond(refused);
+        }
+        let answer = match route {
+            Ok(Route::Health) => Answer::health(),
             Ok(Route::Sync(id)) => {
                 let trace = self.trace(request.headers());
                 match receive(request).await {
@@ -175,6 +196,34 @@ impl Server {
             Err(error @ (NoRoute::Name(_) | NoRoute::Encoding)) => Answer::fault(400, &error.to_string()),
         };
         respond(answer)
+    }
+
+    /// The answer to a caller that may not call.
+    async fn refuse(&self, request: &Request<Incoming>) -> Option<Answer> {
+        let guard = self.guard.as_ref()?;
+        let refusal = match guard.admit(request.headers(), self.app.now()).await {
+            Ok(caller) => {
+                tracing::debug!(caller, "the caller may call");
+                return None;
+            }
+            Err(refusal) => refusal,
+        };
+        let answer = refusal.reason.answer();
+        self.log_refusal(&refusal, answer.status, request);
+        Some(answer)
+    }
+
+    fn log_refusal(&self, refusal: &Refusal, status: u16, request: &Request<Incoming>) {
+        let Refusal { reason, email } = refusal;
+        let (email, claimed) = match email {
+            Some(Email::Verified(email)) => (Some(email.as_str()), None),
+            Some(Email::Claimed(email)) => (None, Some(email.as_str())),
+            None => (None, None),
+        };
+        let path: String = request.uri().path().chars().take(PATH_CHARS_MAX).collect();
+        let reason = reason.to_string();
+        let span = tracing::error_span!("caller", trace = self.trace(request.headers()));
+        span.in_scope(|| tracing::warn!(status, reason, email, claimed, path, "a caller is refused"));
     }
 
     fn trace(&self, headers: &HeaderMap) -> Option<String> {
@@ -218,6 +267,22 @@ impl Server {
     }
 }
 
+/// The one line that says who may call. It is no warning that nobody is checked: behind Cloud Run's own check, which is
+/// how the service is deployed, nothing else would be right.
+fn log_guard(guard: Option<&Guard>) {
+    match guard.map(Guard::settings) {
+        Some(auth) => tracing::info!(
+            audience = auth.audiences.join(" "),
+            invokers = auth.invokers.len(),
+            "callers are checked: their identity tokens must be for this audience and of one of these accounts"
+        ),
+        None => tracing::info!(
+            "callers are not checked here (no `auth`): whoever reaches this address can start runs, so let Cloud Run or \
+             another front check them"
+        ),
+    }
+}
+
 async fn receive(request: Request<Incoming>) -> Result<Bytes, Answer> {
     // what is declared need not be waited for
     if request.body().size_hint().lower() > DISCARDED_BYTES_MAX {
@@ -255,6 +320,9 @@ fn respond(answer: Answer) -> Response<Full<Bytes>> {
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    if let Some(challenge) = answer.challenge {
+        headers.insert(header::WWW_AUTHENTICATE, http::HeaderValue::from_static(challenge));
+    }
     if answer.retry {
         headers.insert(header::RETRY_AFTER, http::HeaderValue::from(RETRY_AFTER_SECONDS));
     }

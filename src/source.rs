@@ -11,7 +11,9 @@
 //! - **Bounded.** Memory is that of one row and one block. A database that is silent for [`STALL_MAX`], or for half of
 //!   the time that the run has left, is an error; if rows came before and the sink has had its time, the read ends there.
 
+pub mod checkup;
 mod error;
+mod login;
 pub mod mysql;
 pub mod postgres;
 pub mod survey;

@@ -5,10 +5,12 @@
 
 mod asks;
 pub mod codec;
+mod shares;
 mod store;
 pub mod transition;
 
 pub use asks::AskStore;
 pub use codec::CodecError;
+pub use shares::{ShareStore, SharesError};
 pub(crate) use store::escape;
 pub use store::{Store, StoreError, Versioned, Write, object_name, window_name, windows_folder};

@@ -13,9 +13,11 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their settings from the environment")]
 
 mod architecture;
+mod auth;
 mod backfill;
 mod buckets;
 mod cases;
+mod check;
 mod columns;
 mod coverage;
 mod crash;
@@ -25,12 +27,15 @@ mod door;
 mod drift;
 mod environment;
 mod http_door;
+mod iam;
+mod jobs;
 mod keys;
 mod kills;
 mod late;
 mod names;
 mod network;
 mod policies;
+mod pubsub;
 mod races;
 mod rebuild;
 mod reports;
@@ -40,6 +45,7 @@ mod secrets;
 mod simulation;
 mod soak;
 mod sql;
+mod startup;
 mod support;
 mod sync;
 mod tls;
@@ -58,6 +64,7 @@ fn main() {
         support::strict::tests(),
         sql::tests(),
         sync::tests(),
+        jobs::tests(),
         keys::tests(),
         buckets::tests(),
         backfill::tests(),
@@ -65,6 +72,7 @@ fn main() {
         round_trip::tests(),
         columns::tests(),
         policies::tests(),
+        pubsub::tests(),
         drift::tests(),
         deletes::tests(),
         environment::tests(),
@@ -74,8 +82,12 @@ fn main() {
         coverage::tests(),
         http_door::tests(),
         door::tests(),
+        auth::tests(),
+        check::tests(),
+        iam::tests(),
         discover::tests(),
         schedule::tests(),
+        startup::tests(),
         trouble::tests(),
         verify::tests(),
         races::tests(),

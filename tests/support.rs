@@ -4,6 +4,7 @@ pub mod calls;
 pub mod gate;
 pub mod place;
 pub mod process;
+pub mod pubsub;
 pub mod stack;
 pub mod strict;
 pub mod valve;

@@ -30,13 +30,13 @@ const REFUSED_WITHIN: Duration = Duration::from_secs(8);
 const PASSWORD: &str = "tls-reader";
 
 /// A certificate authority.
-struct Authority {
-    pem: String,
+pub struct Authority {
+    pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -46,7 +46,7 @@ impl Authority {
     }
 
     /// A certificate for these names and its key.
-    fn issue(&self, names: &[&str], expired: bool) -> (String, String) {
+    pub fn issue(&self, names: &[&str], expired: bool) -> (String, String) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, "highwater test");
@@ -59,13 +59,13 @@ impl Authority {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Postgres,
     MariaDb,
 }
 
 /// A server with TLS; it is stopped when dropped.
-struct Server {
+pub struct Server {
     kind: Kind,
     child: Child,
     port: u64,
@@ -83,7 +83,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(kind: Kind, folder: &Path) -> Self {
+    pub fn start(kind: Kind, folder: &Path) -> Self {
         let (name, key) = match kind {
             Kind::Postgres => ("postgres", "postgres"),
             Kind::MariaDb => ("mariadb", "mysql"),
@@ -100,16 +100,18 @@ impl Server {
         Self { kind, child, port, user: text("user"), password: text("password"), certificates: text("tls_dir").into() }
     }
 
-    fn url(&self, user: &str, password: &str) -> String {
+    /// The url of a user with that password.
+    pub fn url(&self, user: &str, password: &str) -> String {
         match self.kind {
             Kind::Postgres => format!("postgres://{user}:{password}@127.0.0.1:{}/postgres", self.port),
             Kind::MariaDb => format!("mysql://{user}:{password}@127.0.0.1:{}/app", self.port),
         }
     }
 
-    async fn admin(&self, sql: &'static str) {
+    /// Runs statements as the administrator.
+    pub async fn admin(&self, sql: &str) {
         let url = self.url(&self.user, &self.password);
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         match self.kind {
             Kind::Postgres => {
                 let url = format!("{url}?sslmode=disable");
@@ -123,7 +125,7 @@ impl Server {
     }
 
     /// A table, and users: one that TLS is demanded of, one that a certificate is demanded of.
-    async fn create(&self) {
+    pub async fn create(&self) {
         self.admin(match self.kind {
             Kind::Postgres => {
                 "CREATE TABLE t (id int PRIMARY KEY, u timestamptz NOT NULL); INSERT INTO t VALUES (1, '2024-01-01');

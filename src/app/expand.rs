@@ -164,7 +164,7 @@ fn unanswered(settings: TableSettings, why: String) -> Inspected {
 }
 
 /// Decides as a run would.
-fn judge(settings: TableSettings, found: &Description) -> Inspected {
+pub(super) fn judge(settings: TableSettings, found: &Description) -> Inspected {
     let Description { columns, hidden, primary_key, unique_keys, comment, .. } = found;
     let catalog = Catalog { columns, hidden, primary_key, unique_keys, comment: comment.as_deref() };
     let settled = match &settings.matched {

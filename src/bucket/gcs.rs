@@ -2,6 +2,7 @@
 //! precondition; deletes go over the JSON API, which that client does not offer.
 
 mod bridge;
+pub mod check;
 
 use std::fmt;
 use std::time::Duration;

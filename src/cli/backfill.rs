@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::task::Task;
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, sync};
 use crate::app::App;
 use crate::config::Env;
@@ -65,41 +66,10 @@ enum Unit {
     Key,
 }
 
-/// The part of the windows that this process brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Share {
-    index: usize,
-    count: usize,
-}
-
-impl Share {
-    /// Of a task of a Cloud Run job (container runtime contract, "Jobs environment variables"); all, elsewhere.
-    fn of(env: &Env) -> Result<Self, String> {
-        let number = |name: &str| {
-            let text = env.get(name).filter(|text| !text.is_empty());
-            let read = |text: &str| text.parse::<usize>().map_err(|_not| format!("{name}={text:?} is not a number"));
-            text.map(read).transpose()
-        };
-        let (index, count) = (number("CLOUD_RUN_TASK_INDEX")?, number("CLOUD_RUN_TASK_COUNT")?);
-        let share = Self { index: index.unwrap_or(0), count: count.unwrap_or(1) };
-        if share.index >= share.count {
-            return Err(format!(
-                "CLOUD_RUN_TASK_INDEX={} is not below CLOUD_RUN_TASK_COUNT={}",
-                share.index, share.count
-            ));
-        }
-        Ok(share)
-    }
-
-    fn has(self, at: usize) -> bool {
-        at % self.count == self.index
-    }
-}
-
 pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &Env, stop: CancellationToken) -> u8 {
-    let share = match Share::of(env) {
-        Ok(share) => share,
-        Err(fault) => return usage(&fault),
+    let task = match Task::of(env) {
+        Ok(task) => task,
+        Err(fault) => return usage(&fault.to_string()),
     };
     let table = match app.find(&arguments.table) {
         Ok(table) => table.into_owned(),
@@ -120,7 +90,7 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
         to: arguments.to,
         window_rows: arguments.window_rows,
         // the first of a job's tasks decides the ranges; should it be late, the others do
-        follow: if share.index == 0 { Duration::ZERO } else { FOLLOW_MAX },
+        follow: if task.index == 0 { Duration::ZERO } else { FOLLOW_MAX },
         again: arguments.again,
     };
     let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone());
@@ -129,11 +99,11 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
         Ok(Err(error)) => return failed(&table.id, &error),
         Err(unknown) => return usage(&unknown.to_string()),
     };
-    let own = backfill.windows.iter().enumerate().filter(|(at, _)| share.has(*at));
+    let own = backfill.windows.iter().enumerate().filter(|(at, _)| task.has(*at));
     let own: Vec<(Window, bool)> = own.map(|(_, window)| (window.clone(), arguments.again)).collect();
     if !json {
         let (all, mine) = (backfill.windows.len(), own.len());
-        let of_task = if share.count > 1 { format!(", {mine} of them by this task") } else { String::new() };
+        let of_task = if task.count > 1 { format!(", {mine} of them by this task") } else { String::new() };
         output::line(&format!("{}: {all} windows by {}{of_task}", table.id, backfill.ask.by.name()));
         backfill.notes.iter().for_each(|note| output::line(&format!("{}: {note}", table.id)));
     }
@@ -149,7 +119,7 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
     summary(&table.id, &backfill, &reports, left, json);
     match exit_code(&reports) {
         // of a job's windows others are the other tasks'
-        EXIT_DONE if left > 0 && share.count == 1 => EXIT_RETRY,
+        EXIT_DONE if left > 0 && task.count == 1 => EXIT_RETRY,
         code => code,
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{EXIT_DONE, EXIT_USAGE, load, output};
 use crate::config::{Env, Input, import};
+use crate::schema;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -11,9 +12,17 @@ pub(super) struct Arguments {
     /// or a JSON file with `sourceDb`. Comments say what could not be carried over and what is to be filled in.
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     import: Option<PathBuf>,
+    /// Print the JSON Schema of the configuration, for editors: `# yaml-language-server: $schema=FILE` at the top of a
+    /// configuration names it.
+    #[arg(long, conflicts_with_all = ["import", "json"])]
+    schema: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, input: &Input, env: &Env, json: bool) -> u8 {
+    if arguments.schema {
+        output::text(&schema::text());
+        return EXIT_DONE;
+    }
     match &arguments.import {
         Some(path) => match import::read(path) {
             Ok(text) => output::text(&text),

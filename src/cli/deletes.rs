@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_USAGE, output, sync, tables};
-use crate::app::App;
+use crate::app::{App, Expansion};
 use crate::engine::{LookForDeletes, RunOptions};
 use crate::model::{Fraction, Parallel, TableId};
 
@@ -31,7 +31,7 @@ fn fraction(text: &str) -> Result<Fraction, String> {
 }
 
 pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
-    let (tables, untold) = match tables::chosen(&app, &arguments.tables, arguments.all, &stop).await {
+    let (Expansion { tables, .. }, untold) = match tables::chosen(&app, &arguments.tables, arguments.all, &stop).await {
         Ok(chosen) => chosen,
         Err(code) => return code,
     };

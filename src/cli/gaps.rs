@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, backfill, output, sync, tables};
-use crate::app::App;
+use crate::app::{App, Expansion};
 use crate::engine::{Gaps, GapsQuestion};
 use crate::model::{Mode, Parallel, TableId};
 use crate::net::Context;
@@ -50,10 +50,11 @@ enum Unit {
 }
 
 pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
-    let (tables, mut worst) = match tables::chosen(&app, &arguments.tables, arguments.all, &stop).await {
-        Ok(chosen) => chosen,
-        Err(code) => return code,
-    };
+    let (Expansion { tables, .. }, mut worst) =
+        match tables::chosen(&app, &arguments.tables, arguments.all, &stop).await {
+            Ok(chosen) => chosen,
+            Err(code) => return code,
+        };
     // of all, those that have no windows are none
     let tables = tables.into_iter().filter(|table| !arguments.all || table.mode != Mode::Replace);
     let by = arguments.by.map(|unit| match unit {

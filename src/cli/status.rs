@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_RETRY, output, tables};
-use crate::app::App;
+use crate::app::{App, Expansion};
 use crate::model::{IntentId, LastRun, Position, TableSettings};
 use crate::net::Context;
 use crate::report::history::{Day, History};
@@ -77,7 +77,7 @@ impl From<LastRun> for Last {
 
 pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
     let all = arguments.tables.is_empty();
-    let (tables, untold) = match tables::chosen(app, &arguments.tables, all, &stop).await {
+    let (Expansion { tables, .. }, untold) = match tables::chosen(app, &arguments.tables, all, &stop).await {
         Ok(chosen) => chosen,
         Err(code) => return code,
     };

@@ -9,9 +9,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::task::{self, Task};
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, tables};
 use crate::app::App;
 use crate::audit::ColumnAudit;
+use crate::config::Env;
 use crate::engine::RunOptions;
 use crate::model::{Parallel, Removal, TableId};
 use crate::net::Context;
@@ -25,7 +27,8 @@ pub(super) struct Arguments {
     /// Tables, as `source/table`, or `table` where only one source has it.
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "TABLE")]
     tables: Vec<String>,
-    /// Every table of the configuration, those that its patterns find included.
+    /// Every table of the configuration, those that its patterns find included. A task of a Cloud Run job moves its share of
+    /// these, or of the tables that are named.
     #[arg(long)]
     all: bool,
     /// Run again until nothing is left below the ceiling.
@@ -45,12 +48,22 @@ pub(super) fn parallel(text: &str) -> Result<Parallel, String> {
     Parallel::try_from(number).map_err(|fault| fault.to_string())
 }
 
-pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
-    let (tables, untold) = match tables::chosen(&app, &arguments.tables, arguments.all, &stop).await {
+pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &Env, stop: CancellationToken) -> u8 {
+    let task = match Task::of(env) {
+        Ok(task) => task,
+        Err(fault) => {
+            output::fault(&fault.to_string());
+            return EXIT_USAGE;
+        }
+    };
+    let (seen, untold) = match tables::chosen(&app, &arguments.tables, arguments.all, &stop).await {
         Ok(chosen) => chosen,
         Err(code) => return code,
     };
-    let ids = tables.into_iter().map(|table| table.id).collect();
+    let ids = match Box::pin(task::share(&app, &task, seen, json, &stop)).await {
+        Ok(ids) => ids,
+        Err(code) => return code,
+    };
     let options = RunOptions { accept: arguments.accept, ..RunOptions::default() };
     let how = How { until_caught_up: arguments.until_caught_up, options };
     let mut reports = run_all(app, ids, arguments.parallel, how, json, stop).await;

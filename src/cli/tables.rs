@@ -6,8 +6,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
-use crate::app::{App, ExpansionFault, Inspected};
-use crate::model::{Class, TableSettings};
+use crate::app::{App, Expansion, ExpansionFault, Inspected};
+use crate::model::Class;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {}
@@ -55,14 +55,14 @@ pub(super) async fn chosen(
     names: &[String],
     all: bool,
     stop: &CancellationToken,
-) -> Result<(Vec<TableSettings>, u8), u8> {
+) -> Result<(Expansion, u8), u8> {
     if all {
         let expansion = app.expand(stop).await;
         let untold = told(&expansion.faults);
-        return Ok((expansion.tables, untold));
+        return Ok((expansion, untold));
     }
     let found: Result<Vec<_>, _> = names.iter().map(|name| app.find(name).map(Cow::into_owned)).collect();
-    found.map(|tables| (tables, EXIT_DONE)).map_err(|unknown| {
+    found.map(|tables| (Expansion { tables, faults: Vec::new() }, EXIT_DONE)).map_err(|unknown| {
         output::fault(&unknown.to_string());
         EXIT_USAGE
     })

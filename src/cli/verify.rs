@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, sync, tables};
-use crate::app::App;
+use crate::app::{App, Expansion};
 use crate::engine::Question;
 use crate::net::Context;
 use crate::plan::verify::By;
@@ -61,7 +61,7 @@ enum Unit {
 }
 
 pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
-    let (tables, untold) = match tables::chosen(app, &arguments.tables, arguments.all, &stop).await {
+    let (Expansion { tables, .. }, untold) = match tables::chosen(app, &arguments.tables, arguments.all, &stop).await {
         Ok(chosen) => chosen,
         Err(code) => return code,
     };

@@ -35,6 +35,8 @@ const CHUNK_ROWS: &str = "HIGHWATER_CHUNK_ROWS";
 const REPORTS: &str = "HIGHWATER_REPORTS_BIGQUERY";
 const WEBHOOK: &str = "HIGHWATER_NOTIFY_WEBHOOK";
 const PUBSUB: &str = "HIGHWATER_NOTIFY_PUBSUB";
+const AUDIENCE: &str = "HIGHWATER_AUTH_AUDIENCE";
+const INVOKERS: &str = "HIGHWATER_AUTH_INVOKERS";
 const TIMEOUT: &str = "SYNC_TIMEOUT";
 const DRY_RUN: &str = "DRY_RUN";
 const AUTO_CREATE: &str = "AUTO_CREATE_TABLES";
@@ -90,6 +92,7 @@ fn root(variables: &Variables<'_>, databases: &[Database]) -> Node {
         root.put_section("reports", REPORTS, reports);
     }
     root.append(notify(variables));
+    root.append(auth(variables));
     refuse_dry_run(variables);
     log::check(variables);
     root.put_section("defaults", PARSE_FAILURES, defaults(variables));
@@ -101,6 +104,23 @@ fn root(variables: &Variables<'_>, databases: &[Database]) -> Node {
     }
     root.put_section("sources", DATABASES, sources(variables, databases));
     root.into_node(DATABASES)
+}
+
+/// Who may call the service. One variable without the other is a fault of the settings that they make.
+fn auth<'v, 'a>(variables: &'v Variables<'a>) -> Section<'v, 'a> {
+    let mut auth = Section::new(variables);
+    let mut from = None;
+    for (key, name) in [("audience", AUDIENCE), ("invokers", INVOKERS)] {
+        if let Some(variable) = variables.get(name) {
+            auth.put_list(key, name, &variables::list(variable.value));
+            from = Some(name);
+        }
+    }
+    let mut section = Section::new(variables);
+    if let Some(from) = from {
+        section.put_section("auth", from, auth);
+    }
+    section
 }
 
 /// Who is told of troubles. The url of a webhook is a secret, so it stays in its variable.

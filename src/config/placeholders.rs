@@ -62,10 +62,21 @@ pub(super) fn fill(text: &str, env: &Env) -> Result<String, String> {
         out.push_str(match piece {
             Piece::Text(text) => text,
             Piece::Variable { name, default } => value(env, name, default)
-                .ok_or_else(|| format!("the variable {name} is not set; set it, or say `${{{name}:-default}}`"))?,
+                .ok_or_else(|| format!("{UNSET}{name}{UNSET_END} set it, or say `${{{name}:-default}}`"))?,
         });
     }
     Ok(out)
+}
+
+/// How the fault of a variable that is not set begins, up to its name, and goes on after it.
+const UNSET: &str = "the variable ";
+const UNSET_END: &str = " is not set;";
+
+/// The variable that is not set, by the fault that [`fill`] gave.
+pub(super) fn unset(fault: &str) -> Option<&str> {
+    let (_, rest) = fault.split_once(UNSET)?;
+    let (name, _) = rest.split_once(UNSET_END)?;
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some(name)
 }
 
 /// The text that [`fill`] makes this of.

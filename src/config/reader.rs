@@ -121,6 +121,11 @@ impl<'a> Map<'a> {
         self.entries.get(key).is_some_and(|(_, node)| !matches!(node.kind, Kind::Null))
     }
 
+    /// Whether the key is there without a value.
+    pub(super) fn is_null(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|(_, node)| matches!(node.kind, Kind::Null))
+    }
+
     /// A scalar that must be there.
     pub(super) fn required<T>(
         &mut self,
@@ -214,6 +219,11 @@ impl<'a> Map<'a> {
 
     /// A text, or a list of texts.
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
+        self.list(key, scalar::text)
+    }
+
+    /// A scalar, or a list of scalars, at least one. Every fault is told, each at its own place.
+    pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
         self.known.push(key);
         let (_, node) = *self.entries.get(key)?;
         let nodes: &[Node] = match &node.kind {
@@ -225,23 +235,20 @@ impl<'a> Map<'a> {
                 return None;
             }
         };
-        let text = |node: &Node| {
-            let text = match &node.kind {
-                Kind::Scalar(text) => placeholders::fill(text, self.env),
+        let item = |node: &Node| {
+            let parsed = match &node.kind {
+                Kind::Scalar(text) => self.parse(text, &parse),
                 Kind::Null | Kind::List(_) | Kind::Map(_) => Err(format!("must be a text, not {}", name_of(node))),
             };
-            let text =
-                text.and_then(|text| if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text) });
-            text.map_err(|problem| self.fault_at(node.place, key, &problem)).ok()
+            parsed.map_err(|problem| self.fault_at(node.place, key, &problem)).ok()
         };
-        let texts: Option<Vec<String>> = nodes.iter().map(text).collect();
-        match texts {
-            Some(texts) if texts.is_empty() => {
-                self.fault_at(node.place, key, "the list is empty; name a value or remove the key");
-                None
-            }
-            texts => texts,
+        // all are read before it is said whether all are fine
+        let items: Vec<Option<T>> = nodes.iter().map(item).collect();
+        if items.is_empty() {
+            self.fault_at(node.place, key, "the list is empty; name a value or remove the key");
+            return None;
         }
+        items.into_iter().collect()
     }
 
     /// A mapping that may be there.

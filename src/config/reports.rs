@@ -123,12 +123,7 @@ fn hook(mut map: Map<'_>) -> Option<Hook> {
 fn webhook(text: &str) -> Result<HookAddress, String> {
     let fault = || "is not a url: say for example `${SLACK_URL}`".to_owned();
     let url = Url::parse(text).map_err(|_invalid| fault())?;
-    let local = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err(fault()),
-    };
+    let local = scalar::is_loopback(&url).ok_or_else(fault)?;
     match url.scheme() {
         "https" => {}
         "http" if local => {}

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use crate::model::OutOfRange;
 
 type Parsed<T> = Result<T, String>;
@@ -149,6 +151,15 @@ pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Parsed<T> {
 /// `true` or `false`.
 pub(super) fn boolean(text: &str) -> Parsed<bool> {
     word(text, &[("true", true), ("false", false)])
+}
+
+/// Whether the url's host is this machine; `None` if it has no host.
+pub(super) fn is_loopback(url: &Url) -> Option<bool> {
+    Some(match url.host()? {
+        url::Host::Domain(name) => name == "localhost",
+        url::Host::Ipv4(address) => address.is_loopback(),
+        url::Host::Ipv6(address) => address.is_loopback(),
+    })
 }
 
 /// The name of a time zone.

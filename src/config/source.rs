@@ -11,7 +11,9 @@ use super::placeholders::{self, Hidden};
 use super::reader::Map;
 use super::scalar;
 use super::table::{self, Defaults, Entry};
-use crate::model::{Address, BqTable, Connection, Listed, Secret, SourceName, TableName, TableSettings, Tls, TlsMode};
+use crate::model::{
+    Address, BqTable, Connection, Listed, Login, Secret, SourceName, TableName, TableSettings, Tls, TlsMode,
+};
 
 /// Stands for an empty host while a url is parsed; `.invalid` is nobody's (RFC 2606).
 const NO_HOST: &str = "no-host.invalid";
@@ -93,7 +95,8 @@ pub struct Reached {
 pub fn reach(text: &str, env: &Env) -> Result<Reached, String> {
     let Parsed { kind, address, user, password, database } = url(&placeholders::fill(text, env)?)?;
     let tls = Tls { mode: default_mode(Some(&address)), ..Tls::default() };
-    Ok(Reached { kind, connection: Connection { address, user, password, database, tls } })
+    let connection = Connection { address, user, login: Login::Password, password, database, tls };
+    Ok(Reached { kind, connection })
 }
 
 /// The modes of TLS.
@@ -116,6 +119,9 @@ pub fn tls_mode(text: &str) -> Result<TlsMode, String> {
 pub fn tls_mode_name(mode: TlsMode) -> &'static str {
     TLS_MODES.iter().find(|(_, known)| *known == mode).map_or("verify-full", |(name, _)| name)
 }
+
+/// How users prove who they are.
+const LOGINS: [(&str, Login); 2] = [("password", Login::Password), ("iam", Login::Iam)];
 
 /// What a source's url says.
 struct Parsed {
@@ -161,6 +167,11 @@ fn read_one(
     let parsed = map.required("url", url);
     let password = map.secret("password");
     let tls = read_tls(&mut map, parsed.as_ref().map(|parsed| &parsed.address));
+    let login = map.optional("login", |text| scalar::word(text, &LOGINS)).unwrap_or_default();
+    if login == Login::Iam {
+        let given = password.is_some() || parsed.as_ref().is_some_and(|parsed| parsed.password.is_some());
+        check_iam(&map, given, parsed.as_ref().map(|parsed| &parsed.address), &tls);
+    }
     let dataset = map.optional("dataset", scalar::dataset);
     let schema = map.optional("schema", scalar::text);
     if schema.is_some() && parsed.as_ref().is_some_and(|parsed| parsed.kind == SourceKind::MySql) {
@@ -201,7 +212,7 @@ fn read_one(
     }
     map.finish();
     let Parsed { kind, address, user, password: url_password, database } = parsed?;
-    let connection = Connection { address, user, password: password.or(url_password), database, tls };
+    let connection = Connection { address, user, login, password: password.or(url_password), database, tls };
     entries?;
     let patterns = Patterns { entries: patterns, include, exclude, scope: scope? };
     Some(SourceConfig { name: name?, kind, connection, tables, patterns })
@@ -243,6 +254,20 @@ fn read_tls(map: &mut Map<'_>, address: Option<&Address>) -> Tls {
     tls
 }
 
+/// A token is as good as the identity that it is of: it goes to nobody but the server, and nobody can listen.
+fn check_iam(map: &Map<'_>, password: bool, address: Option<&Address>, tls: &Tls) {
+    if password {
+        map.fault("login", "`iam` logs in by a token, and there is a password too: remove one of them");
+    }
+    let verified = matches!(tls.mode, TlsMode::VerifyCa | TlsMode::VerifyFull);
+    if matches!(address, Some(Address::Tcp { .. })) && !verified {
+        map.fault(
+            "login",
+            "`iam` sends a token, which over TCP needs `tls.mode: verify-full` or `verify-ca`; or say a Unix socket in the url",
+        );
+    }
+}
+
 /// Verified unless nobody else can listen.
 fn default_mode(address: Option<&Address>) -> TlsMode {
     match address {
@@ -253,7 +278,7 @@ fn default_mode(address: Option<&Address>) -> TlsMode {
 }
 
 /// Whether nobody else can listen on the way to the host.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
@@ -366,3 +391,6 @@ fn refuse_shared_patterns(map: &Map<'_>, sources: &[SourceConfig]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

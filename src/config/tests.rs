@@ -228,6 +228,28 @@ fn each_fault_says_where_and_the_way_out() {
             "f.yaml:4:20: sources.s.url: names no database: say for example postgres://user:${PASSWORD}@host:5432/database",
         ),
         (
+            format!(
+                "{BASE}sources: {{s: {{url: 'postgres://u:pw@h/d', login: iam, tables: {{t: {{mode: replace}}}}}}}}"
+            ),
+            "f.yaml:4:43: sources.s.login: `iam` logs in by a token, and there is a password too: remove one of them",
+        ),
+        (
+            format!(
+                "{BASE}sources: {{s: {{url: 'mysql://u@h/d', login: iam, tls: {{mode: require}}, tables: {{t: {{mode: replace}}}}}}}}"
+            ),
+            "f.yaml:4:37: sources.s.login: `iam` sends a token, which over TCP needs `tls.mode: verify-full` or `verify-ca`; or say a Unix socket in the url",
+        ),
+        (
+            format!(
+                "{BASE}sources: {{s: {{url: 'mysql://u@localhost/d', login: iam, tables: {{t: {{mode: replace}}}}}}}}"
+            ),
+            "f.yaml:4:45: sources.s.login: `iam` sends a token, which over TCP needs `tls.mode: verify-full` or `verify-ca`; or say a Unix socket in the url",
+        ),
+        (
+            format!("{BASE}sources: {{s: {{url: 'mysql://u@h/d', login: token, tables: {{t: {{mode: replace}}}}}}}}"),
+            "f.yaml:4:44: sources.s.login: \"token\" is not one of password, iam",
+        ),
+        (
             format!("{BASE}sources: {{s: {{url: 'mysql://u@h/d', schema: x, tables: {{t: {{mode: replace}}}}}}}}"),
             "f.yaml:4:37: sources.s.schema: is for PostgreSQL; a MySQL source reads the database of its url",
         ),
@@ -248,7 +270,7 @@ fn each_fault_says_where_and_the_way_out() {
         ),
         (
             format!("{BASE}schedule: 1\nsources: {{s: {{url: 'mysql://u@h/d', tables: {{t: {{mode: replace}}}}}}}}"),
-            "f.yaml:4:1: schedule: unknown key; known here: bucket, dataset, defaults, job_project, location, notify, parallel, prefix, project, reports, server, sources, state",
+            "f.yaml:4:1: schedule: unknown key; known here: auth, bucket, dataset, defaults, job_project, location, notify, parallel, prefix, project, reports, server, sources, state",
         ),
     ];
     let mut wrong = Vec::new();

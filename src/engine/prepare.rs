@@ -311,7 +311,8 @@ fn why_nothing(visibility: Visibility) -> &'static str {
         Visibility::Full => "nothing is safe to read yet: transactions that were open at the first look have not ended",
         Visibility::Hidden { .. } => {
             "nothing is safe to read yet: other sessions cannot be seen, so rows are read once those that were open have \
-             ended and `lag` has passed; GRANT pg_read_all_stats (PostgreSQL) or PROCESS (MySQL) to the source's user"
+             ended and `lag` has passed; GRANT pg_read_all_stats (PostgreSQL) or PROCESS (MySQL) to the source's user: \
+             `highwater check` prints the statement"
         }
         Visibility::Replica { replayed_us: None } => {
             "nothing is safe to read: how far this replica is cannot be told; GRANT REPLICATION CLIENT (MariaDB: SLAVE \

@@ -81,6 +81,16 @@ pub struct Tls {
     pub key: Option<PathBuf>,
 }
 
+/// How the user proves who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Login {
+    /// By its password, or by none.
+    #[default]
+    Password,
+    /// By a token of the Google identity that Highwater runs as (Cloud SQL, IAM database authentication).
+    Iam,
+}
+
 /// How to connect to one database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
@@ -88,7 +98,9 @@ pub struct Connection {
     pub address: Address,
     /// The user.
     pub user: String,
-    /// The user's password, if it needs one.
+    /// How it proves who it is.
+    pub login: Login,
+    /// The user's password, if it needs one; none with [`Login::Iam`].
     pub password: Option<Secret>,
     /// The database.
     pub database: String,
@@ -105,6 +117,7 @@ mod tests {
         let connection = Connection {
             address: Address::Tcp { host: "db".to_owned(), port: 5432 },
             user: "reader".to_owned(),
+            login: Login::Password,
             password: Some(Secret::new("hunter2".to_owned())),
             database: "app".to_owned(),
             tls: Tls::default(),

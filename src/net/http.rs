@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use url::Url;
 
 use super::{Attempts, Context, Interrupted, Tokens, Tried};
@@ -23,7 +25,7 @@ const TOKEN_MAX: Duration = Duration::from_secs(10);
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// The most attempts of one call.
 const ATTEMPTS_MAX: u32 = 10;
-/// The most bytes of an answer.
+/// The most bytes of an answer, unless the client says less.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// The most bytes of a body that an error message repeats.
 const SHOWN_BYTES_MAX: usize = 300;
@@ -37,12 +39,14 @@ pub fn install_tls() {
 /// A client of one service.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// Replaced after a silence, and its connections with it: many requests share one connection of HTTP/2, and one that
+    /// Made for the first request, as it reads every certificate authority of the system, and start-up waits for nothing.
+    /// Forgotten after a silence, and its connections with it: many requests share one connection of HTTP/2, and one that
     /// is dead would be taken again for the next attempt.
-    client: Arc<Mutex<reqwest::Client>>,
+    client: Arc<Mutex<Option<reqwest::Client>>>,
     tokens: Tokens,
     /// Whether the address is a secret, so that nothing of it is logged.
     secret: bool,
+    answer_bytes_max: usize,
 }
 
 /// A request that may be sent any number of times.
@@ -65,6 +69,8 @@ pub struct Answer {
     pub status: u16,
     /// The entity's version.
     pub etag: Option<String>,
+    /// For how long it may be kept, where it says so: `max-age` of its `Cache-Control`, less its `Age`.
+    pub max_age: Option<Duration>,
     /// The body.
     pub body: Bytes,
 }
@@ -97,13 +103,19 @@ impl Http {
     /// A client that sends these tokens.
     pub fn new(tokens: Tokens) -> Self {
         install_tls();
-        Self { client: Arc::new(Mutex::new(client(false))), tokens, secret: false }
+        Self { client: Arc::default(), tokens, secret: false, answer_bytes_max: ANSWER_BYTES_MAX }
     }
 
     /// A client of services whose addresses are secrets. It sends no tokens.
     pub fn of_secret_addresses() -> Self {
         install_tls();
-        Self { client: Arc::new(Mutex::new(client(true))), tokens: Tokens::Anonymous, secret: true }
+        Self { client: Arc::default(), tokens: Tokens::Anonymous, secret: true, answer_bytes_max: ANSWER_BYTES_MAX }
+    }
+
+    /// The same, for a service whose answers have at most so many bytes.
+    #[must_use]
+    pub fn with_answer_bytes_max(self, answer_bytes_max: usize) -> Self {
+        Self { answer_bytes_max, ..self }
     }
 
     /// Sends the request until it is answered with something else than 408, 429, 5xx, a redirect or what `again`
@@ -124,7 +136,7 @@ impl Http {
                 Ok(Ok(Attempt::Again { message, after })) => (message, after),
                 Ok(Err(error)) => return Err(error),
                 Err(silence @ Interrupted::TimedOut(_)) => {
-                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client(self.secret);
+                    *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     (silence.to_string(), None)
                 }
                 Err(interrupted) => return Err(interrupted.into()),
@@ -135,6 +147,11 @@ impl Http {
                 return Err(CallError::Unavailable { tried: attempts.tried(), message });
             }
         }
+    }
+
+    fn client(&self) -> reqwest::Client {
+        let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.get_or_insert_with(|| client(self.secret)).clone()
     }
 
     async fn attempt(
@@ -154,8 +171,8 @@ impl Http {
             }
             Err(interrupted) => return Err(interrupted.into()),
         };
-        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut sent = client.request(request.method.clone(), request.url.clone()).headers(headers(request, token)?);
+        let mut sent =
+            self.client().request(request.method.clone(), request.url.clone()).headers(headers(request, token)?);
         if let Some(body) = &request.body {
             sent = sent.body(body.clone());
         }
@@ -171,18 +188,20 @@ impl Http {
         if (300..400).contains(&status) && status != 304 {
             return Ok(Attempt::Again { message: format!("an unexpected redirect ({status})"), after });
         }
+        let max_age = max_age(response.headers());
         let mut body = BytesMut::new();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_BYTES_MAX => body.extend_from_slice(&chunk),
+                Ok(Some(chunk)) if body.len() + chunk.len() <= self.answer_bytes_max => body.extend_from_slice(&chunk),
                 Ok(Some(_)) => {
-                    return Ok(Attempt::Again { message: "an answer of more than 32 MiB".to_owned(), after: None });
+                    let message = format!("an answer of more than {} KiB", self.answer_bytes_max >> 10);
+                    return Ok(Attempt::Again { message, after: None });
                 }
                 Ok(None) => break,
                 Err(error) => return Ok(lost(error)),
             }
         }
-        let answer = Answer { status, etag, body: body.freeze() };
+        let answer = Answer { status, etag, max_age, body: body.freeze() };
         let passing = matches!(status, 408 | 429 | 500 | 502 | 503 | 504) || again(&answer);
         // a page may repeat the address that was asked for
         let shown = || if self.secret { format!("HTTP {status}") } else { answer.shown() };
@@ -258,9 +277,48 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     until.duration_since(now).ok()
 }
 
+/// For how long an answer may be kept (RFC 9111, 4.2.1 and 4.2.3): not at all if it is not to be.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let mut asked = None;
+    for value in headers.get_all(CACHE_CONTROL) {
+        for directive in value.to_str().ok()?.split(',') {
+            let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+            match name.trim().to_ascii_lowercase().as_str() {
+                "no-store" | "no-cache" => return Some(Duration::ZERO),
+                "max-age" => asked = value.trim().trim_matches('"').parse().ok().map(Duration::from_secs),
+                _ => {}
+            }
+        }
+    }
+    let age = headers.get(AGE).and_then(|age| age.to_str().ok()?.trim().parse().ok()).map(Duration::from_secs);
+    asked.map(|asked: Duration| asked.saturating_sub(age.unwrap_or_default()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_says_how_long_it_may_be_kept() {
+        let kept = |values: &[&'static str], age: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CACHE_CONTROL, HeaderValue::from_static(value));
+            }
+            if let Some(age) = age {
+                headers.insert(AGE, HeaderValue::from_static(age));
+            }
+            max_age(&headers).map(|kept| kept.as_secs())
+        };
+        assert_eq!(kept(&["public, max-age=22000, must-revalidate, no-transform"], None), Some(22_000));
+        assert_eq!(kept(&["public", "Max-Age = \"60\""], Some("13")), Some(47));
+        assert_eq!(kept(&["max-age=60"], Some("61")), Some(0));
+        assert_eq!(kept(&["max-age=60, no-store"], None), Some(0));
+        assert_eq!(kept(&["s-maxage=60"], None), None);
+        assert_eq!(kept(&["max-age=soon"], None), None);
+        assert_eq!(kept(&["max-age=-1"], None), None);
+        assert_eq!(kept(&[], Some("5")), None);
+    }
 
     #[test]
     fn retry_after_comes_in_seconds_or_as_a_date() {

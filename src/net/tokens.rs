@@ -7,6 +7,9 @@ use tokio::sync::OnceCell;
 
 /// The scope that covers BigQuery and Cloud Storage.
 const SCOPES: &[&str] = &["https://www.googleapis.com/auth/cloud-platform"];
+/// The scope of a login at a database (Cloud SQL, "Log in using IAM database authentication"). Only a service account's key
+/// makes a token of this scope alone: who else gives tokens gives the one that there is.
+const LOGIN_SCOPES: &[&str] = &["https://www.googleapis.com/auth/sqlservice.login"];
 
 /// Where bearer tokens come from.
 #[derive(Clone)]
@@ -39,10 +42,22 @@ impl Tokens {
     /// # Errors
     /// There are no credentials, or Google gives no token for them.
     pub async fn bearer(&self) -> Result<Option<String>, TokenError> {
+        self.of(SCOPES).await
+    }
+
+    /// A token that a database of Cloud SQL takes for a password, as [`Tokens::bearer`].
+    ///
+    /// # Errors
+    /// As [`Tokens::bearer`].
+    pub async fn login(&self) -> Result<Option<String>, TokenError> {
+        self.of(LOGIN_SCOPES).await
+    }
+
+    async fn of(&self, scopes: &[&str]) -> Result<Option<String>, TokenError> {
         let Self::Google(provider) = self else { return Ok(None) };
         let fault = |error: &gcp_auth::Error, passes| TokenError { message: error.to_string(), passes };
         let provider = provider.get_or_try_init(gcp_auth::provider).await.map_err(|error| fault(&error, false))?;
-        let token = provider.token(SCOPES).await.map_err(|error| fault(&error, true))?;
+        let token = provider.token(scopes).await.map_err(|error| fault(&error, true))?;
         Ok(Some(token.as_str().to_owned()))
     }
 }

@@ -135,7 +135,10 @@ fn table_lines(table: &Table, source: &Source, targets: &mut HashSet<String>) ->
     let entry = entry(*mode, cursor.as_deref(), key.as_deref(), target.as_deref());
     let mut lines = vec![comment(&why)];
     if let Some(columns) = &proposal.index {
-        lines.push(comment(&format!("no index serves the cursor: {}", create_index(table, columns, source.dialect))));
+        lines.push(comment(&format!(
+            "no index serves the cursor: {}",
+            create_index(&table.table, columns, source.dialect)
+        )));
     }
     lines.push(format!("      {}: {entry}", scalar(&name)));
     lines
@@ -228,15 +231,21 @@ fn printable(text: &str) -> String {
     line
 }
 
-fn create_index(table: &Table, columns: &[String], dialect: Dialect) -> String {
-    let quote = |name: &str| match dialect {
+/// A name in the quotes of the database's SQL.
+pub fn quote(name: &str, dialect: Dialect) -> String {
+    match dialect {
         Dialect::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
         Dialect::MySql => format!("`{}`", name.replace('`', "``")),
-    };
+    }
+}
+
+/// The statement that makes an index on these columns.
+pub fn create_index(table: &SourceTable, columns: &[String], dialect: Dialect) -> String {
+    let quote = |name: &str| quote(name, dialect);
     let on: Vec<String> = columns.iter().map(|column| quote(column)).collect();
-    let name = match &table.table.schema {
-        Some(schema) => format!("{}.{}", quote(schema), quote(&table.table.name)),
-        None => quote(&table.table.name),
+    let name = match &table.schema {
+        Some(schema) => format!("{}.{}", quote(schema), quote(&table.name)),
+        None => quote(&table.name),
     };
     match dialect {
         Dialect::Postgres => format!("CREATE INDEX CONCURRENTLY ON {name} ({});", on.join(", ")),

@@ -17,6 +17,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// Whether to say when to try again.
     pub(super) retry: bool,
+    /// What `WWW-Authenticate` says, where a token is wanted.
+    pub(super) challenge: Option<&'static str>,
     /// The JSON body.
     pub(super) body: String,
 }
@@ -27,6 +29,11 @@ struct Fault<'a> {
 }
 
 impl Answer {
+    /// The process listens.
+    pub(super) fn health() -> Self {
+        Self { status: 200, retry: false, challenge: None, body: "{\"status\":\"ok\"}".to_owned() }
+    }
+
     /// An error with one line for a person.
     pub(super) fn fault(status: u16, message: &str) -> Self {
         let retry = matches!(status, 429 | 503);
@@ -34,7 +41,12 @@ impl Answer {
             Some((end, _)) => serde_json::to_string(&Fault { error: &format!("{} …", &message[..end]) }),
             None => serde_json::to_string(&Fault { error: message }),
         };
-        Self { status, retry, body: body.unwrap_or_default() }
+        Self { status, retry, challenge: None, body: body.unwrap_or_default() }
+    }
+
+    /// The same, saying which token is wanted.
+    pub(super) fn with_challenge(self, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..self }
     }
 
     /// The answer to a run: 200 unless it failed; 503 where trying again can help, 500 where it cannot.
@@ -45,7 +57,7 @@ impl Answer {
             (Outcome::Failed | Outcome::Unusable, Some(FailureClass::Permanent | FailureClass::Usage) | None) => 500,
         };
         let body = serde_json::to_string(report).unwrap_or_default();
-        Self { status, retry: status == 503, body }
+        Self { status, retry: status == 503, challenge: None, body }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::SinkClosed;
 use crate::model::Class;
-use crate::net::Interrupted;
+use crate::net::{Interrupted, TokenError};
 
 /// An error of a source database.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,16 @@ pub enum SourceError {
         user: String,
         /// The server's message.
         message: String,
+    },
+    /// No token could be had for a login by IAM.
+    #[error("no token for the login of user {user:?} at {address}: {cause}")]
+    Token {
+        /// Host and port, or socket path.
+        address: String,
+        /// The user's name.
+        user: String,
+        /// What who gives tokens says.
+        cause: TokenError,
     },
     /// TLS could not be set up as configured.
     #[error("TLS with {address} failed; {hint}")]
@@ -181,14 +191,12 @@ impl SourceError {
             | Self::Interrupted { .. }
             | Self::Silent { .. }
             | Self::Sink(_) => Class::Transient,
-            Self::Query { transient, .. } => {
-                if *transient {
-                    Class::Transient
-                } else {
-                    Class::Permanent
-                }
+            Self::Query { transient: true, .. } | Self::Token { cause: TokenError { passes: true, .. }, .. } => {
+                Class::Transient
             }
-            Self::Login { .. }
+            Self::Query { transient: false, .. } => Class::Permanent,
+            Self::Token { cause: TokenError { passes: false, .. }, .. }
+            | Self::Login { .. }
             | Self::Tls { .. }
             | Self::TlsFile { .. }
             | Self::NoTable { .. }

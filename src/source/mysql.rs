@@ -5,6 +5,7 @@
 
 mod activity;
 mod catalog;
+mod checkup;
 mod connect;
 mod error;
 mod query;
@@ -23,7 +24,7 @@ use crate::encode::mysql::MyCodec;
 use crate::mapping::mysql::{Dialect, QualifiedTable, Read};
 use crate::mapping::{self, Column};
 use crate::model::{Activity, Checksum, Connection, Fingerprint, Group, Position, Rows, SourceTable};
-use crate::net::Context;
+use crate::net::{Context, Tokens};
 use crate::source::verify::{checksum, fingerprint};
 
 /// The most time for a polite end.
@@ -33,12 +34,13 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct MySqlSource {
     connection: Connection,
+    tokens: Tokens,
 }
 
 impl MySqlSource {
     /// A source that connects so; nothing is connected yet.
     pub fn new(connection: Connection) -> Self {
-        Self { connection }
+        Self { connection, tokens: Tokens::google() }
     }
 }
 
@@ -46,7 +48,7 @@ impl Source for MySqlSource {
     type Session = MySqlSession;
 
     async fn connect(&self, cx: &Context) -> Result<MySqlSession, SourceError> {
-        connect::connect(&self.connection, cx).await
+        connect::connect(&self.connection, &self.tokens, cx).await
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod activity;
 mod catalog;
+mod checkup;
 mod connect;
 mod error;
 mod query;
@@ -20,7 +21,7 @@ use crate::encode::Malformed;
 use crate::encode::postgres::EPOCH_MICROS;
 use crate::mapping::Column;
 use crate::model::{Activity, Checksum, Connection, Fingerprint, Group, Position, Rows, SourceTable};
-use crate::net::Context;
+use crate::net::{Context, Tokens};
 use crate::source::verify::{checksum, fingerprint};
 use crate::source::{
     BlockSink, CATALOG_MAX, Description, Place, ReadDone, ReadQuery, SCAN_MAX, Scan, Session, Source, SourceError,
@@ -38,12 +39,13 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct PostgresSource {
     config: Connection,
+    tokens: Tokens,
 }
 
 impl PostgresSource {
     /// A source that connects as `config` says.
     pub fn new(config: Connection) -> Self {
-        Self { config }
+        Self { config, tokens: Tokens::google() }
     }
 }
 
@@ -51,7 +53,7 @@ impl Source for PostgresSource {
     type Session = PostgresSession;
 
     async fn connect(&self, cx: &Context) -> Result<PostgresSession, SourceError> {
-        let connection = connect::connect(&self.config, cx).await?;
+        let connection = connect::connect(&self.config, &self.tokens, cx).await?;
         Ok(PostgresSession { connection })
     }
 }

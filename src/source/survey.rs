@@ -22,6 +22,14 @@ pub trait Survey: Session {
         schema: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Listed>, SourceError>> + Send;
 
+    /// The catalog's estimates of the rows of these tables, in their order, by one query that takes no locks; `None` where
+    /// it has none. Of schemas with more than [`LISTED_MAX`] tables some are not found.
+    fn sizes(
+        &mut self,
+        cx: &Context,
+        tables: &[SourceTable],
+    ) -> impl Future<Output = Result<Vec<Option<u64>>, SourceError>> + Send;
+
     /// What hints at the table's cursor.
     fn hints(&mut self, cx: &Context, table: &SourceTable) -> impl Future<Output = Result<Hints, SourceError>> + Send;
 }

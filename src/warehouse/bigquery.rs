@@ -1,5 +1,6 @@
 //! BigQuery by REST. `tables`, `jobs` and `queries` are the calls, `sql` and `checksum` the statements, `runs` all about the table of runs, `wire` the bodies.
 
+pub mod check;
 pub mod checksum;
 mod jobs;
 mod queries;

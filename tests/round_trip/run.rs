@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use highwater::audit::ColumnAudit;
-use highwater::model::{Address, BqType, Connection, Secret, SourceTable, Tls, TlsMode};
+use highwater::model::{Address, BqType, Connection, Login, Secret, SourceTable, Tls, TlsMode};
 use highwater::net::Context;
 use highwater::source::{Block, BlockSink, Nulls, Range, ReadQuery, Session as _, SinkClosed, Source};
 use proptest::collection::vec;
@@ -85,6 +85,7 @@ pub fn connection(at: &Database, database: &str) -> Connection {
     Connection {
         address: Address::Tcp { host: "127.0.0.1".into(), port: at.port },
         user: at.user.clone(),
+        login: Login::Password,
         password: Some(Secret::new(at.password.clone())),
         database: database.into(),
         tls: Tls { mode: TlsMode::Disable, ..Tls::default() },

@@ -322,6 +322,10 @@ impl Inner {
     async fn insert_job(&self, project: &str, seen: &Seen, body: Bytes) -> Reply {
         let id = seen.body["jobReference"]["jobId"].as_str().unwrap_or_default();
         let location = seen.body["jobReference"]["location"].as_str().unwrap_or_default();
+        // no job comes of it, so it has no id
+        if seen.body["configuration"]["dryRun"] == true && id.is_empty() && !location.is_empty() {
+            return self.send(seen, body, None).await;
+        }
         let fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if id.is_empty() || id.len() > 1024 || !id.bytes().all(fine) {
             return fault_reply(400, "invalid", &format!("Invalid job ID {id:?}"));

@@ -2,16 +2,19 @@
 
 use super::database::Database;
 use super::variables::{Variables, list};
-use super::{database, table};
+use super::{AUDIENCE, INVOKERS, database, table};
 
 /// The most bytes of a name that is compared with the known ones.
 const NEAR_BYTES_MAX: usize = 200;
+/// What the variables of who may call begin with: a misspelt one would leave the service open.
+const AUTH: &str = "HIGHWATER_AUTH_";
 
 /// The variables that begin like ours and that nobody knows, in one line, each with the nearest of ours.
 pub(super) fn unknown(variables: &Variables<'_>, databases: &[Database]) -> Option<String> {
     let shared = database::SHARED.map(|setting| format!("DB_{setting}"));
     let mut known: Vec<String> = shared.to_vec();
-    let mut prefixes = vec!["DB_".to_owned()];
+    known.extend([AUDIENCE, INVOKERS].map(str::to_owned));
+    let mut prefixes = vec!["DB_".to_owned(), AUTH.to_owned()];
     let mut ids = Vec::new();
     for database in databases {
         let id = &database.id;

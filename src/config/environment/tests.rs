@@ -123,6 +123,28 @@ fn reports_and_hooks() {
 }
 
 #[test]
+fn who_may_call() {
+    assert_eq!(loaded("").config.auth, None);
+    let both = "HIGHWATER_AUTH_AUDIENCE=https://hw.run.app\nHIGHWATER_AUTH_INVOKERS=A@b.c, d@e.f";
+    let auth = loaded(both).config.auth.unwrap();
+    assert_eq!(auth.audiences, ["https://hw.run.app"]);
+    assert_eq!(auth.invokers, ["a@b.c", "d@e.f"]);
+    for (changes, told) in [
+        ("HIGHWATER_AUTH_AUDIENCE=x", "HIGHWATER_AUTH_AUDIENCE: `invokers` is missing"),
+        ("HIGHWATER_AUTH_INVOKERS=a@b.c", "HIGHWATER_AUTH_INVOKERS: `audience` is missing"),
+        (
+            "HIGHWATER_AUTH_AUDIENCE=x\nHIGHWATER_AUTH_INVOKERS=allUsers",
+            "HIGHWATER_AUTH_INVOKERS: \"allUsers\" is nobody's",
+        ),
+    ] {
+        assert!(faults(changes).iter().any(|fault| fault.starts_with(told)), "{:?}", faults(changes));
+    }
+    // one that is misspelt leaves the service open, so it is named
+    let warnings = loaded("HIGHWATER_AUTH_AUDIENCES=x").warnings;
+    assert!(warnings.iter().any(|line| line.contains("(did you mean HIGHWATER_AUTH_AUDIENCE?)")), "{warnings:?}");
+}
+
+#[test]
 fn tls_modes_of_every_spelling() {
     let mode = |changes: &str| loaded(changes).config.sources[0].connection.tls.mode;
     for (said, wanted) in [

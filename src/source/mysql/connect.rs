@@ -7,9 +7,9 @@ use tracing::log::LevelFilter;
 use super::query::Statement;
 use super::{MySqlSession, error, stream};
 use crate::mapping::mysql::Dialect;
-use crate::model::{Address, Connection, TlsMode};
-use crate::net::Context;
-use crate::source::{CATALOG_MAX, CONNECT_MAX, SourceError, tls};
+use crate::model::{Address, Connection, Login, Secret, TlsMode};
+use crate::net::{Context, Tokens};
+use crate::source::{CATALOG_MAX, CONNECT_MAX, SourceError, login, tls};
 
 /// The session's settings on every server, in one round trip. Values are written out: `DEFAULT` would be the server's.
 ///
@@ -41,7 +41,7 @@ SET max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transact
 /// Prepared statements kept by a connection.
 const STATEMENTS_MAX: usize = 32;
 
-async fn options(connection: &Connection) -> Result<MySqlConnectOptions, SourceError> {
+async fn options(connection: &Connection, password: Option<&Secret>) -> Result<MySqlConnectOptions, SourceError> {
     let mode = connection.tls.mode;
     let mut options = MySqlConnectOptions::new()
         .username(&connection.user)
@@ -61,13 +61,15 @@ async fn options(connection: &Connection) -> Result<MySqlConnectOptions, SourceE
         .no_engine_substitution(false)
         .timezone(None)
         .set_names(false)
+        // the server asks for the token as it is; the configuration gives no such login without verified TLS or a socket
+        .enable_cleartext_plugin(connection.login == Login::Iam)
         .log_statements(LevelFilter::Off)
         .log_slow_statements(LevelFilter::Off, std::time::Duration::MAX);
     options = match &connection.address {
         Address::Tcp { host, port } => options.host(host).port(*port),
         Address::Socket(path) => options.socket(path),
     };
-    if let Some(password) = &connection.password {
+    if let Some(password) = password {
         options = options.password(password.expose());
     }
     if mode == TlsMode::Disable {
@@ -84,10 +86,11 @@ async fn options(connection: &Connection) -> Result<MySqlConnectOptions, SourceE
 }
 
 /// Opens a connection and pins its settings.
-pub(super) async fn connect(config: &Connection, cx: &Context) -> Result<MySqlSession, SourceError> {
+pub(super) async fn connect(config: &Connection, tokens: &Tokens, cx: &Context) -> Result<MySqlSession, SourceError> {
     const WHAT: &str = "connecting to the source";
     let interrupted = |cause| SourceError::Interrupted { what: WHAT, cause };
-    let options = options(config).await?;
+    let password = login::password(config, tokens, cx).await?;
+    let options = options(config, password.as_ref()).await?;
     let opened = cx.attempt(CONNECT_MAX, options.connect()).await.map_err(interrupted)?;
     let mut conn = opened.map_err(|cause| error::connecting(config, cause))?;
 

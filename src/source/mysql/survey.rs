@@ -1,5 +1,7 @@
 //! Looks around in `information_schema`.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::MySqlSession;
 use super::query::Statement;
 use super::stream::{fetch, text};
@@ -10,6 +12,7 @@ use crate::source::survey::{LISTED_MAX, Survey, too_many};
 use crate::source::{CATALOG_MAX, SourceError};
 
 const LISTING: &str = "listing the tables";
+const SIZING: &str = "reading estimates of rows";
 const HINTING: &str = "reading indexes and defaults";
 
 /// The size is not asked for: it makes some servers open every table.
@@ -17,6 +20,10 @@ const TABLES: &str = "\
 SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.tables \
 WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') \
     AND TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')";
+
+const SIZES: &str = "\
+SELECT TABLE_SCHEMA, TABLE_NAME, CAST(TABLE_ROWS AS CHAR) FROM information_schema.tables \
+WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND TABLE_SCHEMA IN";
 
 /// An index on an expression has parts without a column, one on a prefix serves no order.
 const INDEXES: &str = "\
@@ -45,6 +52,24 @@ impl Survey for MySqlSession {
             kind: if word(row, 2) == "VIEW" { TableKind::View } else { TableKind::Table },
         };
         Ok(rows.iter().map(listed).collect())
+    }
+
+    async fn sizes(&mut self, cx: &Context, tables: &[SourceTable]) -> Result<Vec<Option<u64>>, SourceError> {
+        let schema = |table: &SourceTable| table.schema.clone().unwrap_or_else(|| self.database.clone());
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of: Vec<String> = tables.iter().map(schema).collect();
+        let schemas: BTreeSet<String> = of.iter().cloned().collect();
+        let places = vec!["?"; schemas.len()].join(", ");
+        let sql = format!("{SIZES} ({places}) LIMIT {LISTED_MAX}");
+        let params = schemas.into_iter().map(Param::Text).collect();
+        let rows = fetch(&mut self.conn, cx, CATALOG_MAX, SIZING, Statement { sql, params }).await?;
+        let word = |row, index| text(row, index).unwrap_or_default();
+        let size = |row| ((word(row, 0), word(row, 1)), text(row, 2).and_then(|rows| rows.parse::<u64>().ok()));
+        let sized: HashMap<(String, String), Option<u64>> = rows.iter().map(size).collect();
+        let names = of.into_iter().zip(tables.iter().map(|table| table.name.clone()));
+        Ok(names.map(|name| *sized.get(&name)?).collect())
     }
 
     async fn hints(&mut self, cx: &Context, table: &SourceTable) -> Result<Hints, SourceError> {

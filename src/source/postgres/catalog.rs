@@ -134,7 +134,7 @@ fn lost(cause: sqlx::Error) -> SourceError {
 
 /// An estimate as a whole number.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and it is an estimate")]
-fn whole(estimate: f64) -> u64 {
+pub(super) fn whole(estimate: f64) -> u64 {
     estimate as u64
 }
 

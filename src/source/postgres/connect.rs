@@ -10,8 +10,8 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::{APPLICATION_NAME, error};
 use crate::model::{Address, Connection, Secret, Tls, TlsMode};
-use crate::net::Context;
-use crate::source::{CONNECT_MAX, SourceError, tls};
+use crate::net::{Context, Tokens};
+use crate::source::{CONNECT_MAX, SourceError, login, tls};
 
 const WHAT: &str = "connecting";
 
@@ -54,9 +54,10 @@ const PIN: &str = "\
      WHERE pinned.name <> 'client_connection_check_interval' OR version() LIKE '%linux%'";
 
 /// Connects and pins the session.
-pub(super) async fn connect(config: &Connection, cx: &Context) -> Result<PgConnection, SourceError> {
+pub(super) async fn connect(config: &Connection, tokens: &Tokens, cx: &Context) -> Result<PgConnection, SourceError> {
     let address = config.address.to_string();
-    let options = options(config).await?;
+    let password = login::password(config, tokens, cx).await?;
+    let options = options(config, password.as_ref()).await?;
     let open = async {
         let mut connection = PgConnection::connect_with(&options).await?;
         pin(&mut connection).await?;
@@ -81,10 +82,10 @@ async fn pin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
 
 /// The driver's options. Those that it takes from the environment (`PGHOST`, `PGPASSWORD` …) are all overridden,
 /// but for client certificates and `PGOPTIONS`, which it cannot unset.
-async fn options(config: &Connection) -> Result<PgConnectOptions, SourceError> {
+async fn options(config: &Connection, password: Option<&Secret>) -> Result<PgConnectOptions, SourceError> {
     let options = PgConnectOptions::new_without_pgpass()
         .username(&config.user)
-        .password(config.password.as_ref().map(Secret::expose).unwrap_or_default())
+        .password(password.map(Secret::expose).unwrap_or_default())
         .database(&config.database)
         .application_name(APPLICATION_NAME)
         .statement_cache_capacity(0)

@@ -1,9 +1,11 @@
 //! Looks around in `pg_catalog`.
 
+use std::collections::{BTreeSet, HashMap};
+
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::catalog::table_kind;
+use super::catalog::{table_kind, whole};
 use super::{DEFAULT_SCHEMA, PostgresSession, error};
 use crate::model::{Hints, Listed, SourceTable};
 use crate::net::Context;
@@ -11,6 +13,7 @@ use crate::source::survey::{LISTED_MAX, Survey, too_many};
 use crate::source::{CATALOG_MAX, SourceError};
 
 const LISTING: &str = "listing the tables";
+const SIZING: &str = "reading estimates of rows";
 const HINTING: &str = "reading indexes and defaults";
 
 /// Every relation that holds rows. One more than is taken tells that there are more.
@@ -20,6 +23,17 @@ const TABLES: &str = "
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ($1::text IS NULL OR n.nspname = $1)
      ORDER BY 1, 2 LIMIT $2";
+
+/// Estimates of rows. A partitioned table has its partitions'; one that was never analysed what the server has counted, which
+/// unlike its size takes no lock to ask for.
+const SIZES: &str = "
+    SELECT n.nspname::text AS schema, c.relname::text AS name,
+           (SELECT sum(CASE WHEN leaf.reltuples > 0 THEN leaf.reltuples ELSE pg_stat_get_live_tuples(leaf.oid) END)
+              FROM pg_class AS leaf
+             WHERE leaf.oid = c.oid AND c.relkind <> 'p'
+                OR c.relkind = 'p' AND leaf.oid IN (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf))::float8 AS estimate
+      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'm', 'f') AND n.nspname = ANY($1) LIMIT $2";
 
 /// Indexes that can serve an order: whole, valid, on columns from the first on.
 const INDEXES: &str = "
@@ -59,6 +73,18 @@ impl Survey for PostgresSession {
         rows.iter().map(listed).collect::<Result<_, _>>().map_err(|cause| error::query(LISTING, cause))
     }
 
+    async fn sizes(&mut self, cx: &Context, tables: &[SourceTable]) -> Result<Vec<Option<u64>>, SourceError> {
+        let schema = |table: &SourceTable| table.schema.clone().unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
+        let schemas: BTreeSet<String> = tables.iter().map(schema).collect();
+        let schemas: Vec<String> = schemas.into_iter().collect();
+        let query = sqlx::query(SIZES).bind(schemas).bind(i64::try_from(LISTED_MAX).unwrap_or(i64::MAX));
+        let rows = query.persistent(false).fetch_all(&mut self.connection);
+        let rows = error::limit(cx, SIZING, CATALOG_MAX, rows).await?.map_err(|cause| error::query(SIZING, cause))?;
+        let sized: Result<HashMap<(String, String), Option<u64>>, sqlx::Error> = rows.iter().map(size).collect();
+        let sized = sized.map_err(|cause| error::query(SIZING, cause))?;
+        Ok(tables.iter().map(|table| *sized.get(&(schema(table), table.name.clone()))?).collect())
+    }
+
     async fn hints(&mut self, cx: &Context, table: &SourceTable) -> Result<Hints, SourceError> {
         let schema = table.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
         let mut rows = [Vec::new(), Vec::new()];
@@ -76,6 +102,11 @@ impl Survey for PostgresSession {
             touched: Vec::new(),
         })
     }
+}
+
+fn size(row: &PgRow) -> Result<((String, String), Option<u64>), sqlx::Error> {
+    let estimate: Option<f64> = row.try_get("estimate")?;
+    Ok(((row.try_get("schema")?, row.try_get("name")?), estimate.map(whole)))
 }
 
 fn listed(row: &PgRow) -> Result<Listed, sqlx::Error> {

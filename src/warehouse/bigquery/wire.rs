@@ -324,7 +324,10 @@ mod tests {
     #[test]
     fn a_page_of_somebody_else_is_not_bigquerys() {
         let is = |method: Method, status, body: &'static str| {
-            is_bigquerys(&method, &Answer { status, etag: None, body: Bytes::from_static(body.as_bytes()) })
+            is_bigquerys(
+                &method,
+                &Answer { status, etag: None, max_age: None, body: Bytes::from_static(body.as_bytes()) },
+            )
         };
         for (status, body) in [
             (200, r#"{"kind": "bigquery#table", "schema": {}}"#),
