@@ -63,11 +63,18 @@ def say(text: str) -> None:
 
 
 def shell(*command: str | os.PathLike[str], **options) -> str:
-    """Runs a command quietly; what it prints is shown only if it fails."""
-    done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-    if done.returncode != 0:
-        raise Trouble(f"`{' '.join(map(str, command))}` exited with {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}")
-    return done.stdout
+    """Runs a command quietly; what it prints is shown only if it fails. All that it starts ends with it."""
+    process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options)
+    try:
+        output, errors = process.communicate()
+    except BaseException:
+        # its group: a compiler that buildah started would go on in a folder that is being removed
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    if process.returncode != 0:
+        raise Trouble(f"`{' '.join(map(str, command))}` exited with {process.returncode}:\n{(output + errors)[-6000:]}")
+    return output
 
 
 def install() -> None:
@@ -151,11 +158,7 @@ class Builder:
             "--volume", f"{sysroot}:/usr/local/rust:ro", "--volume", f"{registry}:/usr/local/cargo/registry:ro",
             "--tag", "localhost/highwater", "--file", ROOT / "Dockerfile", context,
         ]
-        log = self.work / "build.log"
-        with log.open("w") as output:
-            done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": str(self.work)})
-        if done.returncode != 0:
-            raise Trouble(f"the build exited with {done.returncode}:\n{log.read_text()[-6000:]}")
+        shell(*command, env={**os.environ, "TMPDIR": str(self.work)})
         say(f"Dockerfile built: {time.monotonic() - begun:.0f} s")
 
     def sizes(self) -> None:
