@@ -46,7 +46,7 @@ CALLS_BATCH = {"A": 3, "B": 1}
 # a MERGE reads the staging table and is billed for all of the target (BigQuery, "On-demand query size calculation": q + t),
 # and for the key once more, which is left out here; an INSERT (append) reads the staging table alone
 TABLE_BYTES_MIN = 10 * MIB
-# lines of the program (300 bytes each, two or four a run), of Cloud Run's request log and of Cloud Scheduler's
+# lines of the program (300 bytes each, two or four a run); 3 kB for those of Cloud Run and Cloud Scheduler is an estimate
 LOG_BYTES_IDLE, LOG_BYTES_BUSY = 3_600, 4_200
 # runs (a count, 8 bytes), rows, bytes, duration and lag (distributions, 80 bytes)
 METRIC_BYTES = 8 + 4 * 80

@@ -159,7 +159,7 @@ resource "terraform_data" "config" {
     }
     precondition {
       condition     = (local.auth != null) == var.invoker_iam_disabled
-      error_message = local.auth == null ? "invoker_iam_disabled lets everybody through to the service, and highwater.yaml has no `auth` that would check who calls: add it, or leave invoker_iam_disabled out." : "highwater.yaml has `auth`, so the service checks tokens itself. Cloud Run takes their signature away where it checks them, and every call would be refused: set invoker_iam_disabled = true, or remove `auth`."
+      error_message = local.auth == null ? "invoker_iam_disabled lets everybody through to the service, and highwater.yaml has no `auth` that would check who calls: add it, or leave invoker_iam_disabled out." : "highwater.yaml has `auth`, so the service checks tokens itself. Cloud Run may take their signature away where it checks them, and then every call is refused: set invoker_iam_disabled = true, or remove `auth`."
     }
     precondition {
       condition     = local.auth == null || contains(local.auth_invokers, "${var.name}-invoker@${local.project}.iam.gserviceaccount.com")

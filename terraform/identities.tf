@@ -194,6 +194,6 @@ resource "google_project_iam_member" "builder_sources" {
   condition {
     title       = "${var.name}-sources"
     description = "Sources of builds"
-    expression  = "resource.name.startsWith('projects/_/buckets/${local.project}_cloudbuild/')"
+    expression  = "resource.name == 'projects/_/buckets/${local.project}_cloudbuild' || resource.name.startsWith('projects/_/buckets/${local.project}_cloudbuild/')"
   }
 }

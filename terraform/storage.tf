@@ -27,7 +27,7 @@ resource "google_storage_bucket" "this" {
     }
     condition {
       age            = 7
-      matches_prefix = ["${local.prefix}staging/", "${local.prefix}shares/", "${local.prefix}check/"]
+      matches_prefix = ["${local.prefix}staging/", "${local.prefix}check/"]
     }
   }
 

@@ -89,7 +89,7 @@ run "bucket_and_datasets" {
   }
   assert {
     condition = { for rule in google_storage_bucket.this.lifecycle_rule : join(" ", one(rule.condition).matches_prefix) => one(rule.condition).age } == {
-      "team/staging/ team/shares/ team/check/" = 7, "team/rejects/" = 90, "team/reports/" = 90
+      "team/staging/ team/check/" = 7, "team/rejects/" = 90, "team/reports/" = 90
     }
     error_message = "Each folder below the prefix has its rule."
   }
