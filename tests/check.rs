@@ -181,6 +181,11 @@ async fn all_that_is_needed_is_there() {
 async fn what_postgres_lacks_is_mended_by_what_is_printed() {
     let scene = Scene::new().await;
     scene.make_dataset(LOCATION).await;
+    // PostgreSQL lets everybody into a database, unless somebody says no
+    scene.place.pg(&format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", scene.place.name)).await;
+    let checked = scene.check(&["pg"]).await;
+    assert_eq!((checked.code, checked.standing("lacks")), (1, vec!["source pg, login".to_owned()]), "{checked:?}");
+    scene.place.pg(&checked.mends("sql")[0]).await;
     // of one table some columns
     scene.place.pg(&format!("GRANT SELECT (id, u) ON orders TO {}", scene.user)).await;
     let checked = scene.check(&["pg"]).await;
@@ -217,9 +222,18 @@ async fn what_mariadb_lacks_is_mended_by_what_is_printed() {
     // without any right to the database, not even the login is taken
     let checked = scene.check(&["my"]).await;
     assert_eq!((checked.code, checked.standing("lacks")), (1, vec!["source my, login".to_owned()]), "{checked:?}");
+    let mends = checked.mends("sql");
+    assert_eq!(mends, [format!("GRANT SELECT ON `{}`.* TO `{user}`@`%`;", name.replace('_', "\\_"))]);
+    scene.place.my(&mends[0]).await;
+    let let_in = scene.check(&["my"]).await;
+    assert_eq!(let_in.standing("lacks"), ["source my, open transactions"], "{let_in:?}");
+    // a right to another table opens the database, too
     scene
         .place
-        .my(&format!("CREATE TABLE other (id int PRIMARY KEY); GRANT SELECT ON {name}.other TO {user}@'%'"))
+        .my(&format!(
+            "{} CREATE TABLE other (id int PRIMARY KEY); GRANT SELECT ON {name}.other TO {user}@'%'",
+            mends[0].replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
+        ))
         .await;
     let checked = scene.check(&["my"]).await;
     let lacks = ["source my, open transactions", "table my/visits, read"];

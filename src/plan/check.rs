@@ -144,6 +144,29 @@ fn grantee(dialect: Dialect, account: &Account) -> String {
     }
 }
 
+/// The statement that lets the user into the database, if that is what the server refuses. Servers that do not speak English
+/// get none.
+pub fn admission(site: Site<'_>, said: &str) -> Option<Mend> {
+    let database = &site.connection.database;
+    let (on, account) = match site.dialect {
+        Dialect::Postgres => {
+            said.starts_with("permission denied for database").then_some(())?;
+            let on = format!("CONNECT ON DATABASE {}", draft::quote(database, site.dialect));
+            (on, Account { name: site.connection.user.clone(), host: None })
+        }
+        Dialect::MySql => {
+            // the account that the server found for the login
+            let (_, account) = said.split_once("Access denied for user '")?;
+            let (name, host) = account.split_once("' to database")?.0.rsplit_once("'@'")?;
+            // wildcards where a whole database is meant
+            let pattern = database.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
+            let on = format!("SELECT ON {}.*", draft::quote(&pattern, site.dialect));
+            (on, Account { name: name.to_owned(), host: Some(host.to_owned()) })
+        }
+    };
+    Some(Mend::Sql(grant(&on, "", site.dialect, &account)))
+}
+
 /// A table that may not be read.
 pub fn denied(site: Site<'_>, facts: &ServerFacts, table: &SourceTable, rights: Rights, said: String) -> Finding {
     let (schema, name) = names(site, table);

@@ -57,7 +57,9 @@ where
         findings.extend(files(&about_source, &config.connection));
     }
     let costs = "no table of it is synced";
-    findings.push(failed(&about_source, "login", error).costs(costs));
+    let mend = if let SourceError::Login { message, .. } = &error { check::admission(site, message) } else { None };
+    let refused = failed(&about_source, "login", error).costs(costs);
+    findings.push(Finding { mend, ..refused });
     let open = |settings: &TableSettings| {
         Finding::new(&about(&settings.id), "read", Standing::CannotTell)
             .found(format!("{about_source} could not be asked"))

@@ -118,3 +118,19 @@ fn a_bucket_serves_datasets_of_its_place() {
         assert_eq!(standing(bucket, dataset), Standing::Optional, "{bucket} {dataset}");
     }
 }
+
+#[test]
+fn a_user_is_let_into_the_database_that_it_is_kept_out_of() {
+    let mut connection = connection(tcp(), TlsMode::VerifyFull);
+    connection.database = "my_app".to_owned();
+    let sql = |dialect, said| {
+        let site = Site { about: "source s", dialect, connection: &connection, loopback: false };
+        admission(site, said).map(|mend| mend.text().to_owned())
+    };
+    let mysql = sql(Dialect::MySql, "Access denied for user 'a'b'@'10.%' to database 'my_app'");
+    assert_eq!(mysql.as_deref(), Some("GRANT SELECT ON `my\\_app`.* TO `a'b`@`10.%`;"));
+    let postgres = sql(Dialect::Postgres, "permission denied for database \"my_app\"");
+    assert_eq!(postgres.as_deref(), Some("GRANT CONNECT ON DATABASE \"my_app\" TO \"u\";"));
+    assert_eq!(sql(Dialect::MySql, "Access denied for user 'u'@'h' (using password: YES)"), None);
+    assert_eq!(sql(Dialect::Postgres, "password authentication failed for user \"u\""), None);
+}
