@@ -16,6 +16,7 @@ pub fn tests() -> Vec<Test> {
         a_killed_task_goes_on_with_its_share,
         more_tasks_than_tables,
         tables_come_and_go_between_the_starts,
+        a_plan_younger_than_what_a_task_saw_holds,
         a_source_that_does_not_answer_has_a_share_too,
         without_an_execution_names_decide,
         bad_variables_are_refused,
@@ -211,6 +212,29 @@ async fn tables_come_and_go_between_the_starts() {
     assert!(other.code == 0 && share(&other).contains("of 3 tables"), "{other:?}");
     let wrong = run(&place, &task(&place, "late-2", 0, 3, 0), &args).await;
     assert!(wrong.code == 2 && wrong.stderr.contains("among 2 tasks, and CLOUD_RUN_TASK_COUNT is 3"), "{wrong:?}");
+}
+
+/// A task lists its tables and waits for the plan; meanwhile a table appears, and the first task deals it to the waiting one.
+async fn a_plan_younger_than_what_a_task_saw_holds() {
+    let place = Place::new().await;
+    pg_table(&place, "old", 9_000).await;
+    place.configure(&["\"*\": { cursor: u }"], &[], "");
+    let args = ["sync", "--all", "--json"];
+    let (first, second) = (task(&place, "young", 0, 2, 0), task(&place, "young", 1, 2, 0));
+    let started = async {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        pg_table(&place, "new", 10).await;
+        run(&place, &first, &args).await
+    };
+    let (first, second) = tokio::join!(started, run(&place, &second, &args));
+    assert_eq!((first.code, second.code), (0, 0), "{first:?} {second:?}");
+    let mut all = moved(&first);
+    all.extend(moved(&second));
+    assert_eq!(all, BTreeMap::from([("pg/new".to_owned(), 10), ("pg/old".to_owned(), 9_000)]), "{first:?} {second:?}");
+    eprintln!("jobs: {:?}; {:?}", moved(&first), moved(&second));
+    // a table that is named twice is one
+    let twice = run(&place, &place.env(), &["sync", "new", "pg/new", "--json"]).await;
+    assert_eq!(twice.reports().len(), 1, "{twice:?}");
 }
 
 async fn a_source_that_does_not_answer_has_a_share_too() {

@@ -171,7 +171,7 @@ async fn messages_that_come_twice_append_once() {
 async fn what_fails_comes_again_until_it_is_done() {
     let place = Place::new().await;
     pg_table(&place, "t", 200).await;
-    let path = place.configure(&["t: { cursor: u }"], &[], "server: { run_budget: 5s }");
+    let path = place.configure(&["t: { cursor: u }"], &[], "server: { run_budget: 15s }");
     // a database that is down: nobody listens at its port, until somebody does
     let text = std::fs::read_to_string(&path).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -256,9 +256,9 @@ async fn a_run_beyond_the_deadline_overlaps() {
     let place = Place::new().await;
     pg_table(&place, "t", 3_000).await;
     place.configure(&["t: { mode: append, cursor: id, chunk_rows: 1000 }"], &[], "");
-    // the first chunk's merge alone takes longer than the deadline
+    // the first chunk's merge alone takes longer than the deadline, and twice: its first request is given up after 10 s
     let slow = |seen: &crate::support::gate::Seen| seen.inserts_job().is_some_and(|id| id.starts_with("hw_merge_"));
-    place.gate.fault(1, Fault::Delay(Duration::from_secs(u64::from(DEADLINE_MIN) + 3)), slow);
+    place.gate.fault(2, Fault::Delay(Duration::from_secs(u64::from(DEADLINE_MIN) + 3)), slow);
     let scene = Scene::new(place, DEADLINE_MIN).await;
     let message = scene.pubsub.publish_table("runs", "t").await;
     scene.relay.until(2, |delivery| delivery.message == message).await;

@@ -23,6 +23,7 @@ pub fn tests() -> Vec<Test> {
         a_source_that_dies_mid_stream_is_read_again,
         an_intent_whose_staging_expired_is_loaded_again,
         an_intent_that_lost_everything_is_dropped,
+        a_job_of_another_identity_is_told,
         a_dataset_elsewhere_is_told,
         tls_and_sockets,
         a_replace_that_does_not_fit_is_told_and_a_chunk_is_cut,
@@ -261,6 +262,29 @@ async fn an_intent_that_lost_everything_is_dropped() {
     assert_eq!((report.rows, report.recovered), (70, 0), "{report:?}");
     assert!(report.notes.iter().any(|note| note.contains("had lost its parts and was dropped")), "{:?}", report.notes);
     assert_eq!(count(&place).await, "70 70");
+    place.assert_clean().await;
+}
+
+/// Who may not look up a job that somebody else submitted does not go on without knowing what became of it.
+async fn a_job_of_another_identity_is_told() {
+    let place = Place::new().await;
+    a_table(&place, 50).await;
+    place.configure(&["t: { mode: append, cursor: id }"], &[], "");
+    let lookup = |seen: &crate::support::gate::Seen| seen.method == "GET" && seen.path.contains("/jobs/hw_");
+    place.gate.fault(u32::MAX, Fault::Status(403), lookup);
+    for _ in 0..2 {
+        let ran = place.run(&["sync", "t", "--json"]).await;
+        let report = ran.report();
+        let told = report.error.map(|failure| failure.message).unwrap_or_default();
+        assert_eq!((ran.code, report.outcome), (1, Outcome::Failed), "{ran:?}");
+        assert!(
+            told.contains("another identity submitted it: grant this one bigquery.jobs.get on project demo"),
+            "{told}"
+        );
+    }
+    place.gate.forgive();
+    assert_eq!(place.sync(&["t"]).await[0].rows, 50);
+    assert_eq!(count(&place).await, "50 50");
     place.assert_clean().await;
 }
 

@@ -38,6 +38,8 @@ pub struct ExpansionFault {
     pub message: String,
     /// What may be done.
     pub class: Class,
+    /// Whether the source could not be asked, so that of its tables nobody knows.
+    pub unasked: bool,
 }
 
 /// What a run of a table would rest on.
@@ -69,7 +71,7 @@ impl App {
                     let error = RunError::from(error);
                     let message = format!("the tables of {} could not be listed: {}", source.name, error.one_line());
                     let source = source.name.clone();
-                    expansion.faults.push(ExpansionFault { source, message, class: error.class() });
+                    expansion.faults.push(ExpansionFault { source, message, class: error.class(), unasked: true });
                 }
             }
         }
@@ -192,7 +194,7 @@ fn leave_out_shared(expansion: &mut Expansion) {
             ids.join(" and ")
         );
         let source = expansion.tables[shared[0]].id.source.clone();
-        expansion.faults.push(ExpansionFault { source, message, class: Class::Usage });
+        expansion.faults.push(ExpansionFault { source, message, class: Class::Usage, unasked: false });
         out.extend(shared.into_iter().filter(|&at| expansion.tables[at].matched.is_some()));
     }
     expansion.faults.sort_by(|a, b| (&a.source, &a.message).cmp(&(&b.source, &b.message)));

@@ -44,7 +44,8 @@ impl App {
         let ids: Vec<TableId> = tables.iter().map(|table| table.id.clone()).collect();
         let made = match store.follow(cx, sharer.wait).await? {
             Some(plan) if shares::take(&plan, &ids, sharer.task).is_none() => return Ok(plan),
-            Some(plan) => plan,
+            // should the object vanish in between, what was seen stays somebody's
+            Some(plan) => shares::take(&plan, &ids, sharer.task).unwrap_or(plan),
             None => shares::deal(&self.sizes(cx, tables).await, sharer.tasks),
         };
         store.settle(cx, &made, |plan| shares::take(plan, &ids, sharer.task)).await

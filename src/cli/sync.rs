@@ -60,7 +60,7 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
         Ok(chosen) => chosen,
         Err(code) => return code,
     };
-    let ids = match Box::pin(task::share(&app, &task, seen, json, &stop)).await {
+    let ids = match Box::pin(task::share(&app, &task, seen, arguments.all, json, &stop)).await {
         Ok(ids) => ids,
         Err(code) => return code,
     };

@@ -1,6 +1,7 @@
 //! `highwater tables`.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +62,11 @@ pub(super) async fn chosen(
         let untold = told(&expansion.faults);
         return Ok((expansion, untold));
     }
-    let found: Result<Vec<_>, _> = names.iter().map(|name| app.find(name).map(Cow::into_owned)).collect();
+    let mut seen = HashSet::new();
+    let found = names.iter().map(|name| app.find(name).map(Cow::into_owned));
+    // one that is named twice is one
+    let found: Result<Vec<_>, _> =
+        found.filter(|found| found.as_ref().map_or(true, |table| seen.insert(table.id.clone()))).collect();
     found.map(|tables| (Expansion { tables, faults: Vec::new() }, EXIT_DONE)).map_err(|unknown| {
         output::fault(&unknown.to_string());
         EXIT_USAGE

@@ -1,14 +1,15 @@
 //! A task of a Cloud Run job: which it is, and which tables are its share. Anywhere else there is one task, and it has all.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
-use crate::app::{App, Expansion, Sharer};
+use crate::app::{App, Expansion, ExpansionFault, Sharer};
 use crate::config::Env;
-use crate::model::{Class, SharedTable, TableId};
+use crate::model::{Class, SharedTable, SourceName, TableId};
 use crate::net::Context;
 use crate::plan::shares;
 
@@ -115,11 +116,13 @@ fn execution(name: &str) -> Result<String, BadTask> {
     }
 }
 
-/// The tables that this task moves, of those that it sees; says which share that is. The error is an exit status.
+/// The tables that this task moves, of those that it sees, which are `all` or some that are named; says which share that
+/// is. The error is an exit status.
 pub(super) async fn share(
     app: &App,
     task: &Task,
     seen: Expansion,
+    all: bool,
     json: bool,
     stop: &CancellationToken,
 ) -> Result<Vec<TableId>, u8> {
@@ -129,9 +132,9 @@ pub(super) async fn share(
         return Ok(ids);
     }
     let Some(execution) = &task.execution else {
-        let all = ids.len();
+        let count = ids.len();
         let own: Vec<TableId> = ids.into_iter().filter(|id| shares::by_name(id, task.count) == task.index).collect();
-        tell(task, (own.len(), all), None, json);
+        tell(task, (own.len(), count), None, json);
         return Ok(own);
     };
     // the first task makes the plan; should it be late, the others do. A task that starts again need not wait for it
@@ -146,13 +149,34 @@ pub(super) async fn share(
             Class::Transient => EXIT_RETRY,
         }
     })?;
-    // what is gone since the plan was made is nobody's; of a source that does not answer nobody knows
-    let there =
-        |table: &&SharedTable| ids.contains(&table.id()) || faults.iter().any(|fault| fault.source == table.source);
-    let own: Vec<&SharedTable> = shares::own(&plan, task.index).into_iter().filter(there).collect();
+    let mut seen = Seen { tables: ids.into_iter().collect(), unasked: unasked(&faults) };
+    if all && shares::own(&plan, task.index).into_iter().any(|table| !seen.knows(table)) {
+        // the plan can be younger than what this task saw
+        let Expansion { tables, faults } = app.expand(stop).await;
+        seen = Seen { tables: tables.into_iter().map(|table| table.id).collect(), unasked: unasked(&faults) };
+    }
+    // what is gone since the plan was made is nobody's
+    let own: Vec<&SharedTable> = shares::own(&plan, task.index).into_iter().filter(|table| seen.knows(table)).collect();
     let rows = own.iter().filter_map(|table| table.rows).fold(0_u64, u64::saturating_add);
     tell(task, (own.len(), plan.tables.len()), Some(rows), json);
     Ok(own.into_iter().map(SharedTable::id).collect())
+}
+
+/// What a task saw when it looked for tables.
+struct Seen {
+    tables: HashSet<TableId>,
+    /// Sources that did not answer, of whose tables nobody knows.
+    unasked: HashSet<SourceName>,
+}
+
+impl Seen {
+    fn knows(&self, table: &SharedTable) -> bool {
+        self.tables.contains(&table.id()) || self.unasked.contains(&table.source)
+    }
+}
+
+fn unasked(faults: &[ExpansionFault]) -> HashSet<SourceName> {
+    faults.iter().filter(|fault| fault.unasked).map(|fault| fault.source.clone()).collect()
 }
 
 /// One line of the log, and one for a person.

@@ -136,6 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn variables_of_the_check_do_not_leave_a_file_open() {
+        let named = |name: &str| Env::new([(name.to_owned(), "https://hw.run.app".to_owned())]);
+        let told = |name: &str, more: &str| {
+            let read = Config::parse(&format!("{BASE}{more}"), "f.yaml", &named(name));
+            read.map(|config| config.auth.is_some()).map_err(|errors| errors.to_string())
+        };
+        for name in ["HIGHWATER_AUTH_AUDIENCE", "HIGHWATER_AUTH_INVOKER"] {
+            let fault = told(name, "").unwrap_err();
+            assert!(fault.starts_with(&format!("{name}: is set, and f.yaml says nothing of `auth`")), "{fault}");
+        }
+        let filled = "auth: { audience: '${HIGHWATER_AUTH_AUDIENCE}', invokers: x@y.z }";
+        assert_eq!(told("HIGHWATER_AUTH_AUDIENCE", filled), Ok(true));
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_line_and_way_out() {
         let with = |audience: &str, invokers: &str| format!("auth: {{ audience: {audience}, invokers: {invokers} }}");
         let url = |url: &str| format!("auth: {{ audience: a, invokers: x@y.z, keys_url: '{url}' }}");

@@ -10,7 +10,7 @@ use super::env::Env;
 use super::placeholders::{self, Hidden};
 use super::reader::{Fault, Findings, Map, one_line};
 use super::tree::{self, Kind, Node, Place};
-use super::{Config, ConfigErrors, yaml};
+use super::{Config, ConfigErrors, environment, yaml};
 
 /// Where a document's keys are.
 #[derive(Clone, Debug)]
@@ -57,6 +57,9 @@ impl Document {
         let (faults, secrets) = findings.into_parts();
         let mut lines: Vec<String> = faults.iter().map(|fault| self.origin.line(fault)).collect();
         lines.extend(env.faults().iter().cloned());
+        if config.as_ref().is_some_and(|config| config.auth.is_none()) {
+            lines.extend(self.origin.ineffective_auth(env));
+        }
         // a variable that counts for many is wrong once
         let mut seen = HashSet::new();
         lines.retain(|line| seen.insert(line.clone()));
@@ -68,6 +71,21 @@ impl Document {
 }
 
 impl Origin {
+    /// A variable that would have it that callers are checked, where nobody is: the service would be open in silence.
+    fn ineffective_auth(&self, env: &Env) -> Option<String> {
+        let name = env.names().filter(|name| name.starts_with(environment::AUTH)).min()?;
+        let (audience, invokers) = (environment::AUDIENCE, environment::INVOKERS);
+        Some(match self {
+            Self::File(file) => format!(
+                "{name}: is set, and {file} says nothing of `auth`, so that nobody would be checked: say `auth: {{audience: …, \
+                 invokers: …}}` there, from variables as `${{NAME}}`, or remove the variable"
+            ),
+            Self::Environment(_) => format!(
+                "{name}: is not known, and nobody would be checked: there are {audience} and {invokers}, or remove the variable"
+            ),
+        })
+    }
+
     fn line(&self, fault: &Fault) -> String {
         let Fault { place, path, problem } = fault;
         match self {

@@ -35,8 +35,10 @@ const CHUNK_ROWS: &str = "HIGHWATER_CHUNK_ROWS";
 const REPORTS: &str = "HIGHWATER_REPORTS_BIGQUERY";
 const WEBHOOK: &str = "HIGHWATER_NOTIFY_WEBHOOK";
 const PUBSUB: &str = "HIGHWATER_NOTIFY_PUBSUB";
-const AUDIENCE: &str = "HIGHWATER_AUTH_AUDIENCE";
-const INVOKERS: &str = "HIGHWATER_AUTH_INVOKERS";
+pub(super) const AUDIENCE: &str = "HIGHWATER_AUTH_AUDIENCE";
+pub(super) const INVOKERS: &str = "HIGHWATER_AUTH_INVOKERS";
+/// What the variables of who may call begin with.
+pub(super) const AUTH: &str = "HIGHWATER_AUTH_";
 const TIMEOUT: &str = "SYNC_TIMEOUT";
 const DRY_RUN: &str = "DRY_RUN";
 const AUTO_CREATE: &str = "AUTO_CREATE_TABLES";

@@ -22,8 +22,8 @@ pub trait Survey: Session {
         schema: Option<&str>,
     ) -> impl Future<Output = Result<Vec<Listed>, SourceError>> + Send;
 
-    /// The catalog's estimates of the rows of these tables, in their order, by one query that takes no locks; `None` where
-    /// it has none. Of schemas with more than [`LISTED_MAX`] tables some are not found.
+    /// The catalog's estimates of the rows of these tables, in their order, by one query that waits for no lock on them; `None`
+    /// where it has none. Of schemas with more than [`LISTED_MAX`] tables some are not found.
     fn sizes(
         &mut self,
         cx: &Context,

@@ -2,12 +2,10 @@
 
 use super::database::Database;
 use super::variables::{Variables, list};
-use super::{AUDIENCE, INVOKERS, database, table};
+use super::{AUDIENCE, AUTH, INVOKERS, database, table};
 
 /// The most bytes of a name that is compared with the known ones.
 const NEAR_BYTES_MAX: usize = 200;
-/// What the variables of who may call begin with: a misspelt one would leave the service open.
-const AUTH: &str = "HIGHWATER_AUTH_";
 
 /// The variables that begin like ours and that nobody knows, in one line, each with the nearest of ours.
 pub(super) fn unknown(variables: &Variables<'_>, databases: &[Database]) -> Option<String> {

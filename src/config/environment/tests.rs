@@ -139,8 +139,11 @@ fn who_may_call() {
     ] {
         assert!(faults(changes).iter().any(|fault| fault.starts_with(told)), "{:?}", faults(changes));
     }
-    // one that is misspelt leaves the service open, so it is named
-    let warnings = loaded("HIGHWATER_AUTH_AUDIENCES=x").warnings;
+    // one that is misspelt would leave the service open
+    let told = faults("HIGHWATER_AUTH_AUDIENCES=x");
+    assert!(told.iter().any(|line| line.starts_with("HIGHWATER_AUTH_AUDIENCES: is not known")), "{told:?}");
+    // beside the others it has no effect
+    let warnings = loaded(&format!("{both}\nHIGHWATER_AUTH_AUDIENCES=x")).warnings;
     assert!(warnings.iter().any(|line| line.contains("(did you mean HIGHWATER_AUTH_AUDIENCE?)")), "{warnings:?}");
 }
 

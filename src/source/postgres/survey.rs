@@ -24,14 +24,20 @@ const TABLES: &str = "
        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ($1::text IS NULL OR n.nspname = $1)
      ORDER BY 1, 2 LIMIT $2";
 
-/// Estimates of rows. A partitioned table has its partitions'; one that was never analysed what the server has counted, which
-/// unlike its size takes no lock to ask for.
+/// Estimates of rows. A partitioned table has its partitions', however deep; one that was never analysed what the server has
+/// counted. Only catalogs are read: a table's size, and `pg_partition_tree`, would wait for locks on it.
 const SIZES: &str = "
     SELECT n.nspname::text AS schema, c.relname::text AS name,
-           (SELECT sum(CASE WHEN leaf.reltuples > 0 THEN leaf.reltuples ELSE pg_stat_get_live_tuples(leaf.oid) END)
-              FROM pg_class AS leaf
-             WHERE leaf.oid = c.oid AND c.relkind <> 'p'
-                OR c.relkind = 'p' AND leaf.oid IN (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf))::float8 AS estimate
+           (CASE WHEN c.relkind = 'p'
+                 THEN (WITH RECURSIVE tree (oid) AS (
+                           SELECT inhrelid FROM pg_inherits WHERE inhparent = c.oid
+                           UNION ALL
+                           SELECT i.inhrelid FROM tree JOIN pg_inherits AS i ON i.inhparent = tree.oid)
+                       SELECT sum(CASE WHEN leaf.reltuples > 0 THEN leaf.reltuples ELSE pg_stat_get_live_tuples(leaf.oid) END)
+                         FROM tree JOIN pg_class AS leaf ON leaf.oid = tree.oid WHERE leaf.relkind <> 'p')
+                 WHEN c.reltuples > 0 THEN c.reltuples
+                 ELSE pg_stat_get_live_tuples(c.oid)
+            END)::float8 AS estimate
       FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'm', 'f') AND n.nspname = ANY($1) LIMIT $2";
 

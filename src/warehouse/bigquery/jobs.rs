@@ -206,6 +206,8 @@ pub(super) async fn job(
     match answer.status {
         200 => {}
         404 => return Ok(None),
+        // one's own job may always be looked up (BigQuery, "jobs.get"); ids are the same whoever submits
+        403 => return Err(anothers(project, refused(&what, &answer))),
         _ => return Err(refused(&what, &answer)),
     }
     let body: JobBody = serde_json::from_slice(&answer.body).map_err(|error| garbled(&what, &error))?;
@@ -220,6 +222,17 @@ pub(super) async fn job(
         (other, _) => return Err(garbled(&what, &format!("a job in state {other:?}"))),
     };
     Ok(Some(status))
+}
+
+/// A job that may not be looked up is another identity's, and what became of it decides what is done next.
+fn anothers(project: &str, mut error: WarehouseError) -> WarehouseError {
+    if let WarehouseError::Refused { message, .. } = &mut error {
+        message.push_str(&format!(
+            "; another identity submitted it: grant this one bigquery.jobs.get on project {project}, which \
+             roles/bigquery.resourceViewer has, or run once more as the other"
+        ));
+    }
+    error
 }
 
 fn failure(id: &JobId, location: &str, error: ErrorProto, errors: &[ErrorProto]) -> JobFailure {
