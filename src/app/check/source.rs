@@ -4,7 +4,7 @@ use super::{Looks, Part, about, stopped};
 use crate::app::expand::judge;
 use crate::config::{SourceConfig, SourceKind, is_loopback};
 use crate::engine::RunError;
-use crate::model::{Address, Class, Connection, Finding, Rights, ServerFacts, Standing, TableKind, TableSettings};
+use crate::model::{Address, Class, Connection, Finding, Rights, ServerFacts, Standing, TableSettings};
 use crate::plan::check::{self, Readable, Site};
 use crate::plan::draft::Dialect;
 use crate::source::checkup::Checkup;
@@ -159,7 +159,7 @@ async fn look<S: Checkup>(
         return Ok(vec![check::unusable(site.about, lacks)]);
     }
     let hints = session.hints(&looks.look(), &settings.table).await?;
-    let Description { hidden, hides_some, kind, .. } = &found;
+    let Description { hidden, hides_some, indexing, .. } = &found;
     let begins = |cursor: &str| hints.indexes.iter().any(|index| index.first().is_some_and(|first| first == cursor));
     let cursor = judged.cursor.as_deref();
     let how = Readable {
@@ -167,7 +167,8 @@ async fn look<S: Checkup>(
         key: &judged.key,
         hidden,
         hides_some: *hides_some,
-        indexed: cursor.filter(|_| *kind != TableKind::View).map(begins),
+        indexed: cursor.map(begins),
+        indexing: *indexing,
     };
     Ok(check::readable(site, facts, &settings.table, how))
 }
