@@ -1,9 +1,9 @@
 //! Tables that nobody named: patterns, what they come to, and configurations from live databases.
 
 use highwater::config::{Config, Env};
-use highwater::model::{Mode, SourceTable};
+use highwater::model::{Indexing, Mode, SourceTable};
 use highwater::plan::draft::{self, Dialect, Head, Source, Table};
-use highwater::plan::propose::{Proposal, Way};
+use highwater::plan::propose::{Proposal, Wanted, Way};
 use highwater::report::{Outcome, RunReport};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -337,7 +337,7 @@ fn drafts() {
                 key: key.as_ref().map(|key| vec![key.clone(), "b".to_owned()]),
             },
             why: vec![format!("cursor: {cursor}")],
-            index: Some(vec![cursor.to_owned()]),
+            index: Some(Wanted { columns: vec![cursor.to_owned()], indexing: Indexing::Beside }),
         };
         let table = |(at, (name, cursor, key)): (usize, &(String, String, Option<String>))| Table {
             table: SourceTable { schema: Some("public".to_owned()), name: name_of(at, name) },

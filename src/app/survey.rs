@@ -76,7 +76,8 @@ async fn look_at<S: Survey>(cx: &Context, session: &mut S, listed: Listed) -> Re
     };
     match found.await {
         Ok((found, hints)) => {
-            let Description { columns, hidden, primary_key, unique_keys, comment, rows_estimate, indexing, .. } = &found;
+            let Description { columns, hidden, primary_key, unique_keys, comment, rows_estimate, indexing, .. } =
+                &found;
             let catalog = Catalog { columns, hidden, primary_key, unique_keys, comment: comment.as_deref() };
             let rows = *rows_estimate;
             let seen = Seen { name: &table.name, kind, indexing: *indexing, catalog, hints: &hints, rows };

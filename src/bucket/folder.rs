@@ -56,7 +56,7 @@ impl FolderBucket {
         let look = move |folder: &Self| match folder.try_file(&name) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.root.exists() => Ok(false),
-            Err(error) => Err(folder.failed(WHAT, "", &error)),
+            Err(error) => Err(folder.failed(WHAT, &name, &error)),
         };
         self.blocking(cx, WHAT, look).await
     }
@@ -64,9 +64,10 @@ impl FolderBucket {
     fn try_file(&self, name: &str) -> io::Result<()> {
         let states = self.root.join(STATES);
         let path = if states.is_dir() { states.join(name) } else { self.root.join(name) };
-        OpenOptions::new().create_new(true).write(true).open(&path)?.write_all(name.as_bytes())?;
+        let written = OpenOptions::new().create_new(true).write(true).open(&path)?.write_all(name.as_bytes());
         let read = fs::read(&path);
         fs::remove_file(&path)?;
+        written?;
         let same = read? == name.as_bytes();
         path.parent().map(fs::read_dir).transpose()?;
         match OpenOptions::new().write(true).open(self.root.join(LOCK)) {

@@ -5,8 +5,8 @@
 pub mod google;
 
 use crate::model::{
-    Account, Activity, Address, Connection, Finding, Indexing, Mend, Rights, SECOND_MICROS, ServerFacts, SourceTable, Standing,
-    TlsMode, Visibility,
+    Account, Activity, Address, Connection, Finding, Indexing, Mend, Rights, SECOND_MICROS, ServerFacts, SourceTable,
+    Standing, TlsMode, Visibility,
 };
 use crate::plan::draft::{self, Dialect};
 
@@ -198,6 +198,12 @@ fn names(site: Site<'_>, table: &SourceTable) -> (String, String) {
 /// A table that cannot be synced, for another reason than a right.
 pub fn unusable(about: &str, said: String) -> Finding {
     Finding::new(about, "read", Standing::Lacks).found(said).costs("every run of the table fails")
+}
+
+/// What a table lacks that nobody named: a run of everything tells it, and goes on.
+pub fn left_out(finding: Finding) -> Finding {
+    const COSTS: &str = "a pattern found it, and it is left out; if it was synced before, its runs fail";
+    Finding { standing: Standing::Optional, ..finding }.costs(COSTS)
 }
 
 /// A table that can be read.

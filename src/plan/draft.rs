@@ -243,12 +243,7 @@ pub fn quote(name: &str, dialect: Dialect) -> String {
 }
 
 /// The statement that makes an index on these columns; none where the relation takes none.
-pub fn create_index(
-    table: &SourceTable,
-    columns: &[String],
-    dialect: Dialect,
-    indexing: Indexing,
-) -> Option<String> {
+pub fn create_index(table: &SourceTable, columns: &[String], dialect: Dialect, indexing: Indexing) -> Option<String> {
     let quote = |name: &str| quote(name, dialect);
     let on: Vec<String> = columns.iter().map(|column| quote(column)).collect();
     let name = match &table.schema {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use highwater::audit::Audit;
 use highwater::mapping::{self, Column};
 use highwater::model::{
-    Activity, Checksum, Fingerprint, Group, Indexing, OpenTransaction, Position, Rows, SourceTable, TableKind, Visibility,
+    Activity, Checksum, Fingerprint, Group, Indexing, OpenTransaction, Position, Rows, SourceTable, TableKind,
+    Visibility,
 };
 use highwater::net::Context;
 use highwater::source::{

@@ -167,7 +167,8 @@ impl Google<'_> {
             Ok(Some(granted)) => {
                 let has = |permission: &str| granted.iter().any(|granted| granted == permission);
                 if !bucket.prefix().is_empty() && !permissions.into_iter().all(has) {
-                    let how = format!("by a probe object, since rights to {} alone are not the bucket's", bucket.prefix());
+                    let how =
+                        format!("by a probe object, since rights to {} alone are not the bucket's", bucket.prefix());
                     findings.extend(self.probe(bucket, (&about, member), &how).await);
                 } else {
                     findings.extend(OBJECT_RIGHTS.iter().map(|(permission, check, costs)| {

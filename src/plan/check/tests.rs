@@ -142,14 +142,8 @@ fn index_advice_is_what_the_server_takes() {
     let (facts, key) = (facts("x", "r", None, true), ["id".to_owned()]);
     let table = SourceTable { schema: None, name: "t".to_owned() };
     let found = |indexing| {
-        let how = Readable {
-            cursor: Some("u"),
-            key: &key,
-            hidden: &[],
-            hides_some: false,
-            indexed: Some(false),
-            indexing,
-        };
+        let how =
+            Readable { cursor: Some("u"), key: &key, hidden: &[], hides_some: false, indexed: Some(false), indexing };
         let findings = readable(site, &facts, &table, how);
         let found = findings.iter().find(|finding| finding.check == "index");
         (found.and_then(|finding| finding.found.clone()).unwrap_or_default(), mend(&findings, "index").1)
