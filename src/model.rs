@@ -27,7 +27,7 @@ mod verify;
 mod window;
 
 pub use activity::{Activity, OpenTransaction, Visibility};
-pub use check::{Account, Finding, Mend, Rights, ServerFacts, Standing};
+pub use check::{Account, Finding, Mend, Rights, Rules, ServerFacts, Standing};
 pub use class::Class;
 pub use column_settings::{ArraysAs, ColumnSettings, DELETED_AT, NumericAs, SYNCED_AT, WantedType};
 pub use connection::{Address, Connection, Login, Secret, Tls, TlsMode};
@@ -36,7 +36,7 @@ pub use hints::Hints;
 pub use hooks::{Event, Hook, HookAddress, Notify};
 pub use intent::{Attempt, Intent, IntentId, JobId, JobKind, Lane, Mode, NOT_WHOLE, TOO_MANY_DELETES};
 pub use job::{JobFailure, JobStats, JobStatus};
-pub use names::{BqTable, InvalidName, SourceName, SourceTable, TableId, TableKind, TableName, plain_name};
+pub use names::{BqTable, Indexing, InvalidName, SourceName, SourceTable, TableId, TableKind, TableName, plain_name};
 pub use pattern::{Glob, InvalidGlob, Listed, Matched, NamePattern};
 pub use policy::Policy;
 pub use position::{Bound, Position};

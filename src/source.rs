@@ -29,7 +29,7 @@ pub use verify::{Scan, Which};
 use crate::audit::Audit;
 use crate::encode::row::{Cell, RowError, Values};
 use crate::mapping::Column;
-use crate::model::{Activity, Bound, Checksum, Fingerprint, Group, Position, Rows, SourceTable, TableKind};
+use crate::model::{Activity, Bound, Checksum, Fingerprint, Group, Indexing, Position, Rows, SourceTable, TableKind};
 use crate::net::Context;
 
 /// A source that sends nothing for this long is taken for dead; or for half of the run's remaining time, if that is less.
@@ -156,6 +156,8 @@ pub struct Description {
     pub name: String,
     /// What it is.
     pub kind: TableKind,
+    /// How an index is made on it.
+    pub indexing: Indexing,
     /// The columns that can be selected, in the table's order; dropped ones are not among them.
     pub columns: Vec<Column>,
     /// Names of columns that are there and may not be selected.

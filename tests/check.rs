@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::served_tests;
 use crate::support::Test;
 use crate::support::place::Place;
-use crate::support::process;
+use crate::support::process::{self, Ran};
+use crate::support::wire::{Break, Fate, From, Wire};
 
 pub fn tests() -> Vec<Test> {
     let mut tests = served_tests![
@@ -18,6 +19,10 @@ pub fn tests() -> Vec<Test> {
         one_source_that_fails_leaves_the_others,
         variables_that_are_not_set,
         what_is_named_is_checked_alone,
+        an_index_is_advised_as_the_server_takes_it,
+        what_patterns_find_is_told_as_a_run_of_everything_does,
+        tables_of_one_target_are_not_fine,
+        a_source_that_breaks_midway_is_asked_once_more,
     ];
     tests.extend(google::tests());
     tests
@@ -98,10 +103,9 @@ impl Scene {
     async fn check_with(&self, env: Vec<(String, String)>, names: &[&str]) -> Checked {
         let args = [&["check", "--json"], names].concat();
         let ran = process::run(self.place.folder.path(), &env, &args).await;
-        let findings = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let written = format!("{}{}", ran.stdout, ran.stderr);
         assert!(!written.contains(PASSWORD), "{written}");
-        Checked { code: ran.code, findings, stderr: ran.stderr }
+        Checked::of(ran)
     }
 
     /// The environment with Cloud Storage elsewhere.
@@ -121,6 +125,11 @@ struct Checked {
 }
 
 impl Checked {
+    fn of(ran: Ran) -> Self {
+        let findings = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        Self { code: ran.code, findings, stderr: ran.stderr }
+    }
+
     /// Findings that stand so, as `about, check`.
     fn standing(&self, standing: &str) -> Vec<String> {
         let found = self.findings.iter().filter(|finding| finding["standing"] == standing);
@@ -329,4 +338,120 @@ async fn what_is_named_is_checked_alone() {
     let unknown = scene.check(&["nowhere"]).await;
     assert_eq!((unknown.code, unknown.findings.len()), (2, 0), "{unknown:?}");
     assert!(unknown.stderr.contains("no table nowhere in the configuration"), "{unknown:?}");
+}
+
+async fn an_index_is_advised_as_the_server_takes_it() {
+    let place = Place::new().await;
+    place
+        .pg("CREATE TABLE parted (id int, u timestamptz NOT NULL, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+             CREATE TABLE parted_low PARTITION OF parted FOR VALUES FROM (0) TO (10);
+             CREATE TABLE plain (id int PRIMARY KEY, u timestamptz NOT NULL); CREATE FOREIGN DATA WRAPPER nobody;
+             CREATE SERVER elsewhere FOREIGN DATA WRAPPER nobody;
+             CREATE FOREIGN TABLE far (id int NOT NULL, u timestamptz NOT NULL) SERVER elsewhere;")
+        .await;
+    place.configure(&["parted: { cursor: u }", "plain: { cursor: u }", "far: { cursor: u, key: id }"], &[], "");
+    let checked = Checked::of(place.run(&["check", "--json", "pg"]).await);
+    let sql = |table: &str| text(&checked.finding(table, "index")["mend"], "sql").to_owned();
+    let statements = [sql("table pg/parted"), sql("table pg/plain")];
+    assert_eq!(
+        statements,
+        [
+            "CREATE INDEX ON \"public\".\"parted\" (\"u\", \"id\");",
+            "CREATE INDEX CONCURRENTLY ON \"public\".\"plain\" (\"u\", \"id\");"
+        ]
+    );
+    assert!(text(checked.finding("table pg/parted", "index"), "found").contains("nobody can write"), "{checked:?}");
+    assert_eq!(checked.finding("table pg/far", "read")["standing"], "ok");
+    assert_eq!(checked.mends("sql").len(), 2, "{checked:?}");
+    for sql in statements {
+        place.pg(&sql).await;
+    }
+    assert_eq!(Checked::of(place.run(&["check", "--json", "pg"]).await).mends("sql"), Vec::<String>::new());
+}
+
+async fn what_patterns_find_is_told_as_a_run_of_everything_does() {
+    let scene = Scene::new().await;
+    scene.grant_everything().await;
+    let place = &scene.place;
+    place.pg("CREATE TABLE loose (x int); CREATE TABLE shut (id int PRIMARY KEY, u timestamptz NOT NULL)").await;
+    place.pg(&format!("GRANT SELECT ON loose TO {}", scene.user)).await;
+    let path = place.folder.path().join("highwater.yaml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    // nobody makes a target for what is left out
+    let patterns = good
+        .replace("    tables:\n      orders", "    tables:\n      \"*\": { cursor: u, create: false }\n      orders");
+    std::fs::write(&path, patterns).unwrap();
+    let checked = scene.check(&["pg"]).await;
+    let out = ["table pg/loose, read", "table pg/shut, read"];
+    assert_eq!((checked.code, checked.standing("lacks")), (0, Vec::new()), "{checked:?}");
+    let optional = checked.standing("optional");
+    assert!(out.iter().all(|out| optional.iter().any(|told| told == out)), "{checked:?}");
+    let shut = checked.finding("table pg/shut", "read");
+    assert!(text(shut, "costs").starts_with("a pattern found it, and it is left out"), "{shut}");
+    assert!(text(&shut["mend"], "sql").starts_with("GRANT SELECT ON \"public\".\"shut\""), "{shut}");
+    // what is named is wanted, by an argument too
+    let named = scene.check(&["pg/shut"]).await;
+    assert_eq!(named.code, 1, "{named:?}");
+    assert!(named.standing("lacks").contains(&"table pg/shut, read".to_owned()), "{named:?}");
+}
+
+async fn tables_of_one_target_are_not_fine() {
+    let place = Place::new().await;
+    place
+        .pg("CREATE TABLE \"a-b\" (id int PRIMARY KEY); CREATE TABLE a_b (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY)")
+        .await;
+    place.configure(&["\"*\": { mode: replace }"], &[], "");
+    let checked = Checked::of(place.run(&["check", "--json"]).await);
+    let targets = checked.finding("source pg", "targets");
+    assert_eq!((checked.code, &targets["standing"]), (1, &json!("lacks")), "{checked:?}");
+    assert!(text(targets, "found").contains("pg/a-b and pg/a_b have the same target"), "{targets}");
+    let standing = |table: &str| checked.finding(table, "target")["standing"].clone();
+    assert_eq!(["table pg/a-b", "table pg/a_b", "table pg/c"].map(standing), ["lacks", "lacks", "ok"]);
+    // one that is named keeps its target, and the other is told, whatever is looked at; twice named is not two tables
+    place.configure(&["\"*\": { mode: replace }", "a_b: { mode: replace }"], &[], "");
+    let checked = Checked::of(place.run(&["check", "--json"]).await);
+    assert_eq!((checked.code, checked.standing("lacks").len()), (1, 2), "{checked:?}");
+    assert_eq!(checked.finding("table pg/a_b", "target")["standing"], "ok");
+    let twice = Checked::of(place.run(&["check", "--json", "a_b", "pg/a_b"]).await);
+    assert_eq!((twice.code, twice.standing("lacks")), (0, Vec::new()), "{twice:?}");
+}
+
+/// Tables of the source that breaks, and after how many bytes of the server: in the midst of them.
+const MANY: usize = 40;
+const MIDWAY_BYTES: u64 = 30_000;
+
+async fn a_source_that_breaks_midway_is_asked_once_more() {
+    let place = Place::new().await;
+    let names: Vec<String> = (0..MANY).map(|number| format!("t{number:02}")).collect();
+    let make = |name: &String| format!("CREATE TABLE {name} (id int PRIMARY KEY, u timestamptz NOT NULL);");
+    place.pg(&names.iter().map(make).collect::<String>()).await;
+    let lines: Vec<String> = names.iter().map(|name| format!("{name}: {{ cursor: u }}")).collect();
+    let path = place.configure(&lines.iter().map(String::as_str).collect::<Vec<_>>(), &[], "");
+    let wire = Wire::open(place.stack.postgres.port).await;
+    let config = std::fs::read_to_string(&path).unwrap();
+    let port = |port: u16| format!(":{port}/");
+    std::fs::write(&path, config.replace(&port(place.stack.postgres.port), &port(wire.port))).unwrap();
+    let check = async || Checked::of(place.run(&["check", "--json", "pg"]).await);
+    let reads = |checked: &Checked, standing: &str| {
+        checked.standing(standing).iter().filter(|finding| finding.ends_with(", read")).count()
+    };
+    let midway = |from, after_bytes| Fate { how: Break::Close, from, after_bytes };
+    // one connection breaks: the table that it broke at is looked at once more
+    wire.decide(move |number| (number == 0).then(|| midway(From::Server, MIDWAY_BYTES)));
+    let checked = check().await;
+    assert_eq!((checked.code, reads(&checked, "ok")), (0, MANY), "{checked:?}");
+    assert_eq!((wire.tally().all, wire.tally().faulty()), (2, 1));
+    // and no other can be had: the rest is not asked for one by one
+    wire.decide(move |number| Some(midway(From::Server, if number == 0 { MIDWAY_BYTES } else { 0 })));
+    let checked = check().await;
+    let (fine, lost) = (reads(&checked, "ok"), reads(&checked, "cannot_tell"));
+    assert_eq!((checked.code, wire.tally().all, fine + lost), (75, 2, MANY), "{checked:?}");
+    assert!(fine > 0 && lost > 1, "{fine} {lost}");
+    let last = checked.finding(&format!("table pg/t{}", MANY - 1), "read");
+    assert!(last["unreached"] == true && text(last, "found").contains("does not answer any more"), "{last}");
+    // or every connection breaks
+    wire.decide(move |_| Some(midway(From::Server, MIDWAY_BYTES)));
+    let checked = check().await;
+    assert_eq!((checked.code, reads(&checked, "ok") + reads(&checked, "cannot_tell")), (75, MANY), "{checked:?}");
+    assert!((2..=4).contains(&wire.tally().all), "{:?}", wire.tally());
 }

@@ -1,9 +1,9 @@
 //! Tables that nobody named: patterns, what they come to, and configurations from live databases.
 
 use highwater::config::{Config, Env};
-use highwater::model::{Mode, SourceTable};
+use highwater::model::{Indexing, Mode, SourceTable};
 use highwater::plan::draft::{self, Dialect, Head, Source, Table};
-use highwater::plan::propose::{Proposal, Way};
+use highwater::plan::propose::{Proposal, Wanted, Way};
 use highwater::report::{Outcome, RunReport};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -252,6 +252,9 @@ async fn a_discovered_configuration_syncs_both_databases() {
         "      sales.items: { cursor: updated_at }",
         "\"\\\"odd.* x\\\"\": { cursor: updatedAt }",
         "      # no index serves the cursor: CREATE INDEX CONCURRENTLY ON \"public\".\"invoices\" (\"modified\", \"id\");",
+        "      # about 1 rows; cursor: updated_at, timestamp with time zone, by its name; key: id, the primary key\n      \
+         # no index serves the cursor; the table has partitions, so nobody can write to it while the index is built: \
+         CREATE INDEX ON \"public\".\"parted\" (\"updated_at\", \"id\");",
         "      # public.Odd.na\"me: its name cannot be written in a configuration",
         "      orders: { cursor: ts }",
         "      click_events: { mode: append, cursor: id }",
@@ -334,7 +337,7 @@ fn drafts() {
                 key: key.as_ref().map(|key| vec![key.clone(), "b".to_owned()]),
             },
             why: vec![format!("cursor: {cursor}")],
-            index: Some(vec![cursor.to_owned()]),
+            index: Some(Wanted { columns: vec![cursor.to_owned()], indexing: Indexing::Beside }),
         };
         let table = |(at, (name, cursor, key)): (usize, &(String, String, Option<String>))| Table {
             table: SourceTable { schema: Some("public".to_owned()), name: name_of(at, name) },

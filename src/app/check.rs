@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::google::Google;
 use super::App;
-use crate::config::SourceConfig;
+use super::expand::{Expansion, leave_out_shared};
+use crate::config::{Config, SourceConfig};
 use crate::engine::Ambient as _;
 use crate::model::{Class, Finding, SourceName, Standing, TableId, TableSettings};
 use crate::net::Context;
@@ -74,11 +75,15 @@ impl App {
         let sources: Vec<_> = parts.map(|(config, part)| self.check_source(&looks, config, part)).collect();
         let of_sources: Vec<source::Checked> = stream::iter(sources).buffered(parallel).collect().await;
         let mut tables: Vec<TableSettings> = Vec::new();
+        let mut left_out = HashSet::new();
         let mut later = Vec::new();
         for checked in of_sources {
             tables.extend(checked.tables);
+            left_out.extend(checked.left_out);
             later.extend(checked.findings);
         }
+        let (mut tables, shared) = apart(tables, &self.config);
+        tables.retain(|table| !left_out.contains(&table.id));
         let google = Google {
             looks: &looks,
             bucket: self.engine.bucket(),
@@ -88,6 +93,7 @@ impl App {
             parallel,
         };
         let mut findings = Box::pin(google.check(&tables)).await;
+        findings.extend(shared);
         findings.extend(later);
         findings
     }
@@ -119,6 +125,32 @@ impl App {
         }
         Ok(wanted)
     }
+}
+
+/// Takes out, as a run of everything does, what patterns found and whose target is another table's too, and says so.
+fn apart(tables: Vec<TableSettings>, config: &Config) -> (Vec<TableSettings>, Vec<Finding>) {
+    let wanted: HashSet<TableId> = tables.iter().map(|table| table.id.clone()).collect();
+    let mut seen = HashSet::new();
+    // what is named keeps its target, whether it is looked at or not
+    let named = config.sources.iter().flat_map(|source| source.tables.iter().cloned());
+    let all: Vec<TableSettings> =
+        tables.into_iter().chain(named).filter(|table| seen.insert(table.id.clone())).collect();
+    let mut expansion = Expansion { tables: all.clone(), faults: Vec::new() };
+    leave_out_shared(&mut expansion);
+    let kept: HashSet<&TableId> = expansion.tables.iter().map(|table| &table.id).collect();
+    let lacks = |about: String, check, found| Finding::new(&about, check, Standing::Lacks).found(found);
+    let mut findings: Vec<Finding> = expansion
+        .faults
+        .iter()
+        .map(|fault| lacks(format!("source {}", fault.source), "targets", fault.message.clone()))
+        .map(|finding| finding.costs("those of them that patterns found are not synced, and `--all` fails"))
+        .collect();
+    let out = all.iter().filter(|table| !kept.contains(&table.id));
+    findings.extend(out.map(|table| {
+        lacks(about(&table.id), "target", format!("{} is another table's too", table.target)).costs("it is not synced")
+    }));
+    expansion.tables.retain(|table| wanted.contains(&table.id));
+    (expansion.tables, findings)
 }
 
 /// What an error says of the thing that it stopped: who did not answer leaves it open.

@@ -181,7 +181,7 @@ pub(super) fn judge(settings: TableSettings, found: &Description) -> Inspected {
 }
 
 /// Of tables that come to one target the ones that patterns found are left out, all of them: none has the better right.
-fn leave_out_shared(expansion: &mut Expansion) {
+pub(super) fn leave_out_shared(expansion: &mut Expansion) {
     let mut by_target: HashMap<BqTable, Vec<usize>> = HashMap::new();
     for (at, table) in expansion.tables.iter().enumerate() {
         by_target.entry(table.target.clone()).or_default().push(at);

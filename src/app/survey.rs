@@ -76,10 +76,12 @@ async fn look_at<S: Survey>(cx: &Context, session: &mut S, listed: Listed) -> Re
     };
     match found.await {
         Ok((found, hints)) => {
-            let Description { columns, hidden, primary_key, unique_keys, comment, rows_estimate, .. } = &found;
+            let Description { columns, hidden, primary_key, unique_keys, comment, rows_estimate, indexing, .. } =
+                &found;
             let catalog = Catalog { columns, hidden, primary_key, unique_keys, comment: comment.as_deref() };
             let rows = *rows_estimate;
-            let proposal = propose(Seen { name: &table.name, kind, catalog, hints: &hints, rows });
+            let seen = Seen { name: &table.name, kind, indexing: *indexing, catalog, hints: &hints, rows };
+            let proposal = propose(seen);
             Ok(SurveyedTable { table, rows, proposal: Ok(proposal) })
         }
         Err(error) => match RunError::from(error) {

@@ -17,6 +17,8 @@ use crate::net::Context;
 
 /// The file that writers lock. Its name is no object's: those have a folder.
 const LOCK: &str = ".lock";
+/// The folder of the states.
+const STATES: &str = "state";
 /// The ending of a file that is being written.
 const UNFINISHED: &str = ".unfinished";
 /// The most time that a writer waits for the others. Each holds the lock for one small file.
@@ -36,6 +38,44 @@ impl FolderBucket {
     /// Objects below `root`.
     pub fn new(root: PathBuf) -> Self {
         Self { root }
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether the folder is there, and then whether a file can be written, read and removed where states lie, and the lock
+    /// be taken. Nothing is left: the file is no object's, even where it cannot be removed, and the lock is not made.
+    ///
+    /// # Errors
+    /// The folder cannot be used so.
+    pub async fn look(&self, cx: &Context, id: u128) -> Result<bool, BucketError> {
+        const WHAT: &str = "trying to write to";
+        let name = format!("{id:032x}{UNFINISHED}");
+        let look = move |folder: &Self| match folder.try_file(&name) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.root.exists() => Ok(false),
+            Err(error) => Err(folder.failed(WHAT, &name, &error)),
+        };
+        self.blocking(cx, WHAT, look).await
+    }
+
+    fn try_file(&self, name: &str) -> io::Result<()> {
+        let states = self.root.join(STATES);
+        let path = if states.is_dir() { states.join(name) } else { self.root.join(name) };
+        let written = OpenOptions::new().create_new(true).write(true).open(&path)?.write_all(name.as_bytes());
+        let read = fs::read(&path);
+        fs::remove_file(&path)?;
+        written?;
+        let same = read? == name.as_bytes();
+        path.parent().map(fs::read_dir).transpose()?;
+        match OpenOptions::new().write(true).open(self.root.join(LOCK)) {
+            // the first write makes it
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            lock => drop(lock?),
+        }
+        if same { Ok(()) } else { Err(io::Error::other("what was written is not what is read")) }
     }
 
     /// The file of an object.
@@ -279,6 +319,24 @@ mod tests {
         let precondition = Precondition::Generation(found.generation);
         let put = bucket.put(&cx(), name, "2".into(), ContentType::Json, precondition).await;
         assert!(matches!(put, Ok(Put::Stored(_))));
+    }
+
+    #[tokio::test]
+    async fn a_look_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("state");
+        let bucket = FolderBucket::new(root.clone());
+        assert!(!bucket.look(&cx(), 1).await.unwrap());
+        assert!(!root.exists());
+        fs::create_dir(&root).unwrap();
+        assert!(bucket.look(&cx(), 1).await.unwrap());
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+        // a lock that cannot be written to, and a file where the folder is to be
+        fs::create_dir(root.join(LOCK)).unwrap();
+        bucket.look(&cx(), 1).await.unwrap_err();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let error = FolderBucket::new(folder.path().join("file")).look(&cx(), 1).await.unwrap_err();
+        assert_eq!(error.class(), crate::model::Class::Permanent, "{error}");
     }
 
     #[tokio::test]

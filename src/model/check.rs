@@ -28,6 +28,17 @@ impl Standing {
     }
 }
 
+/// What the lifecycle rules of a bucket do to what is ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// How many there are.
+    pub count: usize,
+    /// Whether one deletes all that is old below `staging/`.
+    pub sweeps: bool,
+    /// The first that may delete what lies below `state/`, from 1.
+    pub endangers: Option<usize>,
+}
+
 /// A command that mends a lack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -73,6 +73,18 @@ pub enum TableKind {
     View,
 }
 
+/// How an index on a relation is made, as its catalog tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Indexing {
+    /// While others write.
+    #[default]
+    Beside,
+    /// Nobody writes as long as it takes: PostgreSQL refuses `CONCURRENTLY` for a table that has partitions.
+    Locking,
+    /// Not here: a view, or a foreign table, whose indexes are the other server's.
+    Never,
+}
+
 /// A BigQuery table. Displays as `project.dataset.table`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BqTable {

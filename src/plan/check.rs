@@ -5,8 +5,8 @@
 pub mod google;
 
 use crate::model::{
-    Account, Activity, Address, Connection, Finding, Mend, Rights, SECOND_MICROS, ServerFacts, SourceTable, Standing,
-    TlsMode, Visibility,
+    Account, Activity, Address, Connection, Finding, Indexing, Mend, Rights, SECOND_MICROS, ServerFacts, SourceTable,
+    Standing, TlsMode, Visibility,
 };
 use crate::plan::draft::{self, Dialect};
 
@@ -39,8 +39,10 @@ pub struct Readable<'a> {
     pub hidden: &'a [String],
     /// Whether there are such whose names cannot be told.
     pub hides_some: bool,
-    /// Whether an index begins with the cursor; `None` where there is no cursor, or it is a view.
+    /// Whether an index begins with the cursor; `None` where there is no cursor.
     pub indexed: Option<bool>,
+    /// How the table gets an index; one that gets none is not judged by it.
+    pub indexing: Indexing,
 }
 
 /// What there is to say of a server that took the login.
@@ -198,6 +200,12 @@ pub fn unusable(about: &str, said: String) -> Finding {
     Finding::new(about, "read", Standing::Lacks).found(said).costs("every run of the table fails")
 }
 
+/// What a table lacks that nobody named: a run of everything tells it, and goes on.
+pub fn left_out(finding: Finding) -> Finding {
+    const COSTS: &str = "a pattern found it, and it is left out; if it was synced before, its runs fail";
+    Finding { standing: Standing::Optional, ..finding }.costs(COSTS)
+}
+
 /// A table that can be read.
 pub fn readable(site: Site<'_>, facts: &ServerFacts, table: &SourceTable, how: Readable<'_>) -> Vec<Finding> {
     let mut found = match how.cursor {
@@ -213,17 +221,20 @@ pub fn readable(site: Site<'_>, facts: &ServerFacts, table: &SourceTable, how: R
         let finding = denied(site, facts, table, rights, said).costs("they are not synced");
         findings.push(Finding { check: "columns", standing: Standing::Optional, ..finding });
     }
-    findings.extend(how.indexed.zip(how.cursor).map(|(indexed, cursor)| match indexed {
+    let indexed = how.indexed.filter(|_| how.indexing != Indexing::Never);
+    findings.extend(indexed.zip(how.cursor).map(|(indexed, cursor)| match indexed {
         true => Finding::new(site.about, "index", Standing::Ok),
         false => {
             let (schema, name) = names(site, table);
             let table = SourceTable { schema: Some(schema), name };
             let mut columns = vec![cursor.to_owned()];
             columns.extend(how.key.iter().filter(|column| *column != cursor).cloned());
-            Finding::new(site.about, "index", Standing::Optional)
-                .found("no index begins with the cursor")
-                .costs("each chunk reads the whole table")
-                .mend(Mend::Sql(draft::create_index(&table, &columns, site.dialect)))
+            let locks = if how.indexing == Indexing::Locking { draft::LOCKS } else { "" };
+            let mend = draft::create_index(&table, &columns, site.dialect, how.indexing).map(Mend::Sql);
+            let finding = Finding::new(site.about, "index", Standing::Optional)
+                .found(format!("no index begins with the cursor{locks}"))
+                .costs("each chunk reads the whole table");
+            Finding { mend, ..finding }
         }
     }));
     findings

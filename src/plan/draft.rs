@@ -6,13 +6,16 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use super::propose::{Proposal, Way};
-use crate::model::{Mode, SourceTable};
+use super::propose::{Proposal, Wanted, Way};
+use crate::model::{Indexing, Mode, SourceTable};
 
 /// The variable of a project that nobody named.
 const PROJECT: &str = "${HIGHWATER_PROJECT}";
 /// The variable of a bucket that nobody named.
 const BUCKET: &str = "${HIGHWATER_BUCKET}";
+
+/// What is said beside the statement where the server cannot make an index beside writers.
+pub const LOCKS: &str = "; the table has partitions, so nobody can write to it while the index is built";
 
 /// What the file says above its sources.
 #[derive(Clone, Debug, Default)]
@@ -134,11 +137,11 @@ fn table_lines(table: &Table, source: &Source, targets: &mut HashSet<String>) ->
     let target = fresh_target(&table.table, source, targets);
     let entry = entry(*mode, cursor.as_deref(), key.as_deref(), target.as_deref());
     let mut lines = vec![comment(&why)];
-    if let Some(columns) = &proposal.index {
-        lines.push(comment(&format!(
-            "no index serves the cursor: {}",
-            create_index(&table.table, columns, source.dialect)
-        )));
+    if let Some(Wanted { columns, indexing }) = &proposal.index
+        && let Some(statement) = create_index(&table.table, columns, source.dialect, *indexing)
+    {
+        let locks = if *indexing == Indexing::Locking { LOCKS } else { "" };
+        lines.push(comment(&format!("no index serves the cursor{locks}: {statement}")));
     }
     lines.push(format!("      {}: {entry}", scalar(&name)));
     lines
@@ -239,16 +242,19 @@ pub fn quote(name: &str, dialect: Dialect) -> String {
     }
 }
 
-/// The statement that makes an index on these columns.
-pub fn create_index(table: &SourceTable, columns: &[String], dialect: Dialect) -> String {
+/// The statement that makes an index on these columns; none where the relation takes none.
+pub fn create_index(table: &SourceTable, columns: &[String], dialect: Dialect, indexing: Indexing) -> Option<String> {
     let quote = |name: &str| quote(name, dialect);
     let on: Vec<String> = columns.iter().map(|column| quote(column)).collect();
     let name = match &table.schema {
         Some(schema) => format!("{}.{}", quote(schema), quote(&table.name)),
         None => quote(&table.name),
     };
-    match dialect {
-        Dialect::Postgres => format!("CREATE INDEX CONCURRENTLY ON {name} ({});", on.join(", ")),
-        Dialect::MySql => format!("CREATE INDEX highwater_cursor ON {name} ({});", on.join(", ")),
-    }
+    let create = match (dialect, indexing) {
+        (_, Indexing::Never) => return None,
+        (Dialect::Postgres, Indexing::Beside) => "CREATE INDEX CONCURRENTLY",
+        (Dialect::Postgres, Indexing::Locking) => "CREATE INDEX",
+        (Dialect::MySql, Indexing::Beside | Indexing::Locking) => "CREATE INDEX highwater_cursor",
+    };
+    Some(format!("{create} ON {name} ({});", on.join(", ")))
 }

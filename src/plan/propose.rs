@@ -5,7 +5,7 @@
 
 use super::table::Catalog;
 use crate::mapping::{Column, CursorKind};
-use crate::model::{BqType, Hints, Mode, TableKind};
+use crate::model::{BqType, Hints, Indexing, Mode, TableKind};
 
 /// The most rows, by the catalog's estimate, of a table that may be copied whole on each run.
 pub const SMALL_ROWS_MAX: u64 = 50_000;
@@ -49,6 +49,8 @@ pub struct Seen<'a> {
     pub name: &'a str,
     /// What it is.
     pub kind: TableKind,
+    /// How it gets an index.
+    pub indexing: Indexing,
     /// Columns and keys.
     pub catalog: Catalog<'a>,
     /// Indexes and what fills columns.
@@ -65,7 +67,16 @@ pub struct Proposal {
     /// What a person should know, a sentence each.
     pub why: Vec<String>,
     /// Columns that an index is wanted on.
-    pub index: Option<Vec<String>>,
+    pub index: Option<Wanted>,
+}
+
+/// An index that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// How the table gets it.
+    pub indexing: Indexing,
 }
 
 /// How a table is synced.
@@ -248,13 +259,14 @@ fn cautions(cursor: &Column) -> Vec<String> {
     cautions
 }
 
-/// Cursor and key, if no index begins with the cursor. A view has none.
-fn wanted_index(seen: Seen<'_>, cursor: &Column, key: &Key) -> Option<Vec<String>> {
-    if is_indexed(&cursor.name, seen.hints) || seen.kind == TableKind::View {
+/// Cursor and key, if no index begins with the cursor.
+fn wanted_index(seen: Seen<'_>, cursor: &Column, key: &Key) -> Option<Wanted> {
+    if is_indexed(&cursor.name, seen.hints) || seen.indexing == Indexing::Never {
         return None;
     }
     let rest = key.columns.iter().filter(|column| **column != cursor.name);
-    Some(std::iter::once(&cursor.name).chain(rest).cloned().collect())
+    let columns = std::iter::once(&cursor.name).chain(rest).cloned().collect();
+    Some(Wanted { columns, indexing: seen.indexing })
 }
 
 /// The words of a name, in small letters: `updatedAt`, `Updated_AT` and `updated-at` are updated, at.

@@ -20,6 +20,8 @@ pub fn tests() -> Vec<Test> {
         rights_to_objects_are_those_that_the_service_tells,
         bigquery_that_refuses,
         nobody_to_be,
+        rules_that_delete_states,
+        rights_below_a_prefix_are_tried,
     ]
 }
 
@@ -36,13 +38,20 @@ async fn a_bucket_and_a_dataset_that_are_missing() {
     assert_eq!(dataset["standing"], "optional");
     assert_eq!(text(&dataset["mend"], "shell"), format!("bq --location={LOCATION} mk --dataset demo:no_such_dataset"));
     // the state has a place of its own
-    for (place, standing, code) in [("./state", "ok", 0), ("gs://no-such-state/x", "lacks", 1)] {
+    let folder = scene.place.folder.path().join("state");
+    for (place, about, check, standing, code) in [
+        ("./state", "state folder", "exists", "optional", 0),
+        ("./state", "state folder", "read and write", "ok", 0),
+        ("gs://no-such-state/x", "bucket gs://no-such-state", "exists", "lacks", 1),
+    ] {
         scene.configure(&scene.place.bucket(), PASSWORD, PASSWORD, &format!("state: {place}"));
         let checked = scene.check(&["my"]).await;
         assert_eq!(checked.code, code, "{checked:?}");
-        let (about, check) =
-            if code == 0 { ("state folder", "write objects") } else { ("bucket gs://no-such-state", "exists") };
         assert_eq!(checked.finding(about, check)["standing"], standing);
+        // it is neither made nor written to
+        assert_eq!(folder.exists(), check != "exists", "{checked:?}");
+        std::fs::create_dir_all(&folder).unwrap();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     }
     // one that is elsewhere, and a target that nobody may make
     let top = "defaults: { create: false }";
@@ -200,4 +209,75 @@ async fn nobody_to_be() {
     assert!(checked.standing("lacks").contains(&about), "{checked:?}");
     assert!(checked.mends("shell").iter().all(|shell| shell == "gcloud auth application-default login"), "{checked:?}");
     assert_eq!(checked.finding("table my/visits", "read")["standing"], "ok");
+}
+
+async fn rules_that_delete_states() {
+    let scene = Scene::new().await;
+    scene.grant_everything().await;
+    let wire = Calls::open(&scene.place.stack.storage).await;
+    let env = scene.env_with_storage(&wire.url);
+    let name = scene.place.bucket();
+    let about = format!("bucket gs://{name}");
+    let told = |top: &'static str, rules: &'static str| {
+        let (scene, wire, env, name) = (&scene, &wire, env.clone(), name.clone());
+        async move {
+            scene.configure(&name, PASSWORD, PASSWORD, top);
+            wire.decide(move |call| call.path.contains("fields=kind%2Clocation").then_some(Fault::Says(rules)));
+            scene.check_with(env, &["my"]).await
+        }
+    };
+    const ALL: &str = r#"{"kind": "storage#bucket", "location": "US-CENTRAL1",
+        "lifecycle": {"rule": [{"action": {"type": "Delete"}, "condition": {"age": 30}}]}}"#;
+    const VERSIONS: &str = r#"{"kind": "storage#bucket", "location": "US-CENTRAL1",
+        "lifecycle": {"rule": [{"action": {"type": "Delete"}, "condition": {"isLive": false}}]}}"#;
+    let checked = told("", ALL).await;
+    assert_eq!((checked.code, checked.standing("lacks")), (1, vec![format!("{about}, lifecycle")]), "{checked:?}");
+    let finding = checked.finding(&about, "lifecycle");
+    assert!(text(finding, "costs").contains("begins at the first row"), "{finding}");
+    assert_eq!(
+        text(&finding["mend"], "shell"),
+        format!(
+            "gcloud storage buckets describe gs://{name} --format=\"default(lifecycle_config)\"; echo \
+             '{{\"rule\":[{{\"action\":{{\"type\":\"Delete\"}},\"condition\":{{\"age\":7,\"matchesPrefix\":[\"staging/\"]}}}}]}}' \
+             | gcloud storage buckets update gs://{name} --lifecycle-file=/dev/stdin"
+        )
+    );
+    let checked = told("", VERSIONS).await;
+    let optional = (0, vec![format!("{about}, lifecycle")]);
+    assert_eq!((checked.code, checked.standing("optional")), optional, "{checked:?}");
+    // the states lie elsewhere, and it matters there alone
+    let checked = told("state: gs://other-states/x", ALL).await;
+    assert_eq!(checked.finding(&about, "lifecycle")["standing"], "ok");
+    let other = checked.finding("bucket gs://other-states", "lifecycle");
+    assert_eq!(other["standing"], "lacks");
+    assert!(text(&other["mend"], "shell").ends_with("gs://other-states --clear-lifecycle"), "{other}");
+    let checked = told("state: gs://other-states/x", VERSIONS).await;
+    assert_eq!(checked.finding("bucket gs://other-states", "lifecycle")["standing"], "ok");
+}
+
+async fn rights_below_a_prefix_are_tried() {
+    let scene = Scene::new().await;
+    scene.grant_everything().await;
+    let wire = Calls::open(&scene.place.stack.storage).await;
+    let env = scene.env_with_storage(&wire.url);
+    let name = scene.place.bucket();
+    let about = format!("bucket gs://{name}");
+    // the bucket's own policy grants nothing; one with a condition on names may
+    const NONE: &str = r#"{"kind": "storage#testIamPermissionsResponse"}"#;
+    let tested = |path: &str| path.contains("/iam/testPermissions");
+    wire.decide(move |call| tested(&call.path).then_some(Fault::Says(NONE)));
+    let checked = scene.check_with(env.clone(), &["my"]).await;
+    assert_eq!((checked.code, checked.standing("lacks").len()), (1, 4), "{checked:?}");
+    scene.configure(&name, PASSWORD, PASSWORD, "prefix: hw");
+    let checked = scene.check_with(env.clone(), &["my"]).await;
+    assert_eq!((checked.code, checked.standing("lacks")), (0, Vec::new()), "{checked:?}");
+    let found = text(checked.finding(&about, "write objects"), "found");
+    assert!(found.starts_with("by a probe object, since rights to hw/ alone"), "{found}");
+    wire.decide(move |call| match tested(&call.path) {
+        true => Some(Fault::Says(NONE)),
+        false => call.path.contains("/upload/").then_some(Fault::Status(403)),
+    });
+    let checked = scene.check_with(env, &["my"]).await;
+    assert_eq!((checked.code, checked.standing("lacks")), (1, vec![format!("{about}, write objects")]), "{checked:?}");
+    assert_eq!(scene.place.objects("").await, Vec::<String>::new());
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use highwater::audit::Audit;
 use highwater::mapping::{self, Column};
 use highwater::model::{
-    Activity, Checksum, Fingerprint, Group, OpenTransaction, Position, Rows, SourceTable, TableKind, Visibility,
+    Activity, Checksum, Fingerprint, Group, Indexing, OpenTransaction, Position, Rows, SourceTable, TableKind,
+    Visibility,
 };
 use highwater::net::Context;
 use highwater::source::{
@@ -103,6 +104,7 @@ impl Session for SimSession {
         Ok(Description {
             name: "t".to_owned(),
             kind: TableKind::Table,
+            indexing: Indexing::Beside,
             columns: vec![
                 column("id", "int8", -1, false),
                 column("at", "timestamptz", modifier, true),

@@ -39,6 +39,8 @@ pub enum Fault {
     HalfJson,
     /// Answered 200 with an object of JSON that is none of the service's.
     OtherJson,
+    /// Answered 200 with this JSON.
+    Says(&'static str),
     /// Answered 200 with nothing.
     Empty,
     /// Answered 200 with less than its Content-Length says, then closed.
@@ -241,6 +243,7 @@ impl Inner {
             Fault::Page => answer(200, "content-type: text/html\r\n", b"<html>Please log in</html>"),
             Fault::HalfJson => answer(200, JSON, br#"{"kind": "bigquery#job", "generation": "17", "sta"#),
             Fault::OtherJson => answer(200, JSON, br#"{"weather": {"rain": true}}"#),
+            Fault::Says(json) => answer(200, JSON, json.as_bytes()),
             Fault::Empty => answer(200, "", b""),
             Fault::WrongLength => {
                 let text =

@@ -5,12 +5,13 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::{Looks, about, stopped};
 use crate::bucket::apart::{Apart, StatePlace};
+use crate::bucket::folder::FolderBucket;
 use crate::bucket::gcs::GcsBucket;
 use crate::bucket::gcs::check::Seen;
 use crate::bucket::{Bucket, BucketError, ContentType, Precondition, Put};
 use crate::config::Config;
 use crate::model::{Finding, HookAddress, Standing, TableSettings};
-use crate::plan::check::google::{self, OBJECT_RIGHTS, TARGET_RIGHTS};
+use crate::plan::check::google::{self, Kept, OBJECT_RIGHTS, TARGET_RIGHTS};
 use crate::warehouse::bigquery::BigQuery;
 use crate::warehouse::bigquery::check::{Dataset, DryRun};
 use crate::warehouse::{Warehouse as _, WarehouseError};
@@ -67,11 +68,18 @@ impl Google<'_> {
             }
         }
         let member = google::member(identity.as_deref());
-        let mut findings = self.gcs(&self.bucket.bucket, &member, true).await;
+        let bucket = &self.bucket.bucket;
+        let staging = format!("{}staging/", bucket.prefix());
+        let states = matches!(self.bucket.state, StatePlace::Bucket);
+        let kept = Kept { staging: Some(&staging), parts: true, states };
+        let mut findings = self.gcs(bucket, &member, kept).await;
         match &self.bucket.state {
             StatePlace::Bucket => {}
-            StatePlace::Other(other) => findings.extend(self.gcs(other, &member, false).await),
-            StatePlace::Folder(folder) => findings.extend(self.probe(folder, "state folder", None).await),
+            StatePlace::Other(other) => {
+                let staging = (other.name() == bucket.name()).then_some(staging.as_str());
+                findings.extend(self.gcs(other, &member, Kept { staging, parts: false, states: true }).await);
+            }
+            StatePlace::Folder(folder) => findings.push(self.folder(folder).await),
         }
         findings.extend(of_jobs);
         let datasets = places.iter().map(|place| self.dataset(place, &member));
@@ -125,36 +133,58 @@ impl Google<'_> {
         }
     }
 
-    /// One bucket of Cloud Storage; `staging`: parts are staged there, which BigQuery loads.
-    async fn gcs(&self, bucket: &GcsBucket, member: &str, staging: bool) -> Vec<Finding> {
+    /// A folder of this machine.
+    async fn folder(&self, folder: &FolderBucket) -> Finding {
+        const ABOUT: &str = "state folder";
+        let root = folder.root().display().to_string();
+        match folder.look(&self.looks.look(), (self.random)()).await {
+            Ok(true) => Finding::new(ABOUT, "read and write", Standing::Ok).found(format!("{root}, by a probe file")),
+            Ok(false) => Finding::new(ABOUT, "exists", Standing::Optional)
+                .found(format!("{root} is not there; the first run makes it"))
+                .costs("whether it can be made is not tried"),
+            Err(error) => stopped(ABOUT, "read and write", error.class(), error.to_string()).costs("every run fails"),
+        }
+    }
+
+    /// One bucket of Cloud Storage.
+    async fn gcs(&self, bucket: &GcsBucket, member: &str, kept: Kept<'_>) -> Vec<Finding> {
         let about = format!("bucket gs://{}", bucket.name());
         let place = &self.config.runs.location;
         let mut findings = Vec::new();
         match bucket.look(&self.looks.look()).await {
             Ok(Seen::Missing) => return vec![google::no_bucket(&about, bucket.name(), &self.config.project, place)],
-            Ok(Seen::Hidden | Seen::There { .. }) if !staging => {}
             Ok(Seen::Hidden) => findings.push(google::hidden_bucket(&about, bucket.name(), member)),
-            Ok(Seen::There { location, sweeps, rules }) => {
-                findings.push(google::location(&about, &location, place));
-                findings.push(google::lifecycle(&about, bucket.name(), bucket.prefix(), sweeps, rules));
+            Ok(Seen::There { location, rules }) => {
+                // BigQuery loads parts
+                findings.extend(kept.parts.then(|| google::location(&about, &location, place)));
+                findings.push(google::lifecycle(&about, bucket.name(), kept, rules));
             }
             Err(BucketError::Credentials(said)) => return vec![google::no_identity(&about, said)],
             Err(error) => return vec![stopped(&about, "exists", error.class(), error.to_string())],
         }
         let permissions = OBJECT_RIGHTS.map(|(permission, ..)| permission);
         match bucket.granted(&self.looks.look(), &permissions).await {
-            Ok(Some(granted)) => findings.extend(OBJECT_RIGHTS.iter().map(|(permission, check, costs)| {
-                let has = granted.iter().any(|granted| granted == permission);
-                google::object_right(&about, bucket.name(), member, (check, costs), has).found("by testPermissions")
-            })),
-            Ok(None) => findings.extend(self.probe(bucket, &about, Some((bucket.name(), member))).await),
+            Ok(Some(granted)) => {
+                let has = |permission: &str| granted.iter().any(|granted| granted == permission);
+                if !bucket.prefix().is_empty() && !permissions.into_iter().all(has) {
+                    let how =
+                        format!("by a probe object, since rights to {} alone are not the bucket's", bucket.prefix());
+                    findings.extend(self.probe(bucket, (&about, member), &how).await);
+                } else {
+                    findings.extend(OBJECT_RIGHTS.iter().map(|(permission, check, costs)| {
+                        google::object_right(&about, bucket.name(), member, (check, costs), has(permission))
+                            .found("by testPermissions")
+                    }));
+                }
+            }
+            Ok(None) => findings.extend(self.probe(bucket, (&about, member), "by a probe object").await),
             Err(error) => findings.push(stopped(&about, "objects", error.class(), error.to_string())),
         }
         findings
     }
 
-    /// Rights told by an object that is written, read, listed and deleted. `grantee`: the bucket and who is to get its role.
-    async fn probe<B: Bucket>(&self, bucket: &B, about: &str, grantee: Option<(&str, &str)>) -> Vec<Finding> {
+    /// Rights told by an object that is written, read, listed and deleted; `how` says so.
+    async fn probe(&self, bucket: &GcsBucket, (about, member): (&str, &str), how: &str) -> Vec<Finding> {
         let name = format!("{PROBES}{:032x}.json", (self.random)());
         let cx = || self.looks.look();
         let bytes = Bytes::from_static(b"{}");
@@ -166,8 +196,16 @@ impl Google<'_> {
         let deleted = bucket.delete(&cx(), &name).await.map(|()| true);
         let left = matches!(put, Ok(true)) && deleted.is_err();
         let told = [read, put, listed, deleted];
+        let of = |told, (_, check, costs): (&str, &'static str, &str)| match told {
+            Ok(_) => Finding::new(about, check, Standing::Ok).found(how),
+            Err(BucketError::Refused { status: 403, message, .. }) => {
+                google::object_right(about, bucket.name(), member, (check, costs), false)
+                    .found(format!("{how}: {message}"))
+            }
+            Err(error) => stopped(about, check, error.class(), error.to_string()).costs(costs),
+        };
         let mut findings: Vec<Finding> =
-            told.into_iter().zip(OBJECT_RIGHTS).map(|(told, right)| of_probe(about, grantee, right, told)).collect();
+            told.into_iter().zip(OBJECT_RIGHTS).map(|(told, right)| of(told, right)).collect();
         if left {
             let found = format!("{} is left of the check", bucket.address(&name));
             findings.push(Finding::new(about, "probe object", Standing::Optional).found(found));
@@ -240,22 +278,6 @@ impl Google<'_> {
             }
             Err(error) => failed(&about, CHECK, &error),
         }
-    }
-}
-
-fn of_probe(
-    about: &str,
-    grantee: Option<(&str, &str)>,
-    (_, check, costs): (&str, &'static str, &str),
-    told: Result<bool, BucketError>,
-) -> Finding {
-    const HOW: &str = "by a probe object";
-    match (told, grantee) {
-        (Ok(_), _) => Finding::new(about, check, Standing::Ok).found(HOW),
-        (Err(BucketError::Refused { status: 403, message, .. }), Some((bucket, member))) => {
-            google::object_right(about, bucket, member, (check, costs), false).found(format!("{HOW}: {message}"))
-        }
-        (Err(error), _) => stopped(about, check, error.class(), error.to_string()).costs(costs),
     }
 }
 

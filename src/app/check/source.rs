@@ -1,10 +1,12 @@
 //! Databases: the login, what the session may see, and each table.
 
+use std::collections::HashSet;
+
 use super::{Looks, Part, about, stopped};
 use crate::app::expand::judge;
 use crate::config::{SourceConfig, SourceKind, is_loopback};
 use crate::engine::RunError;
-use crate::model::{Address, Class, Connection, Finding, Rights, ServerFacts, Standing, TableKind, TableSettings};
+use crate::model::{Address, Class, Connection, Finding, Rights, ServerFacts, Standing, TableId, TableSettings};
 use crate::plan::check::{self, Readable, Site};
 use crate::plan::draft::Dialect;
 use crate::source::checkup::Checkup;
@@ -16,6 +18,37 @@ use crate::source::{Description, Session as _, Source, SourceError};
 pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
     pub(super) tables: Vec<TableSettings>,
+    /// Those of them that a run of everything would tell and leave out.
+    pub(super) left_out: HashSet<TableId>,
+}
+
+/// The most connections for a source's tables after the first. Whatever breaks connections, a check ends.
+const RECONNECTS_MAX: u32 = 3;
+
+/// The connection to a source that is being looked at.
+struct Line<'a, S: Source> {
+    source: &'a S,
+    /// Nothing if it broke, and no other could be had.
+    session: Option<S::Session>,
+    reconnects_left: u32,
+    /// Why there is none.
+    down: String,
+}
+
+impl<S: Source> Line<'_, S> {
+    /// Another connection for one that may be broken, if it can be had; it is not tried again and again.
+    async fn renew(&mut self, looks: &Looks) {
+        self.session = None;
+        if self.reconnects_left == 0 {
+            self.down = "its connections break".to_owned();
+            return;
+        }
+        self.reconnects_left -= 1;
+        match self.source.connect(&looks.look()).await {
+            Ok(fresh) => self.session = Some(fresh),
+            Err(error) => self.down = RunError::from(error).one_line(),
+        }
+    }
 }
 
 /// Looks at a source. Its named tables are known even where it does not answer.
@@ -45,11 +78,24 @@ where
                 }
             }
             findings.extend(files(&about_source, &config.connection));
+            let (session, down) = (Some(session), String::new());
+            let mut line = Line { source, session, reconnects_left: RECONNECTS_MAX, down };
+            let mut left_out = HashSet::new();
             for settings in &tables {
-                findings.extend(table(looks, source, &mut session, site, &facts, settings).await);
+                let unnamed = whole && settings.matched.is_some();
+                match table(looks, &mut line, site, &facts, settings).await {
+                    Table::Unfit(finding) if unnamed => {
+                        left_out.insert(settings.id.clone());
+                        findings.push(check::left_out(finding));
+                    }
+                    Table::Unfit(finding) => findings.push(finding),
+                    Table::Told(told) => findings.extend(told),
+                }
             }
-            session.close().await;
-            return Checked { findings, tables };
+            if let Some(session) = line.session {
+                session.close().await;
+            }
+            return Checked { findings, tables, left_out };
         }
         Err(error) => error,
     };
@@ -65,7 +111,7 @@ where
             .found(format!("{about_source} could not be asked"))
     };
     findings.extend(tables.iter().map(open));
-    Checked { findings, tables }
+    Checked { findings, tables, left_out: HashSet::new() }
 }
 
 fn site<'a>(about: &'a str, config: &'a SourceConfig) -> Site<'a> {
@@ -111,31 +157,49 @@ fn failed(about: &str, check: &'static str, error: SourceError) -> Finding {
     stopped(about, check, class, RunError::from(error).one_line())
 }
 
-/// Looks at one table. A session that broke is replaced once; if that fails too, it is said.
+/// What was found of a table.
+enum Table {
+    /// It cannot be synced as it is, and its database answered.
+    Unfit(Finding),
+    /// Anything else.
+    Told(Vec<Finding>),
+}
+
+/// Looks at one table, and once more over another connection if that is what failed.
 async fn table<S: Source>(
     looks: &Looks,
-    source: &S,
-    session: &mut S::Session,
+    line: &mut Line<'_, S>,
     site: Site<'_>,
     facts: &ServerFacts,
     settings: &TableSettings,
-) -> Vec<Finding>
+) -> Table
 where
     S::Session: Checkup,
 {
     let about = about(&settings.id);
     let site = Site { about: &about, ..site };
-    match look(looks, session, site, facts, settings).await {
-        Ok(findings) => findings,
-        Err(error) => {
-            if error.class() == Class::Transient
-                && let Ok(fresh) = source.connect(&looks.look()).await
-            {
-                *session = fresh;
+    let mut said = None;
+    for _ in 0..2 {
+        let Some(session) = &mut line.session else { break };
+        match look(looks, session, site, facts, settings).await {
+            Ok(told) => return told,
+            Err(error) => {
+                let broken = error.class() == Class::Transient;
+                let finding = failed(&about, "read", error).costs("every run of the table fails");
+                if !broken {
+                    return Table::Told(vec![finding]);
+                }
+                said = Some(finding);
+                line.renew(looks).await;
             }
-            vec![failed(&about, "read", error).costs("every run of the table fails")]
         }
     }
+    let lost = || {
+        Finding::new(&about, "read", Standing::CannotTell)
+            .found(format!("its source does not answer any more: {}", line.down))
+            .unreached()
+    };
+    Table::Told(vec![said.unwrap_or_else(lost)])
 }
 
 async fn look<S: Checkup>(
@@ -144,22 +208,22 @@ async fn look<S: Checkup>(
     site: Site<'_>,
     facts: &ServerFacts,
     settings: &TableSettings,
-) -> Result<Vec<Finding>, SourceError> {
+) -> Result<Table, SourceError> {
     let found = match session.describe(&looks.look(), &settings.table).await {
         Ok(found) => found,
         Err(error @ SourceError::Denied { .. }) => {
             let rights: Rights = session.rights(&looks.look(), &settings.table).await?;
             let said = RunError::from(error).one_line();
-            return Ok(vec![check::denied(site, facts, &settings.table, rights, said)]);
+            return Ok(Table::Unfit(check::denied(site, facts, &settings.table, rights, said)));
         }
         Err(error) => return Err(error),
     };
     let judged = judge(settings.clone(), &found);
     if let Some(lacks) = judged.lacks {
-        return Ok(vec![check::unusable(site.about, lacks)]);
+        return Ok(Table::Unfit(check::unusable(site.about, lacks)));
     }
     let hints = session.hints(&looks.look(), &settings.table).await?;
-    let Description { hidden, hides_some, kind, .. } = &found;
+    let Description { hidden, hides_some, indexing, .. } = &found;
     let begins = |cursor: &str| hints.indexes.iter().any(|index| index.first().is_some_and(|first| first == cursor));
     let cursor = judged.cursor.as_deref();
     let how = Readable {
@@ -167,7 +231,8 @@ async fn look<S: Checkup>(
         key: &judged.key,
         hidden,
         hides_some: *hides_some,
-        indexed: cursor.filter(|_| *kind != TableKind::View).map(begins),
+        indexed: cursor.map(begins),
+        indexing: *indexing,
     };
-    Ok(check::readable(site, facts, &settings.table, how))
+    Ok(Table::Told(check::readable(site, facts, &settings.table, how)))
 }

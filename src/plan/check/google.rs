@@ -1,6 +1,6 @@
 //! What a check has to say of buckets, BigQuery and topics, and the command that mends each lack.
 
-use crate::model::{BqTable, Finding, Mend, Standing};
+use crate::model::{BqTable, Finding, Mend, Rules, Standing};
 
 /// Stands for the identity where nobody names it.
 const NOBODY: &str = "serviceAccount:SERVICE_ACCOUNT";
@@ -69,25 +69,64 @@ pub fn location(about: &str, bucket: &str, dataset: &str) -> Finding {
         .costs("BigQuery may refuse to load; make a bucket in the datasets' location")
 }
 
-/// Whether crashed runs' leftovers go by themselves.
-pub fn lifecycle(about: &str, bucket: &str, prefix: &str, sweeps: bool, rules: usize) -> Finding {
-    const CHECK: &str = "lifecycle";
-    if sweeps {
-        return Finding::new(about, CHECK, Standing::Ok).found("a rule deletes what lies below staging/");
+/// What Highwater keeps in a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept<'a> {
+    /// Where parts lie, with the prefix; `None` for a bucket without parts.
+    pub staging: Option<&'a str>,
+    /// Whether it is looked at for its parts' sake.
+    pub parts: bool,
+    /// Whether it is looked at for the states' sake.
+    pub states: bool,
+}
+
+/// Whether crashed runs' leftovers go by themselves, and nothing else does.
+pub fn lifecycle(about: &str, bucket: &str, kept: Kept<'_>, rules: Rules) -> Finding {
+    let finding = |standing| Finding::new(about, "lifecycle", standing);
+    if let Some(rule) = rules.endangers.filter(|_| kept.states) {
+        let which = if rules.count == 1 { "its rule".to_owned() } else { format!("rule {rule} of {}", rules.count) };
+        let found = format!("{which} can delete states; the second command replaces all rules, so look at them first");
+        return finding(Standing::Lacks)
+            .found(found)
+            .costs(
+                "every table's memory goes with it: its next run begins at the first row, and `append` doubles its rows",
+            )
+            .mend(Mend::Shell(set_rules(bucket, kept.staging, rules.count)));
     }
-    let rule = format!(
-        r#"{{"rule":[{{"action":{{"type":"Delete"}},"condition":{{"age":{STAGING_DAYS},"matchesPrefix":["{prefix}staging/"]}}}}]}}"#
-    );
-    let found = match rules {
+    if !kept.parts {
+        return finding(Standing::Ok).found("no rule deletes states");
+    }
+    if rules.sweeps {
+        return finding(Standing::Ok).found("a rule deletes what lies below staging/");
+    }
+    let found = match rules.count {
         0 => "no rule deletes what lies below staging/".to_owned(),
-        rules => format!("none of its {rules} rules deletes what lies below staging/; the command replaces them"),
+        rules => format!(
+            "none of its {rules} rules deletes all that is old below staging/; the second command replaces them, so \
+             look at them first"
+        ),
     };
-    Finding::new(about, CHECK, Standing::Optional)
+    finding(Standing::Optional)
         .found(found)
         .costs("what a crashed run leaves stays until a later run has rows")
-        .mend(Mend::Shell(format!(
-            "echo '{rule}' | gcloud storage buckets update gs://{bucket} --lifecycle-file=/dev/stdin"
-        )))
+        .mend(Mend::Shell(set_rules(bucket, kept.staging, rules.count)))
+}
+
+/// Shows the rules that there are, and puts ours in their place.
+fn set_rules(bucket: &str, staging: Option<&str>, rules: usize) -> String {
+    let set = match staging {
+        Some(staging) => {
+            let rule = format!(
+                r#"{{"rule":[{{"action":{{"type":"Delete"}},"condition":{{"age":{STAGING_DAYS},"matchesPrefix":["{staging}"]}}}}]}}"#
+            );
+            format!("echo '{rule}' | gcloud storage buckets update gs://{bucket} --lifecycle-file=/dev/stdin")
+        }
+        None => format!("gcloud storage buckets update gs://{bucket} --clear-lifecycle"),
+    };
+    match rules {
+        0 => set,
+        _ => format!(r#"gcloud storage buckets describe gs://{bucket} --format="default(lifecycle_config)"; {set}"#),
+    }
 }
 
 /// A right to a bucket's objects.

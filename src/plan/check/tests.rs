@@ -134,3 +134,25 @@ fn a_user_is_let_into_the_database_that_it_is_kept_out_of() {
     assert_eq!(sql(Dialect::MySql, "Access denied for user 'u'@'h' (using password: YES)"), None);
     assert_eq!(sql(Dialect::Postgres, "password authentication failed for user \"u\""), None);
 }
+
+#[test]
+fn index_advice_is_what_the_server_takes() {
+    let connection = connection(tcp(), TlsMode::VerifyFull);
+    let site = Site { about: "table s/t", dialect: Dialect::Postgres, connection: &connection, loopback: false };
+    let (facts, key) = (facts("x", "r", None, true), ["id".to_owned()]);
+    let table = SourceTable { schema: None, name: "t".to_owned() };
+    let found = |indexing| {
+        let how =
+            Readable { cursor: Some("u"), key: &key, hidden: &[], hides_some: false, indexed: Some(false), indexing };
+        let findings = readable(site, &facts, &table, how);
+        let found = findings.iter().find(|finding| finding.check == "index");
+        (found.and_then(|finding| finding.found.clone()).unwrap_or_default(), mend(&findings, "index").1)
+    };
+    let (said, sql) = found(Indexing::Beside);
+    assert_eq!(sql, "CREATE INDEX CONCURRENTLY ON \"public\".\"t\" (\"u\", \"id\");");
+    assert!(!said.contains("nobody can write"), "{said}");
+    let (said, sql) = found(Indexing::Locking);
+    assert_eq!(sql, "CREATE INDEX ON \"public\".\"t\" (\"u\", \"id\");");
+    assert!(said.contains("nobody can write"), "{said}");
+    assert_eq!(found(Indexing::Never), (String::new(), String::new()));
+}

@@ -40,6 +40,7 @@ fn proposed(given: &Given) -> Proposal {
     propose(Seen {
         name: given.name,
         kind: TableKind::Table,
+        indexing: Indexing::Beside,
         catalog: Catalog {
             columns: &given.columns,
             hidden: &[],
@@ -71,7 +72,8 @@ fn a_column_that_grows_with_each_change_is_merged_by() {
         );
         let found = proposed(&given);
         assert_eq!(found.way, sync(Mode::Merge, Some(name)), "{name}");
-        assert_eq!(found.index, Some(vec![name.to_owned(), "id".to_owned()]));
+        let columns = vec![name.to_owned(), "id".to_owned()];
+        assert_eq!(found.index, Some(Wanted { columns, indexing: Indexing::Beside }));
         assert!(found.why.iter().any(|why| why.contains("cursor_timezone")), "{found:?}");
     }
     // a part of the row, a text, a number

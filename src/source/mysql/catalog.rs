@@ -10,7 +10,7 @@ use super::stream::{fetch, text, try_fetch};
 use super::{MySqlSession, error};
 use crate::mapping::Column;
 use crate::mapping::mysql::{CatalogColumn, Dialect, Ident, Param, QualifiedTable, column};
-use crate::model::{SourceTable, TableKind};
+use crate::model::{Indexing, SourceTable, TableKind};
 use crate::net::Context;
 use crate::source::{CATALOG_MAX, Description, SourceError};
 
@@ -67,6 +67,7 @@ pub(super) async fn describe(
     Ok(Description {
         name: text(head, 0).unwrap_or_default(),
         kind: if is_view { TableKind::View } else { TableKind::Table },
+        indexing: if is_view { Indexing::Never } else { Indexing::Beside },
         columns,
         hidden: Vec::new(),
         hides_some,

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{DEFAULT_SCHEMA, error};
 use crate::mapping::postgres::{Facts, Operators, column};
-use crate::model::{SourceTable, TableKind};
+use crate::model::{Indexing, SourceTable, TableKind};
 use crate::source::{Description, SourceError};
 
 const WHAT: &str = "reading the catalog";
@@ -118,6 +118,7 @@ pub(super) async fn describe(connection: &mut PgConnection, table: &SourceTable)
     Ok(Description {
         name: table.name.clone(),
         kind: table_kind(&relation.kind, relation.partition),
+        indexing: indexing(&relation.kind),
         columns,
         hidden,
         hides_some: false,
@@ -200,6 +201,15 @@ pub(super) fn table_kind(kind: &str, partition: bool) -> TableKind {
         "v" | "m" => TableKind::View,
         _ if partition => TableKind::Partition,
         _ => TableKind::Table,
+    }
+}
+
+/// How a relation gets an index, by its `relkind` (PostgreSQL, "CREATE INDEX").
+fn indexing(kind: &str) -> Indexing {
+    match kind {
+        "p" => Indexing::Locking,
+        "v" | "m" | "f" => Indexing::Never,
+        _ => Indexing::Beside,
     }
 }
 
