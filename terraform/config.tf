@@ -87,6 +87,9 @@ locals {
   not_patterns = sort([for id in keys(var.pattern_tables) : id if contains(keys(local.entries), id) && !contains(keys(local.patterns), id)])
   unreadable   = sort([for id, entry in local.scheduled : "${id} (${entry.schedule})" if length(split(" ", replace(entry.schedule, "/\\s+/", " "))) != 5])
 
+  # escapes are no way around it: Cloud Run decodes them first
+  reserved = sort([for id, entry in local.scheduled : id if endswith(entry.path, "z")])
+
   reports         = try(local.config.reports.bigquery, true)
   reports_dataset = coalesce(try(local.config.reports.dataset, null), "_highwater")
   datasets = toset(compact(concat(
@@ -106,6 +109,14 @@ locals {
 
   hooks         = try(local.config.notify.hooks, [for hook in local.config.notify : hook], [])
   notify_topics = toset([for hook in local.hooks : hook.pubsub if try(hook.pubsub, null) != null])
+}
+
+# A warning, as Google says no more than "some paths ending with z" (https://cloud.google.com/run/docs/known-issues)
+check "paths" {
+  assert {
+    condition     = var.trigger != "http" || length(local.reserved) == 0
+    error_message = "Cloud Run may answer 404 in the place of the service to paths that end with z: ${join(", ", local.reserved)}. Set trigger = \"pubsub\", or list them in `unscheduled_tables` and give `job.schedule`."
+  }
 }
 
 # Every fault of the file that would leave a table without a run, each with its way out, before anything is made.

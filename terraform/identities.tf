@@ -28,6 +28,24 @@ resource "google_project_iam_member" "runner_jobs" {
   member  = local.member["runner"]
 }
 
+# Looks up jobs that another identity started, and no more. Their ids follow from what they do, so that a run of whoever comes
+# next finds them: a person's before the service was deployed, too. jobUser lets an account look up its own alone.
+resource "google_project_iam_custom_role" "runner_jobs" {
+  project     = local.job_project
+  role_id     = "${replace(var.name, "-", "_")}_jobs"
+  title       = "Highwater: looks up jobs (${var.name})"
+  description = "Asks what became of a BigQuery job that another identity started."
+  permissions = ["bigquery.jobs.get"]
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_project_iam_member" "runner_jobs_get" {
+  project = local.job_project
+  role    = google_project_iam_custom_role.runner_jobs.name
+  member  = local.member["runner"]
+}
+
 # makes and alters targets and staging tables and writes their rows, in these datasets alone
 resource "google_bigquery_dataset_iam_member" "runner" {
   for_each = local.datasets

@@ -28,6 +28,8 @@ locals {
     drift      = { filter = "(${local.ours}) AND jsonPayload.drift=true", value = null, unit = "1", labels = ["source", "table"], text = "Changes of a target's columns" }
   }
   metric = { for key, metric in google_logging_metric.this : key => "logging.googleapis.com/user/${metric.name}" }
+  # the same for alerts: through the wait, so that none is made before it
+  alerted = time_sleep.metrics.triggers
   # a condition and a chart name one kind of resource: the runs of the service, and those of the jobs
   run_on = { service = "resource.type = \"cloud_run_revision\"", job = "resource.type = \"cloud_run_job\"" }
 
@@ -82,10 +84,26 @@ resource "google_logging_metric" "this" {
   depends_on = [google_project_service.this]
 }
 
+# An alert on a metric that Cloud Monitoring has not heard of is refused (404, "it could take up to 10 minutes to become
+# available"), and the provider does not try again. Waited for once: when the metrics are made, or others come.
+resource "time_sleep" "metrics" {
+  create_duration = "600s"
+  triggers        = merge(local.metric, { attempts = "logging.googleapis.com/user/${google_logging_metric.attempts.name}" })
+}
+
 locals {
+  # attempts of one schedule or message; a table that runs seldom has no more of them
+  attempts = var.trigger == "http" ? var.retry_count + 1 : var.max_delivery_attempts
+  # so many failures are too many: all attempts, where there are fewer than that
+  failures_max = min(var.alert_failures_max, local.attempts - 1)
+  # half an hour, or what so many runs and the waits between them take at the most; Cloud Monitoring looks back for a day
+  failures_seconds = min(84600, max(1800, ceil(local.failures_max * (local.budget_seconds + local.backoff_seconds_max) / 60) * 60))
+  # an hour, or what all attempts of Cloud Scheduler take that nobody answers
+  attempts_seconds = max(3600, ceil((var.retry_count + 1) * (var.attempt_deadline_seconds + local.scheduler_backoff_seconds_max) / 60) * 60)
+
   # alerts of one shape: more than `max` lines per table within `period`
   counted = {
-    failure  = { metric = "runs", filter = " AND metric.labels.outcome = \"failed\"", max = var.alert_failures_max, period = "1800s", severity = "ERROR", text = "Runs of a table fail. `highwater status TABLE` has the error; the log has it as `jsonPayload.error`." }
+    failure  = { metric = "runs", filter = " AND metric.labels.outcome = \"failed\"", max = local.failures_max, period = "${local.failures_seconds}s", severity = "ERROR", text = "Runs of a table fail. `highwater status TABLE` has the error; the log has it as `jsonPayload.error`." }
     unusable = { metric = "runs", filter = " AND metric.labels.outcome = \"unusable\"", max = 0, period = "3600s", severity = "WARNING", text = "A table cannot be synced as it is: it lacks a cursor or a key. `highwater tables` says what." }
     behind   = { metric = "behind", filter = "", max = 0, period = "3600s", severity = "ERROR", text = "Runs of a table catch up, and its target is far behind the source: a transaction may be open for hours (`heldBy` in the log), or the source's clock is wrong. `highwater status TABLE` has the lag." }
     rejects  = { metric = "rejections", filter = "", max = 0, period = "3600s", severity = "WARNING", text = "Rows were rejected. They lie below `rejects/` on the bucket, each with its reason." }
@@ -108,7 +126,7 @@ resource "google_monitoring_alert_policy" "counted" {
     content {
       display_name = "${each.key} of a table (${conditions.key})"
       condition_threshold {
-        filter          = "metric.type = \"${local.metric[each.value.metric]}\" AND ${conditions.value}${each.value.filter}"
+        filter          = "metric.type = \"${local.alerted[each.value.metric]}\" AND ${conditions.value}${each.value.filter}"
         comparison      = "COMPARISON_GT"
         threshold_value = each.value.max
         duration        = "0s"
@@ -144,7 +162,7 @@ resource "google_monitoring_alert_policy" "lag" {
   conditions {
     display_name = "${each.key} did not catch up for ${each.value / 60} minutes"
     condition_threshold {
-      filter                  = "metric.type = \"${local.metric["runs"]}\" AND ${local.run_on.service} AND metric.labels.source = ${jsonencode(local.scheduled[each.key].source)} AND metric.labels.table = ${jsonencode(local.scheduled[each.key].table)} AND metric.labels.outcome = one_of(\"synced\", \"up_to_date\")"
+      filter                  = "metric.type = \"${local.alerted["runs"]}\" AND ${local.run_on.service} AND metric.labels.source = ${jsonencode(local.scheduled[each.key].source)} AND metric.labels.table = ${jsonencode(local.scheduled[each.key].table)} AND metric.labels.outcome = one_of(\"synced\", \"up_to_date\")"
       comparison              = "COMPARISON_LT"
       threshold_value         = 1
       duration                = "300s"
@@ -186,9 +204,9 @@ locals {
   # the other ways in which nothing runs; one series per schedule, job and subscription
   silent = merge({
     schedule = {
-      filter = "metric.type = \"logging.googleapis.com/user/${google_logging_metric.attempts.name}\" AND resource.type = \"cloud_scheduler_job\""
-      max    = var.retry_count, period = "3600s", by = "resource.label.job_id"
-      text   = "All attempts of a schedule failed. Its log says with which status; `highwater status` whether the table is behind."
+      filter = "metric.type = \"${local.alerted["attempts"]}\" AND resource.type = \"cloud_scheduler_job\""
+      max    = var.retry_count, period = "${local.attempts_seconds}s", by = "resource.label.job_id"
+      text   = "As many attempts of a schedule failed as one of its runs has. Its log says with which status; `highwater status` whether the table is behind."
     }
     job = {
       filter = "metric.type = \"run.googleapis.com/job/completed_execution_count\" AND resource.type = \"cloud_run_job\" AND resource.labels.job_name = one_of(\"${var.name}-sync\", \"${var.name}-backfill\") AND metric.labels.result = \"failed\""
@@ -257,11 +275,11 @@ resource "google_monitoring_dashboard" "this" {
   project = local.project
   dashboard_json = jsonencode({
     displayName = "Highwater (${var.name})"
-    labels      = {}
     mosaicLayout = {
       columns = 12
-      tiles = [for at, chart in local.charts : {
-        xPos = at % 2 * 6, yPos = floor(at / 2) * 4, width = 6, height = 4
+      # the API leaves out a position that is 0, and what it leaves out would differ in every plan
+      tiles = [for at, chart in local.charts : merge(at % 2 == 0 ? {} : { xPos = 6 }, at < 2 ? {} : { yPos = floor(at / 2) * 4 }, {
+        width = 6, height = 4
         widget = {
           title = chart.title
           xyChart = {
@@ -276,7 +294,7 @@ resource "google_monitoring_dashboard" "this" {
             }]
           }
         }
-      }]
+      })]
     }
   })
 }

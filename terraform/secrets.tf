@@ -30,9 +30,11 @@ resource "google_secret_manager_secret" "config" {
 resource "google_secret_manager_secret_version" "config" {
   secret      = google_secret_manager_secret.config.id
   secret_data = local.text
+  # executions under way are pinned to the number of their version, and so are revisions that one may go back to: old
+  # versions stay (docs/deploy.md says how to clear them away)
+  deletion_policy = "ABANDON"
 
   lifecycle {
-    # the running revision names the old version
     create_before_destroy = true
   }
 }

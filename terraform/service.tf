@@ -132,8 +132,8 @@ resource "google_cloud_run_v2_service" "this" {
   }
 
   lifecycle {
-    # Cloud Build deploys by digest; client is whoever deployed last
-    ignore_changes = [template[0].containers[0].image, client, client_version]
+    # Cloud Build deploys by digest; gcloud leaves its name, and a nonce that makes a revision, in the template
+    ignore_changes = [template[0].containers[0].image, template[0].labels, template[0].annotations, client, client_version]
   }
   depends_on = [
     terraform_data.config, google_project_service.this,
@@ -238,7 +238,7 @@ resource "google_cloud_run_v2_job" "sync" {
   }
 
   lifecycle {
-    ignore_changes = [template[0].template[0].containers[0].image, client, client_version]
+    ignore_changes = [template[0].template[0].containers[0].image, template[0].labels, template[0].annotations, client, client_version]
   }
   depends_on = [
     terraform_data.config, google_project_service.this,
@@ -342,7 +342,7 @@ resource "google_cloud_run_v2_job" "backfill" {
   }
 
   lifecycle {
-    ignore_changes = [template[0].template[0].containers[0].image, client, client_version]
+    ignore_changes = [template[0].template[0].containers[0].image, template[0].labels, template[0].annotations, client, client_version]
   }
   depends_on = [
     terraform_data.config, google_project_service.this,

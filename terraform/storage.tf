@@ -76,7 +76,25 @@ resource "google_artifact_registry_repository" "this" {
     id     = "keep-recent"
     action = "KEEP"
     most_recent_versions {
-      keep_count = 20
+      package_name_prefixes = ["highwater"]
+      keep_count            = 20
+    }
+  }
+  # layers that cloudbuild.yaml keeps for the next build lie in a package of their own: the last are enough
+  cleanup_policies {
+    id     = "keep-cache"
+    action = "KEEP"
+    most_recent_versions {
+      package_name_prefixes = ["cache"]
+      keep_count            = 1
+    }
+  }
+  cleanup_policies {
+    id     = "delete-cache"
+    action = "DELETE"
+    condition {
+      package_name_prefixes = ["cache"]
+      older_than            = "86400s"
     }
   }
   cleanup_policies {

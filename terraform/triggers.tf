@@ -1,6 +1,18 @@
 # What starts runs: one Cloud Scheduler job per scheduled table, straight to the service or by way of Pub/Sub, and
 # perhaps one for the job of all tables. A run that fails or is delivered twice does no harm: runs are idempotent.
 
+locals {
+  # seconds between two attempts, at the most: of Cloud Scheduler, of Pub/Sub, and of the one that is taken
+  scheduler_backoff_seconds_max = 300
+  pubsub_backoff_seconds_max    = 600
+  backoff_seconds_max           = var.trigger == "http" ? local.scheduler_backoff_seconds_max : local.pubsub_backoff_seconds_max
+  # Pub/Sub's longest: the time of a push's request
+  ack_deadline_seconds = 600
+  # until all deliveries are made, each of which may take its whole time, a message must not expire: one that does never
+  # comes to the dead-letter topic
+  retention_seconds = max(21600, var.max_delivery_attempts * (local.ack_deadline_seconds + local.pubsub_backoff_seconds_max))
+}
+
 resource "google_cloud_scheduler_job" "table" {
   for_each = local.scheduled
 
@@ -16,7 +28,7 @@ resource "google_cloud_scheduler_job" "table" {
   retry_config {
     retry_count          = var.retry_count
     min_backoff_duration = "10s"
-    max_backoff_duration = "300s"
+    max_backoff_duration = "${local.scheduler_backoff_seconds_max}s"
     max_doublings        = 4
   }
 
@@ -110,10 +122,9 @@ resource "google_pubsub_subscription" "sync" {
   name    = "${var.name}-sync"
   topic   = google_pubsub_topic.sync[0].id
   labels  = var.labels
-  # the longest that there is: it is the time of the request, and a run takes up to server.run_budget
-  ack_deadline_seconds = 600
-  # a message that is an hour old asks for what later ones did
-  message_retention_duration = "3600s"
+  # a run takes up to server.run_budget
+  ack_deadline_seconds       = local.ack_deadline_seconds
+  message_retention_duration = "${local.retention_seconds}s"
 
   expiration_policy {
     ttl = "" # never
@@ -127,7 +138,7 @@ resource "google_pubsub_subscription" "sync" {
   }
   retry_policy {
     minimum_backoff = "10s"
-    maximum_backoff = "600s"
+    maximum_backoff = "${local.pubsub_backoff_seconds_max}s"
   }
   dead_letter_policy {
     dead_letter_topic     = google_pubsub_topic.dead[0].id

@@ -98,6 +98,15 @@ variable "memory" {
     condition     = can(regex("^[1-9][0-9]*(Mi|Gi)$", var.memory))
     error_message = "memory is a number of Mi or Gi, such as 512Mi."
   }
+  # https://cloud.google.com/run/docs/configuring/services/memory-limits and …/cpu
+  validation {
+    condition = try(
+      tonumber(regex("^[0-9]+", var.memory)) * (endswith(var.memory, "Gi") ? 1024 : 1) >= { 1 = 512, 2 = 512, 4 = 2048, 6 = 4096, 8 = 4096 }[var.cpu] &&
+      tonumber(regex("^[0-9]+", var.memory)) * (endswith(var.memory, "Gi") ? 1024 : 1) <= { 1 = 4096, 2 = 8192, 4 = 16384, 6 = 24576, 8 = 32768 }[var.cpu],
+      true, # of a cpu or memory that is none, its own validation tells
+    )
+    error_message = "Cloud Run takes 512Mi to 4Gi of memory with 1 CPU, 512Mi to 8Gi with 2, 2Gi to 16Gi with 4, 4Gi to 24Gi with 6, 4Gi to 32Gi with 8."
+  }
 }
 
 variable "cpu_always_allocated" {
@@ -368,7 +377,7 @@ variable "notification_channels" {
 }
 
 variable "alert_failures_max" {
-  description = "A table is alerted when more of its runs than this fail within half an hour."
+  description = "A table is alerted when more of its runs than this fail within half an hour (longer for a longer server.run_budget), or all attempts of one where there are fewer."
   type        = number
   default     = 2
 

@@ -7,5 +7,10 @@ terraform {
       source  = "hashicorp/google"
       version = "~> 8.0"
     }
+    # time_sleep alone: how long alerts wait for the metrics that they name
+    time = {
+      source  = "hashicorp/time"
+      version = "~> 0.14"
+    }
   }
 }

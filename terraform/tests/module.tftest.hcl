@@ -1,6 +1,7 @@
 # What the module makes of a highwater.yaml: planned with a provider that is not there, so nothing is contacted.
 
 mock_provider "google" {}
+mock_provider "time" {}
 
 variables {
   config_file        = "./tests/fixtures/tables.yaml"
@@ -65,6 +66,31 @@ run "by_way_of_pubsub" {
   assert {
     condition     = google_pubsub_subscription.sync[0].ack_deadline_seconds == 600 && length(google_pubsub_subscription.sync[0].dead_letter_policy) == 1 && google_pubsub_subscription.sync[0].retry_policy[0].maximum_backoff == "600s" && length(google_pubsub_subscription.sync[0].push_config[0].oidc_token) == 1
     error_message = "The subscription pushes with a token, repeats, and gives up to the dead-letter topic."
+  }
+}
+
+run "messages_outlive_their_deliveries" {
+  command = plan
+
+  variables {
+    trigger               = "pubsub"
+    max_delivery_attempts = 100
+  }
+  assert {
+    condition     = google_pubsub_subscription.sync[0].message_retention_duration == "120000s"
+    error_message = "A hundred deliveries of 600 s, 600 s apart: ${google_pubsub_subscription.sync[0].message_retention_duration}"
+  }
+}
+
+run "messages_are_kept_for_six_hours" {
+  command = plan
+
+  variables {
+    trigger = "pubsub"
+  }
+  assert {
+    condition     = google_pubsub_subscription.sync[0].message_retention_duration == "21600s"
+    error_message = "Six hours at the least: ${google_pubsub_subscription.sync[0].message_retention_duration}"
   }
 }
 
@@ -159,6 +185,92 @@ run "metrics_and_alerts" {
   }
 }
 
+run "alerts_wait_for_their_metrics" {
+  command = plan
+
+  assert {
+    condition     = time_sleep.metrics.create_duration == "600s" && join(" ", sort(keys(time_sleep.metrics.triggers))) == "attempts behind bytes drift duration lag rejected rejections rows runs"
+    error_message = "Each metric is waited for, for as long as Google says: ${jsonencode(time_sleep.metrics.triggers)}"
+  }
+}
+
+run "the_dashboard_is_as_it_is_read" {
+  command = plan
+
+  assert {
+    condition     = length(regexall(":(0|\\{\\}|null)[,}]", google_monitoring_dashboard.this.dashboard_json)) == 0
+    error_message = "Zeros and empty objects are not read back, and would differ in every plan."
+  }
+  assert {
+    condition     = [for tile in jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles : "${try(tile.xPos, 0)}/${try(tile.yPos, 0)}"] == ["0/0", "6/0", "0/4", "6/4", "0/8", "6/8", "0/12", "6/12"]
+    error_message = "Two charts in a row."
+  }
+}
+
+run "alerts_of_few_attempts" {
+  command = plan
+
+  variables {
+    retry_count = 1
+  }
+  assert {
+    condition     = alltrue([for condition in google_monitoring_alert_policy.counted["failure"].conditions : condition.condition_threshold[0].threshold_value == 1 && condition.condition_threshold[0].aggregations[0].alignment_period == "1800s"])
+    error_message = "Two attempts that both fail are more than 1."
+  }
+  assert {
+    condition     = google_monitoring_alert_policy.silent["schedule"].conditions[0].condition_threshold[0].threshold_value == 1 && google_monitoring_alert_policy.silent["schedule"].conditions[0].condition_threshold[0].aggregations[0].alignment_period == "3600s"
+    error_message = "Two attempts of 1200 s are within an hour."
+  }
+}
+
+run "alerts_of_long_attempts" {
+  command = plan
+
+  variables {
+    config_file              = "./tests/fixtures/slow.yaml"
+    secrets                  = {}
+    unscheduled_tables       = []
+    pattern_tables           = {}
+    retry_count              = 5
+    attempt_deadline_seconds = 1800
+    request_timeout_seconds  = 1800
+  }
+  assert {
+    condition     = google_monitoring_alert_policy.silent["schedule"].conditions[0].condition_threshold[0].threshold_value == 5 && google_monitoring_alert_policy.silent["schedule"].conditions[0].condition_threshold[0].aggregations[0].alignment_period == "12600s"
+    error_message = "Six attempts that time out, and the waits between them, are looked at together."
+  }
+  assert {
+    condition     = alltrue([for condition in google_monitoring_alert_policy.counted["failure"].conditions : condition.condition_threshold[0].threshold_value == 2 && condition.condition_threshold[0].aggregations[0].alignment_period == "3600s"])
+    error_message = "Three failures of runs of 25 minutes are 2 × (1500 + 300) s apart."
+  }
+}
+
+run "a_path_that_cloud_run_may_keep" {
+  command = plan
+
+  variables {
+    config_file        = "./tests/fixtures/slow.yaml"
+    environment        = { RUN_BUDGET = "9m", TABLE = "quiz" }
+    secrets            = {}
+    unscheduled_tables = []
+    pattern_tables     = {}
+  }
+  expect_failures = [check.paths]
+}
+
+run "a_path_that_nobody_calls" {
+  command = plan
+
+  variables {
+    config_file        = "./tests/fixtures/slow.yaml"
+    environment        = { RUN_BUDGET = "9m", TABLE = "quiz" }
+    secrets            = {}
+    unscheduled_tables = []
+    pattern_tables     = {}
+    trigger            = "pubsub"
+  }
+}
+
 run "lag_alerts" {
   command = plan
 
@@ -183,6 +295,26 @@ run "limits_of_lag" {
   }
 }
 
+run "old_configurations_stay" {
+  command = plan
+
+  assert {
+    condition     = google_secret_manager_secret_version.config.deletion_policy == "ABANDON"
+    error_message = "Executions under way are pinned to the version before."
+  }
+}
+
+run "images_are_counted_alone" {
+  command = plan
+
+  assert {
+    condition = { for policy in google_artifact_registry_repository.this.cleanup_policies : one(one(policy.most_recent_versions[*].package_name_prefixes)) => one(policy.most_recent_versions[*].keep_count) if length(policy.most_recent_versions) > 0 } == {
+      highwater = 20, cache = 1
+    }
+    error_message = "The cache of layers is no image."
+  }
+}
+
 run "roles_are_narrow" {
   command = plan
 
@@ -192,6 +324,10 @@ run "roles_are_narrow" {
   assert {
     condition     = google_project_iam_member.runner_cloud_sql["acme:europe-west1:db"].project == "acme" && strcontains(google_project_iam_member.runner_cloud_sql["acme:europe-west1:db"].condition[0].expression, "'projects/acme/instances/db'") && google_project_iam_member.runner_cloud_sql["example.com:old:europe-west1:db2"].project == "example.com:old"
     error_message = "The role is for these instances alone."
+  }
+  assert {
+    condition     = google_project_iam_custom_role.runner_jobs.role_id == "highwater_jobs" && google_project_iam_custom_role.runner_jobs.project == "acme" && join(" ", google_project_iam_custom_role.runner_jobs.permissions) == "bigquery.jobs.get"
+    error_message = "The runner looks up jobs of others and does nothing else with them."
   }
   assert {
     condition     = length(google_project_iam_member.runner_cloud_sql_login) == 0
@@ -334,4 +470,41 @@ run "variables_are_checked" {
     max_delivery_attempts    = 3
   }
   expect_failures = [var.trigger, var.max_instances, var.attempt_deadline_seconds, var.memory, var.region, var.max_delivery_attempts]
+}
+
+run "memory_goes_with_cpu" {
+  command = plan
+
+  variables {
+    cpu    = "4"
+    memory = "1Gi"
+  }
+  expect_failures = [var.memory]
+}
+
+run "memory_is_enough" {
+  command = plan
+
+  variables {
+    memory = "256Mi"
+  }
+  expect_failures = [var.memory]
+}
+
+run "memory_is_not_too_much" {
+  command = plan
+
+  variables {
+    memory = "8Gi"
+  }
+  expect_failures = [var.memory]
+}
+
+run "much_memory_and_many_cpus" {
+  command = plan
+
+  variables {
+    cpu    = "8"
+    memory = "32Gi"
+  }
 }
