@@ -482,7 +482,7 @@ run "memory_goes_with_cpu" {
   expect_failures = [var.memory]
 }
 
-run "memory_is_enough" {
+run "memory_is_too_little" {
   command = plan
 
   variables {
