@@ -149,7 +149,7 @@ resource "google_cloud_run_v2_job_iam_member" "invoker" {
 
   project  = local.project
   location = var.region
-  name     = google_cloud_run_v2_job.sync.name
+  name     = google_cloud_run_v2_job.this["sync"].name
   role     = "roles/run.invoker"
   member   = local.member["invoker"]
 }
@@ -175,7 +175,7 @@ resource "google_cloud_run_v2_service_iam_member" "builder" {
 }
 
 resource "google_cloud_run_v2_job_iam_member" "builder" {
-  for_each = { sync = google_cloud_run_v2_job.sync.name, backfill = google_cloud_run_v2_job.backfill.name }
+  for_each = { for key, job in google_cloud_run_v2_job.this : key => job.name }
 
   project  = local.project
   location = var.region

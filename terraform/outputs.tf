@@ -7,7 +7,7 @@ output "service_uri" {
 
 output "jobs" {
   description = "Names of the Cloud Run jobs: sync (all tables) and backfill."
-  value       = { sync = google_cloud_run_v2_job.sync.name, backfill = google_cloud_run_v2_job.backfill.name }
+  value       = { for key, job in google_cloud_run_v2_job.this : key => job.name }
 }
 
 output "repository" {

@@ -142,130 +142,28 @@ resource "google_cloud_run_v2_service" "this" {
   ]
 }
 
-resource "google_cloud_run_v2_job" "sync" {
+resource "google_cloud_run_v2_job" "this" {
+  for_each = local.jobs
+
   project             = local.project
   location            = var.region
-  name                = "${var.name}-sync"
+  name                = "${var.name}-${each.key}"
   labels              = var.labels
   deletion_protection = var.deletion_protection
 
   template {
-    task_count  = local.jobs.sync.tasks
-    parallelism = local.jobs.sync.parallelism
+    task_count  = each.value.tasks
+    parallelism = each.value.parallelism
 
     template {
       service_account       = google_service_account.this["runner"].email
-      max_retries           = local.jobs.sync.retries
-      timeout               = "${local.jobs.sync.timeout}s"
+      max_retries           = each.value.retries
+      timeout               = "${each.value.timeout}s"
       execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
 
       containers {
         image = var.image
-        args  = local.jobs.sync.args
-
-        resources {
-          limits = { cpu = var.cpu, memory = var.memory }
-        }
-        dynamic "env" {
-          for_each = local.environment
-          content {
-            name  = env.key
-            value = env.value
-          }
-        }
-        dynamic "env" {
-          for_each = local.secret_env
-          content {
-            name = env.key
-            value_source {
-              secret_key_ref {
-                secret  = env.value.id
-                version = env.value.version
-              }
-            }
-          }
-        }
-        dynamic "volume_mounts" {
-          for_each = local.volumes
-          content {
-            name       = volume_mounts.key
-            mount_path = volume_mounts.value.folder
-          }
-        }
-        dynamic "volume_mounts" {
-          for_each = length(var.cloud_sql_instances) > 0 ? ["/cloudsql"] : []
-          content {
-            name       = "cloudsql"
-            mount_path = volume_mounts.value
-          }
-        }
-      }
-
-      dynamic "volumes" {
-        for_each = local.volumes
-        content {
-          name = volumes.key
-          secret {
-            secret = volumes.value.secret
-            items {
-              version = volumes.value.version
-              path    = volumes.value.file
-            }
-          }
-        }
-      }
-      dynamic "volumes" {
-        for_each = length(var.cloud_sql_instances) > 0 ? ["cloudsql"] : []
-        content {
-          name = volumes.value
-          cloud_sql_instance {
-            instances = var.cloud_sql_instances
-          }
-        }
-      }
-      dynamic "vpc_access" {
-        for_each = var.vpc[*]
-        content {
-          egress = vpc_access.value.egress
-          network_interfaces {
-            network    = vpc_access.value.network
-            subnetwork = vpc_access.value.subnetwork
-            tags       = vpc_access.value.tags
-          }
-        }
-      }
-    }
-  }
-
-  lifecycle {
-    ignore_changes = [template[0].template[0].containers[0].image, template[0].labels, template[0].annotations, client, client_version]
-  }
-  depends_on = [
-    terraform_data.config, google_project_service.this,
-    google_secret_manager_secret_iam_member.runner, google_secret_manager_secret_iam_member.runner_config,
-  ]
-}
-
-resource "google_cloud_run_v2_job" "backfill" {
-  project             = local.project
-  location            = var.region
-  name                = "${var.name}-backfill"
-  labels              = var.labels
-  deletion_protection = var.deletion_protection
-
-  template {
-    task_count  = local.jobs.backfill.tasks
-    parallelism = local.jobs.backfill.parallelism
-
-    template {
-      service_account       = google_service_account.this["runner"].email
-      max_retries           = local.jobs.backfill.retries
-      timeout               = "${local.jobs.backfill.timeout}s"
-      execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
-
-      containers {
-        image = var.image
-        args  = local.jobs.backfill.args
+        args  = each.value.args
 
         resources {
           limits = { cpu = var.cpu, memory = var.memory }

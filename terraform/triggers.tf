@@ -72,7 +72,7 @@ resource "google_cloud_scheduler_job" "all" {
   }
   http_target {
     http_method = "POST"
-    uri         = "https://run.googleapis.com/v2/projects/${local.project}/locations/${var.region}/jobs/${google_cloud_run_v2_job.sync.name}:run"
+    uri         = "https://run.googleapis.com/v2/projects/${local.project}/locations/${var.region}/jobs/${google_cloud_run_v2_job.this["sync"].name}:run"
     # Google's own interface takes an access token, not an identity token
     oauth_token {
       service_account_email = google_service_account.this["invoker"].email

@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod gate;
+pub mod listen;
 pub mod place;
 pub mod process;
 pub mod pubsub;

@@ -155,11 +155,11 @@ run "service_and_jobs" {
     error_message = "The service costs nothing while idle, and its probe asks for /healthz."
   }
   assert {
-    condition     = length(google_cloud_run_v2_service.this.template[0].volumes) == 3 && length(google_cloud_run_v2_job.sync.template[0].template[0].volumes) == 3 && length(google_cloud_run_v2_job.backfill.template[0].template[0].volumes) == 3
+    condition     = length(google_cloud_run_v2_service.this.template[0].volumes) == 3 && length(google_cloud_run_v2_job.this["sync"].template[0].template[0].volumes) == 3 && length(google_cloud_run_v2_job.this["backfill"].template[0].template[0].volumes) == 3
     error_message = "Configuration, certificate and sockets are mounted in all three."
   }
   assert {
-    condition     = jsonencode(google_cloud_run_v2_job.sync.template[0].template[0].containers[0].args) == jsonencode(["sync", "--all"]) && google_cloud_run_v2_job.backfill.template[0].task_count == 4
+    condition     = jsonencode(google_cloud_run_v2_job.this["sync"].template[0].template[0].containers[0].args) == jsonencode(["sync", "--all"]) && google_cloud_run_v2_job.this["backfill"].template[0].task_count == 4
     error_message = "The jobs run their commands."
   }
 }

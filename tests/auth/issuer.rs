@@ -1,6 +1,5 @@
 //! Who makes the tests' tokens, in Google's place: key pairs, and a server that gives their public keys.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,12 +8,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
-use hyper_util::rt::TokioIo;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+use crate::support::listen::listen;
 
 /// A key pair that is in the repository for the tests, and used for nothing else.
 pub struct Pair {
@@ -111,26 +110,14 @@ pub struct KeyServer {
 impl KeyServer {
     /// Opens one on a free port.
     pub async fn open(mood: Mood) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/certs", listener.local_addr().unwrap());
         let inner = Arc::new(Inner { mood: Mutex::new(mood), asked: Mutex::new(0) });
-        let (at, mut server) = (inner.clone(), JoinSet::new());
-        server.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let at = at.clone();
-                connections.spawn(async move {
-                    let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
-                        let at = at.clone();
-                        async move { Ok::<_, Infallible>(at.answer(&request).await) }
-                    });
-                    let served =
-                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                    served.await.unwrap_or_default();
-                });
-            }
-        });
-        Self { url, inner, _server: server }
+        let at = inner.clone();
+        let (url, server) = listen(move |request| {
+            let at = at.clone();
+            async move { at.answer(&request).await }
+        })
+        .await;
+        Self { url: format!("{url}/certs"), inner, _server: server }
     }
 
     /// From now on it answers so.

@@ -1,6 +1,5 @@
 //! Somebody who is told: a small HTTP server that remembers what it is sent.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+use crate::support::listen::listen;
 
 /// What it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,26 +40,13 @@ pub struct Listener {
 impl Listener {
     /// Opens one on a free port.
     pub async fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let inner = Arc::new(Inner { mood: Mutex::new(Mood::Fine), heard: Mutex::default() });
-        let mut server = JoinSet::new();
         let at = inner.clone();
-        server.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let at = at.clone();
-                connections.spawn(async move {
-                    let service = hyper::service::service_fn(move |request| {
-                        let at = at.clone();
-                        async move { Ok::<_, Infallible>(at.answer(request).await) }
-                    });
-                    let served =
-                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                    served.await.unwrap_or_default();
-                });
-            }
-        });
+        let (url, server) = listen(move |request| {
+            let at = at.clone();
+            async move { at.answer(request).await }
+        })
+        .await;
         Self { url, inner, _server: server }
     }
 

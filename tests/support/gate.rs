@@ -13,7 +13,6 @@ mod schema;
 mod tables;
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,12 +21,12 @@ use highwater::model::Schema;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::strict;
+
+use crate::support::listen::listen;
 
 const URIS_MAX: usize = 10_000;
 const LOADS_PER_TABLE_MAX: u32 = 1_500;
@@ -125,32 +124,15 @@ fn fault_reply(status: u16, reason: &str, message: &str) -> Reply {
 impl Gate {
     /// Opens a gate before the emulator.
     pub async fn open(bigquery: &str, storage: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         let inner =
             Arc::new(Inner { bigquery: bigquery.into(), storage: storage.into(), client, memory: Mutex::default() });
-        let mut server = JoinSet::new();
         let at = inner.clone();
-        server.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let at = at.clone();
-                connections.spawn(async move {
-                    // a client that is killed does not take its request back
-                    let service = hyper::service::service_fn(move |request| {
-                        let at = at.clone();
-                        async move {
-                            Ok::<_, Infallible>(tokio::spawn(async move { at.answer(request).await }).await.unwrap())
-                        }
-                    });
-                    let served =
-                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                    served.await.unwrap_or_default();
-                });
-                while connections.try_join_next().is_some() {}
-            }
-        });
+        let (url, server) = listen(move |request| {
+            let at = at.clone();
+            async move { at.answer(request).await }
+        })
+        .await;
         Self { url, inner, _server: server }
     }
 

@@ -1,6 +1,5 @@
 //! Pub/Sub by Google's own emulator, over its REST API; and a relay between it and the service, which counts deliveries.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,13 +9,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::stack;
+
+use crate::support::listen::listen;
 
 /// How often a message is delivered before it is given up.
 const DELIVERIES_MAX: u32 = 5;
@@ -160,30 +159,14 @@ pub struct Relay {
 impl Relay {
     /// Opens one before the service.
     pub async fn open(service: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         let inner = Arc::new(Inner { service: service.to_owned(), client, deliveries: Mutex::default() });
-        let mut server = JoinSet::new();
         let at = inner.clone();
-        server.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let at = at.clone();
-                connections.spawn(async move {
-                    // a push that is given up at its deadline is passed on and answered all the same
-                    let service = hyper::service::service_fn(move |request| {
-                        let at = at.clone();
-                        async move {
-                            Ok::<_, Infallible>(tokio::spawn(async move { at.answer(request).await }).await.unwrap())
-                        }
-                    });
-                    let served =
-                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                    served.await.unwrap_or_default();
-                });
-            }
-        });
+        let (url, server) = listen(move |request| {
+            let at = at.clone();
+            async move { at.answer(request).await }
+        })
+        .await;
         Self { url, inner, _server: server }
     }
 

@@ -1,15 +1,14 @@
 //! A valve before the Cloud Storage emulator: forwards everything as it is, and can be told to fail.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+use crate::support::listen::listen;
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug)]
@@ -38,30 +37,14 @@ pub struct Valve {
 impl Valve {
     /// Opens a valve before the emulator.
     pub async fn open(storage: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         let inner = Arc::new(Inner { storage: storage.into(), client, rules: Mutex::default() });
-        let mut server = JoinSet::new();
         let at = inner.clone();
-        server.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let at = at.clone();
-                connections.spawn(async move {
-                    let service = hyper::service::service_fn(move |request| {
-                        let at = at.clone();
-                        async move {
-                            Ok::<_, Infallible>(tokio::spawn(async move { at.answer(request).await }).await.unwrap())
-                        }
-                    });
-                    let served =
-                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                    served.await.unwrap_or_default();
-                });
-                while connections.try_join_next().is_some() {}
-            }
-        });
+        let (url, server) = listen(move |request| {
+            let at = at.clone();
+            async move { at.answer(request).await }
+        })
+        .await;
         Self { url, inner, _server: server }
     }
 
