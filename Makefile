@@ -52,7 +52,7 @@ terraform: ## the Terraform module: format, validity, its tests, planted mistake
 	$(PYTHON) scripts/terraform_check.py
 
 .PHONY: image
-image: ## lints of Dockerfile and cloudbuild.yaml
+image: ## lints of Dockerfile and cloudbuild.yaml; costs and the configuration's schema held to what they are about
 	$(PYTHON) scripts/image_check.py
 
 .PHONY: schema

