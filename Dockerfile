@@ -13,9 +13,14 @@ RUN mkdir -p src benches tests \
 
 # Newer than what was built of the empty ones, whatever times the sources bring. No feature: faults are for tests. Nothing but
 # the program stays, so that a registry's cache of layers does not grow by all that was compiled.
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+COPY build.rs ./
 COPY src ./src
+# `highwater explain` prints it
+COPY docs/errors.md ./docs/errors.md
 RUN find src -name '*.rs' -exec touch {} + \
-    && cargo build --locked --release --bin highwater \
+    && HIGHWATER_REVISION="${REVISION}" HIGHWATER_DATE="${CREATED}" cargo build --locked --release --bin highwater \
     && mv target/release/highwater /highwater \
     && rm -rf target
 

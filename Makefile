@@ -1,4 +1,4 @@
-# Highwater: the commands of the README and of CI.
+# Highwater: the commands of the documents and of CI.
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -14,10 +14,15 @@ help: ## this list
 demo: ## from nothing to synced tables on this machine: installs, starts, fills, syncs, compares, stops
 	@$(PYTHON) scripts/demo.py
 
+.PHONY: play
+play: ## the demo's servers and service, left running, with rows that change; says what to type, and stops with Ctrl-C
+	@$(PYTHON) scripts/play.py
+
 .PHONY: test
-test: image terraform ## every test, on real servers that it installs and starts itself; image and Terraform checked; the parsers fuzzed for a short while
+test: image terraform ## every test, on real servers that it installs and starts itself; image, Terraform and documents checked; the parsers fuzzed for a short while
 	$(PYTHON) scripts/stack.py install
 	$(CARGO) test --locked --features testing
+	$(PYTHON) scripts/docs_check.py
 	$(PYTHON) scripts/fuzz.py check
 
 .PHONY: check
@@ -47,6 +52,15 @@ startup: ## how soon the release build answers after it is started, and its size
 	$(CARGO) build --locked --release
 	$(PYTHON) scripts/startup.py
 
+.PHONY: page
+page: ## the status page of 40 and of 500 tables: how long it takes, how many bytes it has, when Chromium shows it
+	$(CARGO) build --locked --release
+	$(PYTHON) scripts/page.py measure
+
+.PHONY: screenshots
+screenshots: ## the pictures of the status page in docs/, of tables that are run on this machine for them
+	$(PYTHON) scripts/page.py screenshots
+
 .PHONY: terraform
 terraform: ## the Terraform module: format, validity, its tests, planted mistakes (needs no account)
 	$(PYTHON) scripts/terraform_check.py
@@ -55,10 +69,15 @@ terraform: ## the Terraform module: format, validity, its tests, planted mistake
 image: ## lints of Dockerfile and cloudbuild.yaml; costs and the configuration's schema held to what they are about
 	$(PYTHON) scripts/image_check.py
 
+.PHONY: docs
+docs: ## the documents: links, every command and configuration that is shown, generated tables, planted mistakes (needs the network once)
+	$(PYTHON) scripts/docs_check.py
+
 .PHONY: schema
-schema: ## docs/highwater.schema.json anew, the schema of the configuration
+schema: ## docs/highwater.schema.json anew, the schema of the configuration, and the tables of docs/configuration.md and docs/types.md
 	$(CARGO) run --locked --quiet -- config --schema > target/highwater.schema.json
 	mv target/highwater.schema.json docs/highwater.schema.json
+	$(PYTHON) scripts/reference.py
 
 .PHONY: image-build
 image-build: ## the Dockerfile built without Docker, its size, and the image started (Debian, root; a quarter of an hour)

@@ -155,6 +155,10 @@ impl Warehouse for NullWarehouse {
         Ok(None)
     }
 
+    async fn dataset_location(&self, _: &Context, _: &str, _: &str) -> Result<Option<String>, WarehouseError> {
+        Ok(None)
+    }
+
     async fn ensure_dataset(&self, _: &Context, _: &str, _: &str, _: &str) -> Result<(), WarehouseError> {
         Ok(())
     }
@@ -231,6 +235,7 @@ fn settings(database: Option<&str>) -> TableSettings {
         key: None,
         create: true,
         partitioning: None,
+        partition_immutable: false,
         cluster_by: Vec::new(),
         columns: ColumnSettings::default(),
         filter: None,

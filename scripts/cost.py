@@ -46,6 +46,9 @@ CALLS_BATCH = {"A": 3, "B": 1}
 # a MERGE reads the staging table and is billed for all of the target (BigQuery, "On-demand query size calculation": q + t),
 # and for the key once more, which is left out here; an INSERT (append) reads the staging table alone
 TABLE_BYTES_MIN = 10 * MIB
+# with `partition_immutable` the target's part in the partitions of the chunk's rows, and once a day a sample of key and partition
+# column: of up to a million rows, or a hundredth of more, 16 bytes each (an estimate)
+SAMPLE_BYTES = max(TABLE_BYTES_MIN, 16 * 10**6)
 # lines of the program (300 bytes each, two or four a run); 3 kB for those of Cloud Run and Cloud Scheduler is an estimate
 LOG_BYTES_IDLE, LOG_BYTES_BUSY = 3_600, 4_200
 # runs (a count, 8 bytes), rows, bytes, duration and lag (distributions, 80 bytes)
@@ -87,7 +90,8 @@ def lines(options: argparse.Namespace) -> list[Line]:
     batches = min(runs, DAYS * 1_440 / BATCH_MINUTES)
     class_a = idle * CALLS_IDLE["A"] + busy * CALLS_BUSY["A"] + batches * CALLS_BATCH["A"]
     class_b = idle * CALLS_IDLE["B"] + busy * CALLS_BUSY["B"] + batches * CALLS_BATCH["B"] + runs
-    merged = TABLE_BYTES_MIN + max(TABLE_BYTES_MIN, options.gib * GIB)
+    merged = TABLE_BYTES_MIN + max(TABLE_BYTES_MIN, options.gib * options.partitions * GIB)
+    samples = DAYS * options.tables if options.partitions < 1 and options.mode == "merge" else 0
     conditions = 2 * 5 + 2 + options.tables
     series = EVALUATIONS * (5 * options.tables + 2 + options.tables)
     return [
@@ -99,6 +103,7 @@ def lines(options: argparse.Namespace) -> list[Line]:
         Line("Cloud Storage, class B", f"{number(runs)} × ({CALLS_BUSY['B']} + 1) + {number(batches)}", class_b, CLASS_B),
         Line("BigQuery, load jobs", f"{number(busy)} + {number(batches)}", busy + batches, (0, 0)),
         Line("BigQuery, queries on demand", f"{number(busy)} × {merged / GIB:.2f} GiB" if options.mode == "merge" else f"{number(busy)} × 10 MiB (append)", busy * (merged if options.mode == "merge" else TABLE_BYTES_MIN), QUERY_BYTES),
+        *([Line("BigQuery, samples", f"{number(samples)} × {SAMPLE_BYTES / MIB:.0f} MiB (estimate)", samples * SAMPLE_BYTES, (QUERY_BYTES[0], 0))] if samples else []),
         Line("BigQuery, storage", f"{options.tables} × {options.gib:g} GiB", options.tables * options.gib * GIB, TABLE_BYTES),
         Line("Artifact Registry", f"{IMAGES} images × {IMAGE_BYTES / 1e6:.0f} MB + {CACHE_BYTES / 1e9:g} GB of layers (estimate)", IMAGES * IMAGE_BYTES + CACHE_BYTES, REPOSITORY),
         Line("Secret Manager, versions", "highwater.yaml, a password, a CA", ACTIVE_SECRETS, SECRETS),
@@ -117,14 +122,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="of a run")
     parser.add_argument("--busy", type=float, default=0.5, help="part of the runs that find new rows")
     parser.add_argument("--gib", type=float, default=1, help="size of a target")
+    parser.add_argument("--partitions", type=float, default=1, help="part of a target in the partitions of a chunk's rows, where `partition_immutable` is said")
     parser.add_argument("--mode", choices=["merge", "append"], default="merge")
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--cpu", type=float, default=1)
     parser.add_argument("--memory-gib", type=float, default=0.5)
     parser.add_argument("--bucket", choices=sorted(CLASS_A), default="multi")
     options = parser.parse_args()
-    if min(options.tables, options.minutes, options.seconds, options.concurrency, options.gib) <= 0 or not 0 <= options.busy <= 1:
-        parser.error("numbers must be greater than 0, --busy from 0 to 1")
+    if min(options.tables, options.minutes, options.seconds, options.concurrency, options.gib) <= 0 or not 0 <= options.busy <= 1 or not 0 <= options.partitions <= 1:
+        parser.error("numbers must be greater than 0, --busy and --partitions from 0 to 1")
     table = lines(options)
     print(f"{options.tables} tables of {options.gib:g} GiB ({options.mode}), every {options.minutes:g} minutes, {options.seconds:g} s a run, {options.busy:.0%} of the runs with new rows\n")
     print("| what | a month | list price | less what is free |")

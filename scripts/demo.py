@@ -215,16 +215,22 @@ class Stack:
         self.log.close()
 
 
+def environment(stack: Stack, config: pathlib.Path) -> dict[str, str]:
+    """Where `highwater` finds its configuration and the servers."""
+    env = {**os.environ, "READER_PASSWORD": "demo-reader", "STORAGE_EMULATOR_HOST": stack.at["storage"],
+           "BIGQUERY_EMULATOR_HOST": stack.at["bigquery"], "HIGHWATER_CONFIG": str(config)}
+    env.pop("PORT", None)
+    return env
+
+
 class Service:
     """`highwater serve` on a free port."""
 
-    def __init__(self, binary: pathlib.Path, stack: Stack, log: pathlib.Path) -> None:
+    def __init__(self, binary: pathlib.Path, stack: Stack, log: pathlib.Path, text: str = CONFIG) -> None:
         port = free_port()
-        config = WORK / "highwater.yaml"
-        config.write_text(CONFIG.format(port=port, pg_port=stack.at["postgres"]["port"], my_port=stack.at["mysql"]["port"]).lstrip())
-        env = {**os.environ, "READER_PASSWORD": "demo-reader", "STORAGE_EMULATOR_HOST": stack.at["storage"],
-               "BIGQUERY_EMULATOR_HOST": stack.at["bigquery"], "HIGHWATER_CONFIG": str(config)}
-        env.pop("PORT", None)
+        config = log.with_name("highwater.yaml")
+        config.write_text(text.format(port=port, pg_port=stack.at["postgres"]["port"], my_port=stack.at["mysql"]["port"]).lstrip())
+        env = environment(stack, config)
         self.log = log.open("w")
         self.process = subprocess.Popen([str(binary), "serve", "--listen", "127.0.0.1"], env=env, stdout=self.log, stderr=self.log)
         self.url = f"http://127.0.0.1:{port}"

@@ -109,7 +109,7 @@ def document_faults() -> list[str]:
 
 def schema_faults() -> list[str]:
     """The configuration's schema takes what the project shows as one, and nothing that is wrong."""
-    shown = re.search(r"^```yaml\n(project: .*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^```yaml\n((?:#[^\n]*\n)*project: .*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     if shown is None:
         return ["README.md: there is no configuration that begins with `project:`"]
     example = shown.group(1)

@@ -51,6 +51,10 @@ EMULATORS = [
 ]
 PYTHON = "3.13"
 SERVERS = ["postgres", "mariadb", "storage", "bigquery", "pubsub"]
+TOOLS = ["browser"]
+"""What is installed and not started: Chromium and its driver, and what tests and pictures of the status page need besides."""
+PAGE_TOOLS = ["axe-playwright-python==0.1.8", "prometheus-client==0.26.0", "pillow==13.0.0"]
+"""axe-core comes in the first of them; nothing else of it is used, so what it depends on is left out."""
 ALWAYS = [server for server in SERVERS if server != "pubsub"]
 """What is started where nobody says what: few tests need Pub/Sub, and its emulator is a Java program of 150 MB."""
 PUBSUB_JAR = "platform/pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar"
@@ -138,11 +142,18 @@ def downloaded_jar(work: pathlib.Path) -> pathlib.Path:
     return work / "pubsub" / "cloud-pubsub-emulator-all.jar"
 
 
+def fonts() -> bool:
+    """Whether there is any font: Chromium draws no text without one."""
+    return any(pathlib.Path("/usr/share/fonts").rglob("*.ttf"))
+
+
 def missing_packages(only: list[str]) -> list[str]:
     wanted = {"postgres": {"postgresql": postgres_bin, "postgresql-client": lambda: shutil.which("psql"), "postgresql-postgis": postgis,
                            "openssl": lambda: shutil.which("openssl")},
               "mariadb": {"mariadb-server": lambda: mariadb_server() and shutil.which("mariadb-install-db"), "mariadb-client": lambda: shutil.which("mariadb")},
-              "pubsub": {"default-jre-headless": lambda: shutil.which("java")}}
+              "pubsub": {"default-jre-headless": lambda: shutil.which("java")},
+              "browser": {"chromium": lambda: shutil.which("chromium"), "chromium-driver": lambda: shutil.which("chromedriver"),
+                          "fonts-dejavu-core": fonts}}
     return [package for server in only for package, there in wanted.get(server, {}).items() if not there()]
 
 
@@ -207,6 +218,13 @@ def install_emulators(work: pathlib.Path) -> None:
     shell([str(venv / "bin/python"), "-c", load], env={"HOME": str(home)})
 
 
+def install_page_tools(work: pathlib.Path) -> None:
+    venv = work / "page"
+    shutil.rmtree(venv, ignore_errors=True)
+    shell([sys.executable, "-m", "venv", str(venv)])
+    shell([str(venv / "bin/pip"), "install", "-q", "--no-deps", *PAGE_TOOLS])
+
+
 def download_pubsub(work: pathlib.Path) -> None:
     """Google's component, as `gcloud components install` takes it; only the jar of it is kept, if it is the one that is known."""
     with urllib.request.urlopen(PUBSUB_URL, timeout=DOWNLOAD_SECONDS) as answer:
@@ -254,6 +272,11 @@ def install(work: pathlib.Path, only: list[str]) -> None:
             raise Trouble(f"still missing after the installation: {', '.join(still)}")
     if "pubsub" in only and pubsub_jar(work) is None:
         install_pubsub(work)
+    if "browser" in only:
+        done = work / "page.txt"
+        if not done.exists() or done.read_text() != "\n".join(PAGE_TOOLS):
+            step("installed what tests of the page need", lambda: install_page_tools(work))
+            done.write_text("\n".join(PAGE_TOOLS))
     if not {"storage", "bigquery"} & set(only):
         return
     stamp = work / "emulators.txt"
@@ -589,7 +612,7 @@ def main() -> int:
     parser.add_argument("command", choices=["install", "up", "run"])
     parser.add_argument("--dir", type=pathlib.Path, default=ROOT / ".stack", help="where emulators and templates lie (default: .stack)")
     parser.add_argument("--keep-logs", type=pathlib.Path, metavar="DIR", help="copy the servers' logs there at the end")
-    parser.add_argument("--only", metavar="NAMES", help=f"install or start no more than these, of {','.join(SERVERS)}")
+    parser.add_argument("--only", metavar="NAMES", help=f"install or start no more than these, of {','.join(SERVERS)}; browser is only installed")
     parser.add_argument("--tls", type=pathlib.Path, metavar="DIR", help="TLS for the databases, with DIR's server.crt, server.key, clients.crt")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="for run: -- CMD ARG...")
     arguments = parser.parse_args()
@@ -598,13 +621,14 @@ def main() -> int:
     for number in SIGNALS:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
-        unknown = set(only or []) - set(SERVERS)
+        known = SERVERS + TOOLS if arguments.command == "install" else SERVERS
+        unknown = set(only or []) - set(known)
         if unknown:
-            raise Trouble(f"--only takes {','.join(SERVERS)}, not {','.join(sorted(unknown))}")
+            raise Trouble(f"--only takes {','.join(known)}, not {','.join(sorted(unknown))}")
         if arguments.command != "run" and arguments.rest:
             raise Trouble(f"`{' '.join(arguments.rest)}`: options come before the command")
         if arguments.command == "install":
-            install(work, only or SERVERS)
+            install(work, only or SERVERS + TOOLS)
             return 0
         if arguments.command == "up":
             return up(Stack(work, arguments.keep_logs, only, arguments.tls))

@@ -61,8 +61,11 @@ REFUSED = [
 LOGGED = [
     ("src/app.rs", "outcome, run, rows, bytes, chunks, ms, lag_seconds"),
     ("src/engine/run/tally.rs", "rejected = intent.rejected, objects ="),
-    ("src/engine/prepare.rs", "drift = true"),
+    ("src/engine/prepare/target.rs", "drift = true"),
     ("src/engine/run/rebuild.rs", "drift = true"),
+    # what the filters leave out
+    ("src/cli/sync.rs", "how.dry_run.then_some(true)"),
+    ("src/app/plan.rs", "dry_run = true"),
 ]
 
 

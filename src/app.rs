@@ -1,7 +1,11 @@
 //! The one place that names backends and wires them. Nothing is contacted here: connections open at first use.
 
 mod check;
+mod dry;
 mod expand;
+mod lineage;
+mod look;
+mod plan;
 mod shares;
 mod survey;
 
@@ -10,7 +14,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use check::{Wanted, unset};
+pub use dry::Rehearsal;
 pub use expand::{Expansion, ExpansionFault, Inspected};
+pub use look::{Memory, TABLES_MAX};
 pub use shares::Sharer;
 pub use survey::{SurveyedTable, survey};
 
@@ -20,7 +26,7 @@ use crate::bucket::gcs::GcsBucket;
 use crate::config::{Config, Endpoint, SourceConfig, SourceKind, State};
 use crate::engine::{Ambient, Backfill, BackfillQuestion, Engine, Gaps, GapsQuestion, Question, RunError, RunOptions};
 use crate::journal::{Desk, Journal};
-use crate::model::{Connection, SourceName, TableId, TableSettings, Window};
+use crate::model::{Code, Connection, SourceName, TableId, TableSettings, Told, Window, nearest};
 use crate::net::{self, Context, Tokens};
 use crate::report::history::History;
 use crate::report::record::{RunId, RunRecord};
@@ -47,18 +53,59 @@ enum AnySource {
     MySql(MySqlSource),
 }
 
-/// No such table in the configuration.
+/// A name that means no table of the configuration, or more than one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no table {id} in the configuration; {known}")]
-pub struct UnknownTable {
-    id: String,
-    known: String,
+pub enum UnknownTable {
+    /// There is none.
+    #[error("no table {id} in the configuration; {known}")]
+    None {
+        /// What was asked for.
+        id: String,
+        /// The nearest, and those that there are.
+        known: String,
+    },
+    /// More than one source has it.
+    #[error("more than one source has a table {id}; say which: {}", .ids.join(" or "))]
+    Ambiguous {
+        /// What was asked for.
+        id: String,
+        /// Those that it may mean.
+        ids: Vec<String>,
+    },
+    /// A pattern means it, and its target is that of a table that is named.
+    #[error(
+        "a pattern means {id}, and its target {target} is that of {other}; name it with a `target` of its own, or exclude it"
+    )]
+    SharedTarget {
+        /// What was asked for.
+        id: String,
+        /// The target.
+        target: String,
+        /// Whose it is.
+        other: String,
+    },
+}
+
+impl UnknownTable {
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::None { .. } => Code::TableUnknown,
+            Self::Ambiguous { .. } => Code::TableAmbiguous,
+            Self::SharedTarget { .. } => Code::TargetShared,
+        }
+    }
+
+    /// As people are told.
+    pub fn told(&self) -> Told {
+        Told::new(self.code(), &self.to_string())
+    }
 }
 
 /// The most table names and patterns that an error lists.
 const NAMES_LISTED_MAX: usize = 20;
-/// The most bytes of a name that is compared with the tables' names.
-const NAME_COMPARED_BYTES_MAX: usize = 200;
+/// The most characters of a name that an error repeats.
+const NAME_CHARS_MAX: usize = 200;
 
 impl App {
     /// Wires everything from the configuration.
@@ -83,7 +130,7 @@ impl App {
         let warehouse = BigQuery::new(url(bigquery), tokens(bigquery));
         let sources = config.sources.iter().map(|source| (source.name.clone(), any_source(source))).collect();
         let (reports, runs, notify) = (config.reports.clone(), config.runs.clone(), config.notify.clone());
-        let desk = Desk::new(reports, runs, notify, &config.endpoints.pubsub);
+        let desk = Desk::new(reports, runs, notify, &config.endpoints.pubsub).with_lineage(config.lineage.clone());
         Self { engine: Engine::new(bucket, warehouse, Arc::new(System)), desk, system: System, sources, config }
     }
 
@@ -116,9 +163,10 @@ impl App {
         let matched = source.and_then(|source| source.matched(&id.table));
         let matched = matched.ok_or_else(|| self.unknown(&id.to_string()))?;
         match self.tables().find(|table| table.target == matched.target) {
-            Some(other) => Err(UnknownTable {
+            Some(other) => Err(UnknownTable::SharedTarget {
                 id: id.to_string(),
-                known: format!("its target {} is that of {}", matched.target, other.id),
+                target: matched.target.to_string(),
+                other: other.id.to_string(),
             }),
             None => Ok(Cow::Owned(matched)),
         }
@@ -149,8 +197,8 @@ impl App {
         }
         match matching.as_slice() {
             [one, other, ..] => {
-                let known = format!("say which: {} or {}", one.id, other.id);
-                Err(UnknownTable { id: name.to_owned(), known })
+                let ids = vec![one.id.to_string(), other.id.to_string()];
+                Err(UnknownTable::Ambiguous { id: name.to_owned(), ids })
             }
             _ => matching.pop().ok_or_else(|| self.unknown(name)),
         }
@@ -162,15 +210,17 @@ impl App {
             .sources
             .iter()
             .flat_map(|source| source.patterns.names().map(|pattern| format!("{}/{pattern}", source.name)));
-        let mut known: Vec<String> = self.tables().map(|table| table.id.to_string()).chain(patterns).collect();
-        // anybody may ask for anything: a long name is near to none, and comparing it costs
-        if name.len() <= NAME_COMPARED_BYTES_MAX {
-            known.sort_by_cached_key(|known| strsim::damerau_levenshtein(known, name));
-        }
+        let tables: Vec<String> = self.tables().map(|table| table.id.to_string()).collect();
+        // with and without its source, as people name it
+        let names = self.tables().map(|table| table.id.table.as_str());
+        let meant = tables.iter().map(String::as_str).zip(&tables).chain(names.zip(&tables));
+        let near = nearest(name, meant, 1).pop().map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+        let mut known: Vec<String> = tables.iter().cloned().chain(patterns).collect();
         let more = known.len().saturating_sub(NAMES_LISTED_MAX);
         known.truncate(NAMES_LISTED_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        UnknownTable { id: name.to_owned(), known: format!("there are: {}{more}", known.join(", ")) }
+        let known = format!("{near}there are: {}{more}", known.join(", "));
+        UnknownTable::None { id: name.chars().take(NAME_CHARS_MAX).collect(), known }
     }
 
     /// Runs the table, and keeps and tells how that ended.
@@ -180,21 +230,34 @@ impl App {
     pub async fn sync(&self, cx: &Context, id: &TableId, options: RunOptions) -> Result<RunReport, UnknownTable> {
         let table = self.table(id)?;
         let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
-        let began = self.system.now();
-        let report = match source {
-            AnySource::Postgres(source) => self.engine.run(cx, source, &table, options).await,
-            AnySource::MySql(source) => self.engine.run(cx, source, &table, options).await,
+        let run = async {
+            match source {
+                AnySource::Postgres(source) => self.engine.run(cx, source, &table, options).await,
+                AnySource::MySql(source) => self.engine.run(cx, source, &table, options).await,
+            }
         };
-        Ok(self.ended(cx, began, report).await)
+        Ok(self.kept(cx, &table, None, run).await)
     }
 
-    /// What follows every run: the log's line, its report, messages.
-    async fn ended(&self, cx: &Context, began: jiff::Timestamp, mut report: RunReport) -> RunReport {
+    /// A run with what goes along with it: events of lineage at both ends; then the log's line, its report, messages.
+    async fn kept(
+        &self,
+        cx: &Context,
+        table: &TableSettings,
+        window: Option<&Window>,
+        run: impl Future<Output = RunReport>,
+    ) -> RunReport {
+        let began = self.system.now();
         let run_id = self.run_id(began);
+        let lines = self.lineage_of(table, window, &run_id);
+        let mut report = Box::pin(self.with_start(cx, lines.as_ref(), began, run)).await;
         report.run_id = Some(run_id.as_str().to_owned());
         log_report(&report);
-        let record = RunRecord::new(run_id, began, self.system.now(), &report);
-        Box::pin(self.journal().ended(cx, &record)).await;
+        let ended = self.system.now();
+        let record = RunRecord::new(run_id, began, ended, &report);
+        let journal = self.journal();
+        let kept = Box::pin(journal.ended(cx, &record));
+        tokio::join!(kept, Box::pin(self.tell_end(cx, lines.as_ref(), ended, &report)));
         report
     }
 
@@ -261,12 +324,13 @@ impl App {
     ) -> Result<RunReport, UnknownTable> {
         let table = self.table(id)?;
         let source = self.sources.get(&id.source).ok_or_else(|| self.unknown(&id.to_string()))?;
-        let began = self.system.now();
-        let report = match source {
-            AnySource::Postgres(source) => self.engine.window(cx, source, &table, window, again).await,
-            AnySource::MySql(source) => self.engine.window(cx, source, &table, window, again).await,
+        let run = async {
+            match source {
+                AnySource::Postgres(source) => self.engine.window(cx, source, &table, window, again).await,
+                AnySource::MySql(source) => self.engine.window(cx, source, &table, window, again).await,
+            }
         };
-        Ok(self.ended(cx, began, report).await)
+        Ok(self.kept(cx, &table, Some(window), run).await)
     }
 
     /// Ends a load by keys whose windows are all complete; gives how many of these windows are not.
@@ -304,18 +368,22 @@ impl App {
         self.engine.state(cx, id).await
     }
 
-    /// Sets the table's watermark.
+    /// Sets the table's watermark; with `again` also where rows that are read again will be in the target twice.
     ///
     /// # Errors
-    /// As [`Engine::reset`].
+    /// As [`Engine::reset`] and [`Engine::refuse_twice`].
     pub async fn reset(
         &self,
         cx: &Context,
-        id: &TableId,
+        settings: &TableSettings,
         to: ResetTo,
         drop_intent: bool,
+        again: bool,
     ) -> Result<Versioned, RunError> {
-        Box::pin(self.engine.reset(cx, id, to, drop_intent)).await
+        if to != ResetTo::Keep && !again {
+            self.engine.refuse_twice(cx, settings).await?;
+        }
+        Box::pin(self.engine.reset(cx, &settings.id, to, drop_intent)).await
     }
 }
 
@@ -324,17 +392,34 @@ fn log_report(report: &RunReport) {
     let (rows, bytes, chunks, ms) = (report.rows, report.bytes, report.chunks, report.durations_ms.total);
     let (outcome, run) = (report.outcome.name(), report.run_id.as_deref());
     let lag_seconds = report.lag_seconds(jiff::Timestamp::now());
+    if report.dry_run {
+        return log_rehearsal(report);
+    }
     match &report.error {
         Some(failure) if report.outcome == Outcome::Unusable => {
-            tracing::warn!(outcome, run, ms, error = failure.message, "the table cannot be synced as it is");
+            let code = failure.told().code.as_str();
+            tracing::warn!(outcome, run, ms, error = failure.message, code, "the table cannot be synced as it is");
         }
         None => {
             let held_by = report.held_by.as_deref();
             tracing::info!(outcome, run, rows, bytes, chunks, ms, lag_seconds, held_by, "run ended");
         }
         Some(failure) => {
-            let (error, class) = (&failure.message, failure.class);
-            tracing::error!(outcome, run, rows, bytes, chunks, ms, lag_seconds, error, ?class, "run failed");
+            let (error, class, code) = (&failure.message, failure.class, failure.told().code.as_str());
+            tracing::error!(outcome, run, rows, bytes, chunks, ms, lag_seconds, error, code, ?class, "run failed");
+        }
+    }
+}
+
+/// Of a run that did not take place there is a line of its own, without a run's id: metrics and alerts are of runs.
+fn log_rehearsal(report: &RunReport) {
+    let (rows, bytes, chunks, ms) = (report.rows, report.bytes, report.chunks, report.durations_ms.total);
+    let (outcome, dry_run) = (report.outcome.name(), true);
+    match &report.error {
+        None => tracing::info!(dry_run, outcome, rows, bytes, chunks, ms, "dry run ended"),
+        Some(failure) => {
+            let (error, class, code) = (&failure.message, failure.class, failure.told().code.as_str());
+            tracing::error!(dry_run, outcome, rows, bytes, chunks, ms, error, code, ?class, "dry run failed");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! - Reads, lists and deletes may be repeated and are retried inside, within the context.
 
 pub mod apart;
+pub mod dry;
 pub mod folder;
 pub mod gcs;
 pub mod memory;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::model::Class;
+use crate::model::{Class, Code};
 use crate::net::{Context, Interrupted, Tried};
 
 /// The most names that a list gives: one page of Cloud Storage's.
@@ -69,6 +70,11 @@ pub enum ContentType {
 pub trait Bucket: Send + Sync {
     /// The address of an object of that name: `gs://bucket/name`.
     fn address(&self, name: &str) -> String;
+
+    /// Whether an object that was written is there for others to look at, and may be named to them.
+    fn keeps(&self) -> bool {
+        true
+    }
 
     /// The object's content and generation; `None` if there is none. More than `bytes_max` bytes is an error.
     fn get(
@@ -170,7 +176,7 @@ pub enum BucketError {
         after_seconds: Option<u32>,
     },
     /// The object is larger than it may be.
-    #[error("{bucket}/{name} has more than {bytes_max} bytes")]
+    #[error("{bucket}/{name} has more than {bytes_max} bytes; repair or remove it")]
     TooLarge {
         /// The bucket's address: `gs://…`, or a folder.
         bucket: String,
@@ -221,6 +227,21 @@ impl BucketError {
             | Self::Interrupted { .. } => {}
         }
         self
+    }
+
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            // an object that is not there is no error, so it is the bucket
+            Self::Refused { status: 404, .. } => Code::BucketMissing,
+            Self::Refused { status: 401 | 403, .. } => Code::BucketDenied,
+            Self::Refused { .. } => Code::BucketRefused,
+            Self::Folder { .. } => Code::StateFolder,
+            Self::Unavailable { .. } | Self::Unsettled { .. } => Code::BucketDown,
+            Self::TooLarge { .. } => Code::StateTooLarge,
+            Self::Credentials(_) => Code::Credentials,
+            Self::Interrupted { cause, .. } => cause.code(),
+        }
     }
 
     /// What may be done about it.

@@ -15,6 +15,7 @@ mod env;
 mod environment;
 pub mod import;
 mod input;
+mod lineage;
 mod pattern;
 mod placeholders;
 mod reader;
@@ -39,7 +40,7 @@ pub use source::{Reached, SourceConfig, SourceKind, is_loopback, reach, tls_mode
 
 use self::document::Document;
 use self::reader::{Findings, Map};
-use crate::model::{BqTable, Notify, Parallel, RunsPlace, TableSettings};
+use crate::model::{BqTable, Code, Lineage, Notify, Parallel, RunsPlace, TableSettings, Told};
 
 /// The most bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -78,6 +79,8 @@ pub struct Config {
     pub reports: Reports,
     /// Who is told of troubles.
     pub notify: Notify,
+    /// Who is told which tables became which.
+    pub lineage: Option<Lineage>,
     /// Where the table of runs and its jobs are.
     pub runs: RunsPlace,
     /// The sources, in the file's order.
@@ -115,23 +118,27 @@ pub struct Server {
 
 /// Everything that is wrong with a configuration, a line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigErrors(Vec<String>);
+pub struct ConfigErrors(Vec<Told>);
 
 impl ConfigErrors {
     /// The faults, in the file's order.
-    pub fn lines(&self) -> &[String] {
+    pub fn told(&self) -> &[Told] {
         &self.0
     }
 
     /// The faults, each with the variable that is all that it wants.
     pub fn unset(&self) -> Vec<(String, Option<String>)> {
-        self.0.iter().map(|line| (line.clone(), placeholders::unset(line).map(str::to_owned))).collect()
+        self.0
+            .iter()
+            .map(|told| (told.message.clone(), placeholders::unset(&told.message).map(str::to_owned)))
+            .collect()
     }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\nhighwater: "))
+        let lines: Vec<&str> = self.0.iter().map(|told| told.message.as_str()).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -149,11 +156,12 @@ impl Config {
         };
         let name = path.display().to_string();
         let text = read_file(path).map_err(|problem| {
-            ConfigErrors(vec![format!(
+            let text = format!(
                 "{name}: the configuration cannot be read: {problem}; name another with --config or HIGHWATER_CONFIG, or \
                  name databases in {} and have no file",
                 environment::DATABASES
-            )])
+            );
+            ConfigErrors(vec![Told::new(Code::ConfigFile, &text)])
         })?;
         Document::parse(&text, &name)?.read(env, Findings::default(), Vec::new())
     }
@@ -190,6 +198,7 @@ fn read(mut root: Map<'_>, env: &Env) -> Option<Config> {
     let parallel = root.optional("parallel", scalar::limited::<Parallel>).unwrap_or_default();
     let reports = reports::read(&mut root);
     let notify = reports::read_notify(&mut root);
+    let lineage = lineage::read(&mut root);
     let defaults = root.map("defaults").map(table::read_defaults).unwrap_or_default();
     let place = project.clone().zip(dataset).map(|(project, dataset)| source::Place {
         job_project: job_project.unwrap_or_else(|| project.clone()),
@@ -209,6 +218,7 @@ fn read(mut root: Map<'_>, env: &Env) -> Option<Config> {
         },
         reports,
         notify,
+        lineage,
         project: project?,
         bucket: bucket?,
         prefix,

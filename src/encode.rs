@@ -2,7 +2,7 @@
 //! no allocation per row. Pure.
 //!
 //! `json` writes BigQuery's NDJSON forms and serves both databases; `postgres` and `mysql` read the databases' binary
-//! forms; `cast` changes a written value into another type's; `line` frames a row; `row` writes whole rows and knows
+//! forms; `cast` changes a written value into another type's; `line` frames a row; `partitions` tells which partitions rows are in; `row` writes whole rows and knows
 //! what is done with values that BigQuery cannot hold.
 
 pub mod cast;
@@ -11,6 +11,7 @@ pub mod json;
 mod json_text;
 pub mod line;
 pub mod mysql;
+pub mod partitions;
 pub mod postgres;
 pub mod row;
 

@@ -1,7 +1,8 @@
 //! What a run does: the steps of a chunk, and whose intent is finished.
 //!
 //! `run` is the order of things, `prepare` the way to the first row, `chunk` and `stage` bring rows into parts,
-//! `finish` applies an intent, `verify` compares the target with the source, `sweep` deletes what crashes have left, `failure` is what can go wrong, `faults` are
+//! `finish` applies an intent, `verify` compares the target with the source, `sweep` deletes what crashes have left, `look` reads
+//! what people are shown, `failure` is what can go wrong, `faults` are
 //! places where tests let it.
 //!
 //! Architecture Invariant: the engine knows the traits, never a backend; time and randomness come from [`Ambient`].
@@ -12,6 +13,7 @@ mod failure;
 pub mod faults;
 mod finish;
 mod gaps;
+mod look;
 mod prepare;
 mod reset;
 mod run;
@@ -25,16 +27,19 @@ use std::sync::Arc;
 pub use backfill::{Backfill, BackfillQuestion};
 pub use failure::RunError;
 pub use gaps::{Gaps, GapsQuestion};
+pub use look::{RejectsSeen, WindowSeen, WindowsSeen};
+pub use run::preview::{Preview, PreviewOptions, Reading};
 pub use verify::Question;
 
 use self::faults::Faults;
 use self::finish::Finished;
 use crate::bucket::Bucket;
-use crate::model::{Fraction, Intent, IntentId, TableId, TableSettings, TableState, Window};
+use crate::model::{Fraction, Intent, IntentId, Mode, TableId, TableSettings, TableState, Window};
 use crate::net::Context;
 use crate::plan::finish::Progress;
 use crate::report::{RunReport, VerifyReport};
 use crate::source::Source;
+use crate::source::explain::Explain;
 use crate::state::transition::{self, Event, ResetTo};
 use crate::state::{Store, Versioned, Write};
 use crate::warehouse::Warehouse;
@@ -55,6 +60,18 @@ pub struct RunOptions {
     pub accept: bool,
     /// When to look for rows that are gone at the source.
     pub deletes: LookForDeletes,
+    /// When to look whether rows have moved to other partitions.
+    pub moves: LookForMoves,
+}
+
+/// When a run looks whether rows have moved to other partitions, where merges rest on a promise that none has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LookForMoves {
+    /// Before the first such merge, and when the last look is a day old.
+    #[default]
+    IfDue,
+    /// Not in this run, whose merges change nothing.
+    Never,
 }
 
 /// When a run looks for rows that are gone at the source.
@@ -63,6 +80,8 @@ pub enum LookForDeletes {
     /// When the table's settings say that it is time.
     #[default]
     IfDue,
+    /// Not in this run, which tells if it was time.
+    Never,
     /// In this run.
     Now {
         /// Instead of the settings' greatest part of rows that may go.
@@ -127,6 +146,21 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
     ) -> RunReport {
         // what calls this moves its future about
         Box::pin(run::run(self, cx, source, settings, options)).await
+    }
+
+    /// Looks at what a run of the table would do, up to its first row. Meant for an engine that cannot write: where a run
+    /// would bring the target in line, so does this. Whatever happens, the preview says it.
+    pub async fn preview<S: Source>(
+        &self,
+        cx: &Context,
+        source: &S,
+        settings: &TableSettings,
+        options: PreviewOptions,
+    ) -> Preview
+    where
+        S::Session: Explain,
+    {
+        Box::pin(run::preview::preview(self, cx, source, settings, options)).await
     }
 
     /// Compares the table's source and target by checksums, names the rows that differ and mends them if asked to.
@@ -195,6 +229,39 @@ impl<B: Bucket, W: Warehouse> Engine<B, W> {
     /// The state cannot be read.
     pub async fn state(&self, cx: &Context, id: &TableId) -> Result<Versioned, RunError> {
         Ok(Store::new(&self.bucket, id).read(cx).await?)
+    }
+
+    /// The windows of the table's backfills, and how far they are.
+    ///
+    /// # Errors
+    /// What was asked for cannot be read or listed.
+    pub async fn windows(&self, cx: &Context, id: &TableId) -> Result<WindowsSeen, RunError> {
+        look::windows(self, cx, id).await
+    }
+
+    /// Where the table's rejected rows are.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub async fn rejects(&self, cx: &Context, settings: &TableSettings) -> Result<RejectsSeen, RunError> {
+        look::rejects(self, cx, settings).await
+    }
+
+    /// Refuses to read rows of a table in `append` again that are in its target.
+    ///
+    /// # Errors
+    /// [`RunError::Twice`], or BigQuery cannot be asked.
+    pub async fn refuse_twice(&self, cx: &Context, settings: &TableSettings) -> Result<(), RunError> {
+        if settings.mode != Mode::Append {
+            return Ok(());
+        }
+        let target = settings.target.clone();
+        match self.warehouse.table(cx, &target).await? {
+            Some(info) if info.rows > 0 => {
+                Err(RunError::Twice { table: settings.id.to_string(), target, rows: info.rows })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Sets the watermark by an operator's command, conditionally on the state that is read here.

@@ -1,7 +1,8 @@
 //! What runs leave for people: a report each on the bucket, a row each in BigQuery, and messages about troubles.
 //!
-//! `load` brings reports into BigQuery, `notify` and `hooks` tell, `history` reads what there is, `doc` is one small object
-//! that is changed by compare and swap. What is to be done is decided in `report::ledger` and `report::notice`.
+//! `load` brings reports into BigQuery, `notify` and `hooks` tell people, `lineage` tells a catalogue, `history` reads what there
+//! is, `recent` what came since it read last, `doc` is one small object that is changed by compare and swap. What is to be done is
+//! decided in `report::ledger` and `report::notice`.
 //!
 //! Architecture Invariant: no sync depends on anything here. What fails is one warning in the log, and everything has a
 //! bound in time of its own, beyond the run's.
@@ -9,8 +10,10 @@
 mod doc;
 mod history;
 mod hooks;
+mod lineage;
 mod load;
 mod notify;
+mod recent;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,9 +23,11 @@ use tokio::time::Instant;
 
 use self::doc::{Doc, Found};
 use self::hooks::Hooks;
+use self::lineage::Teller;
+pub use self::recent::{Reader, Recent};
 use crate::bucket::{Bucket, BucketError, ContentType, Precondition, Put};
 use crate::config::{Endpoint, Reports};
-use crate::model::{Class, Notify, RunsPlace};
+use crate::model::{Class, Code, Lineage, Notify, RunsPlace};
 use crate::net::{Attempts, Context, Interrupted};
 use crate::report::ledger::{self, Ledger};
 use crate::report::record::{ReportName, RunRecord};
@@ -57,7 +62,7 @@ pub enum JournalError {
         cause: serde_json::Error,
     },
     /// An object of a newer version.
-    #[error("{address} has version {version}, which this binary does not know: deploy the newer binary again")]
+    #[error("{address} has version {version}, which this binary does not know; deploy the newer binary again")]
     Version {
         /// Where it lies.
         address: String,
@@ -70,6 +75,17 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Bucket(error) => error.code(),
+            Self::Warehouse(error) => error.code(),
+            Self::Malformed { .. } => Code::StateBroken,
+            Self::Version { .. } => Code::StateNewer,
+            Self::Interrupted(cause) => cause.code(),
+        }
+    }
+
     /// What may be done about it.
     pub fn class(&self) -> Class {
         match self {
@@ -88,6 +104,7 @@ pub struct Desk {
     runs: RunsPlace,
     notify: Notify,
     hooks: Hooks,
+    teller: Teller,
     known: Mutex<Known>,
 }
 
@@ -101,7 +118,14 @@ struct Known {
 impl Desk {
     /// A desk by these settings; Pub/Sub is at that endpoint.
     pub fn new(reports: Reports, runs: RunsPlace, notify: Notify, pubsub: &Endpoint) -> Self {
-        Self { reports, runs, notify, hooks: Hooks::new(pubsub), known: Mutex::default() }
+        let teller = Teller::new(None);
+        Self { reports, runs, notify, hooks: Hooks::new(pubsub), teller, known: Mutex::default() }
+    }
+
+    /// The same, that tells this endpoint of lineage too.
+    #[must_use]
+    pub fn with_lineage(self, lineage: Option<Lineage>) -> Self {
+        Self { teller: Teller::new(lineage), ..self }
     }
 
     /// Whether it is time to look at what was loaded; who is told so does.

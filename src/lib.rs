@@ -7,6 +7,7 @@ pub mod model;
 pub mod audit;
 pub mod encode;
 pub mod mapping;
+pub mod page;
 pub mod plan;
 pub mod report;
 

@@ -1,10 +1,11 @@
-//! Logs: for people on a terminal, for Cloud Logging elsewhere. Both go to stderr or stdout as the caller says.
+//! Logs: for people on a terminal, for Cloud Logging elsewhere. Both go where the caller says.
 //!
 //! Cloud Logging reads special keys at the top of a JSON line (`severity`, `logging.googleapis.com/trace`) and
 //! filters best on top-level fields, so the fields of the spans (source, table, trace) are lifted there.
 
 use std::io::{self, Write};
 
+use crate::model::{Code, Told};
 use serde_json::{Map, Value};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -36,20 +37,27 @@ pub struct BadFilter {
     cause: tracing_subscriber::filter::ParseError,
 }
 
-/// Starts logging to stderr, once per process.
+impl BadFilter {
+    /// As people are told.
+    pub fn told(&self) -> Told {
+        Told::new(Code::LogFilter, &self.to_string())
+    }
+}
+
+/// Starts logging to what `out` makes, a line per write, once per process.
 ///
 /// # Errors
 /// The filter cannot be read.
-pub fn start(format: Format, filter: &str) -> Result<(), BadFilter> {
+pub fn start<W: Write + 'static>(format: Format, filter: &str, out: fn() -> W) -> Result<(), BadFilter> {
     let parsed = EnvFilter::try_new(filter).map_err(|cause| BadFilter { filter: filter.to_owned(), cause })?;
     let registry = tracing_subscriber::registry().with(parsed);
     let started = match format {
         Format::Human { colour } => registry
-            .with(tracing_subscriber::fmt::layer().with_ansi(colour).with_target(false).with_writer(io::stderr))
+            .with(tracing_subscriber::fmt::layer().with_ansi(colour).with_target(false).with_writer(out))
             .try_init(),
-        Format::Stackdriver => registry
-            .with(tracing_stackdriver::layer().with_source_location(false).with_writer(Lifted(io::stderr)))
-            .try_init(),
+        Format::Stackdriver => {
+            registry.with(tracing_stackdriver::layer().with_source_location(false).with_writer(Lifted(out))).try_init()
+        }
     };
     // a second start in one process keeps the first
     started.unwrap_or_default();

@@ -4,14 +4,16 @@
 mod gaps;
 pub mod history;
 pub mod ledger;
+pub mod lineage;
 pub mod notice;
+pub mod plan;
 pub mod record;
 mod verify;
 
 use serde::{Deserialize, Serialize};
 
 use crate::audit::ColumnAudit;
-use crate::model::{Class, Mode, Position, Removal, TableId};
+use crate::model::{Class, Code, Flow, Mode, Position, Removal, TableId, Told};
 
 pub use gaps::{GapKind, GapReport, GapsOutcome, GapsReport};
 pub use verify::{KeyReport, NotCompared, VerifyOutcome, VerifyReport, WindowReport, WindowVerdict};
@@ -25,6 +27,8 @@ pub const LISTED_MAX: usize = 100;
 pub enum Outcome {
     /// Rows were applied, up to the ceiling.
     Synced,
+    /// A dry run: rows would have been applied, and nothing was written.
+    WouldSync,
     /// There was nothing to apply.
     UpToDate,
     /// The time budget is spent and more is left; the next run goes on.
@@ -42,6 +46,7 @@ impl Outcome {
     pub fn name(self) -> &'static str {
         match self {
             Self::Synced => "synced",
+            Self::WouldSync => "would_sync",
             Self::UpToDate => "up_to_date",
             Self::Partial => "partial",
             Self::Superseded => "superseded",
@@ -54,10 +59,21 @@ impl Outcome {
 /// Why a run failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// The code that people look up; `None` in reports of versions that had none, and of newer ones.
+    #[serde(default, deserialize_with = "Code::lenient", skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
     /// One line: what, where, the way out.
     pub message: String,
     /// Whether trying again can help.
     pub class: FailureClass,
+}
+
+impl Failure {
+    /// As people are told.
+    pub fn told(&self) -> Told {
+        // one without a code is of another version, whose words nobody here can look up
+        Told { code: self.code.unwrap_or(Code::Bug), message: self.message.clone() }
+    }
 }
 
 /// [`Class`] as the report writes it.
@@ -109,6 +125,12 @@ pub struct RunReport {
     pub window: Option<WindowRun>,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether nothing was written: all that follows is what a run would have done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// Of a dry run: bytes of the parts as they would be stored, compressed or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged_bytes: Option<u64>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
@@ -161,6 +183,9 @@ pub struct RunReport {
     /// The id that its report is kept under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
+    /// The columns that it moves, once it knows them: for events of lineage, and no part of what is kept or printed.
+    #[serde(skip)]
+    pub flow: Option<Box<Flow>>,
     /// Time per step, milliseconds. Extracting the next chunk overlaps with applying this one.
     pub durations_ms: Durations,
 }
@@ -229,6 +254,8 @@ impl RunReport {
             mode,
             window: None,
             outcome: Outcome::UpToDate,
+            dry_run: false,
+            staged_bytes: None,
             error: None,
             rows: 0,
             bytes: 0,
@@ -249,6 +276,7 @@ impl RunReport {
             drift: Vec::new(),
             fresh_as_of: None,
             run_id: None,
+            flow: None,
             durations_ms: Durations::default(),
         }
     }
@@ -316,6 +344,7 @@ impl RunReport {
             chunks: self.chunks + next.chunks,
             recovered: self.recovered + next.recovered,
             watermark_before: self.watermark_before,
+            staged_bytes: self.staged_bytes.zip(next.staged_bytes).map(|(first, second)| first + second),
             jobs: self.jobs,
             findings: self.findings,
             rejected: self.rejected,
@@ -333,7 +362,7 @@ impl RunReport {
             ..next.clone()
         };
         if next.outcome == Outcome::UpToDate && sum.chunks > 0 {
-            sum.outcome = Outcome::Synced;
+            sum.outcome = if sum.dry_run { Outcome::WouldSync } else { Outcome::Synced };
         }
         sum.add_jobs(next.jobs);
         sum.add_findings(next.findings);

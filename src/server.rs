@@ -6,8 +6,11 @@
 mod answer;
 mod auth;
 mod envelope;
+mod pages;
 mod route;
+mod shared;
 mod stream;
+mod under_way;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -28,12 +31,14 @@ use tracing::Instrument as _;
 
 use self::answer::{Answer, RETRY_AFTER_SECONDS};
 use self::auth::{Email, Guard, Refusal};
+use self::pages::Pages;
 use self::route::{NoRoute, Route};
 use self::stream::Stream;
+use self::under_way::UnderWay;
 use crate::app::App;
 use crate::engine::RunOptions;
 use crate::log;
-use crate::model::TableId;
+use crate::model::{Code, TableId};
 use crate::net::Context;
 
 /// The most bytes of a request's body. A Pub/Sub message that names a table has some hundred.
@@ -61,7 +66,9 @@ struct Server {
     app: Arc<App>,
     /// Who may call; everybody if there is none.
     guard: Option<Guard>,
+    pages: Pages,
     runs: Mutex<JoinSet<()>>,
+    under_way: Arc<UnderWay>,
     slots: Arc<Semaphore>,
     /// Asks runs to end after what they are doing.
     stop: CancellationToken,
@@ -79,14 +86,10 @@ pub async fn serve(app: Arc<App>, address: SocketAddr, stop: CancellationToken) 
     let guard = app.config().auth.clone().map(Guard::new);
     log_guard(guard.as_ref());
     let slots = Arc::new(Semaphore::new(app.config().server.max_concurrent_runs as usize));
-    let server = Arc::new(Server {
-        app,
-        guard,
-        runs: Mutex::default(),
-        slots,
-        stop: stop.clone(),
-        cancel: CancellationToken::new(),
-    });
+    let (under_way, cancel) = (Arc::new(UnderWay::default()), CancellationToken::new());
+    let pages = Pages::new(app.clone(), under_way.clone(), cancel.clone());
+    let server =
+        Arc::new(Server { app, guard, pages, runs: Mutex::default(), under_way, slots, stop: stop.clone(), cancel });
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -187,13 +190,24 @@ impl Server {
                 let trace = self.trace(request.headers());
                 match receive(request).await.map(|body| envelope::table_of(&body)) {
                     Ok(Ok(id)) => self.run(id, trace).await,
-                    Ok(Err(bad)) => Answer::fault(400, &bad.to_string()),
+                    Ok(Err(bad)) => Answer::fault(400, Code::HttpRequest, &bad.to_string()),
                     Err(answer) => answer,
                 }
             }
-            Err(error @ NoRoute::Path) => Answer::fault(404, &error.to_string()),
-            Err(error @ NoRoute::Method(_)) => Answer::fault(405, &error.to_string()),
-            Err(error @ (NoRoute::Name(_) | NoRoute::Encoding)) => Answer::fault(400, &error.to_string()),
+            Ok(Route::Page(page)) => {
+                let query = request.uri().query().unwrap_or_default();
+                match Box::pin(self.pages.answer(&page, query, request.headers())).await {
+                    Ok(page) => return page,
+                    Err(answer) => answer,
+                }
+            }
+            Err(error @ NoRoute::Path) => Answer::fault(404, Code::HttpPath, &error.to_string()),
+            Err(error @ NoRoute::Method(allowed)) => {
+                Answer::fault(405, Code::HttpMethod, &error.to_string()).allowing(allowed)
+            }
+            Err(error @ (NoRoute::Name(_) | NoRoute::Encoding)) => {
+                Answer::fault(400, Code::HttpRequest, &error.to_string())
+            }
         };
         respond(answer)
     }
@@ -221,9 +235,9 @@ impl Server {
             None => (None, None),
         };
         let path: String = request.uri().path().chars().take(PATH_CHARS_MAX).collect();
-        let reason = reason.to_string();
+        let (code, reason) = (reason.code().as_str(), reason.to_string());
         let span = tracing::error_span!("caller", trace = self.trace(request.headers()));
-        span.in_scope(|| tracing::warn!(status, reason, email, claimed, path, "a caller is refused"));
+        span.in_scope(|| tracing::warn!(status, reason, code, email, claimed, path, "a caller is refused"));
     }
 
     fn trace(&self, headers: &HeaderMap) -> Option<String> {
@@ -234,23 +248,27 @@ impl Server {
     /// Starts the run as a task of the server's and waits for its report.
     async fn run(self: &Arc<Self>, id: TableId, trace: Option<String>) -> Answer {
         if let Err(unknown) = self.app.table(&id) {
-            return Answer::fault(404, &unknown.to_string());
+            return Answer::fault(404, unknown.code(), &unknown.to_string());
         }
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            return Answer::fault(429, "as many runs as `server.max_concurrent_runs` allows are under way; try again");
+            return Answer::fault(
+                429,
+                Code::HttpBusy,
+                "as many runs as `server.max_concurrent_runs` allows are under way",
+            );
         };
         if self.stop.is_cancelled() {
-            return Answer::fault(503, "the process is stopping; try again");
+            return Answer::fault(503, Code::Stopping, "the process is stopping");
         }
         let budget = self.app.config().server.run_budget;
         let cx = Context::new(Instant::now() + budget, self.cancel.clone()).with_stop(self.stop.clone());
         // not `info`: a filter that leaves out information must not take the names from warnings
         let span = tracing::error_span!("run", source = %id.source, table = %id.table, trace);
         let (done, report) = oneshot::channel();
-        let app = self.app.clone();
+        let (app, mark) = (self.app.clone(), self.under_way.begin(&id));
         let run = async move {
             let report = app.sync(&cx, &id, RunOptions::default()).await;
-            drop(slot);
+            drop((slot, mark));
             // nobody may be waiting any more
             done.send(report).unwrap_or_default();
         };
@@ -261,8 +279,8 @@ impl Server {
         }
         match report.await {
             Ok(Ok(report)) => Answer::of_run(&report),
-            Ok(Err(unknown)) => Answer::fault(404, &unknown.to_string()),
-            Err(_gone) => Answer::fault(503, "the run was cut off; try again"),
+            Ok(Err(unknown)) => Answer::fault(404, unknown.code(), &unknown.to_string()),
+            Err(_gone) => Answer::fault(503, Code::Stopping, "the run was cut off"),
         }
     }
 }
@@ -289,7 +307,7 @@ async fn receive(request: Request<Incoming>) -> Result<Bytes, Answer> {
         return Err(too_large());
     }
     let received = tokio::time::timeout(RECEIVE_MAX, read(request.into_body())).await;
-    received.unwrap_or_else(|_elapsed| Err(Answer::fault(408, "the body did not come within 10 s")))
+    received.unwrap_or_else(|_elapsed| Err(Answer::fault(408, Code::HttpRequest, "the body did not come within 10 s")))
 }
 
 /// The body. One that is too large is taken for a while and thrown away: a caller that is still sending when the
@@ -297,7 +315,7 @@ async fn receive(request: Request<Incoming>) -> Result<Bytes, Answer> {
 async fn read(mut body: Incoming) -> Result<Bytes, Answer> {
     let (mut kept, mut length) = (BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_broken| Answer::fault(400, "the body could not be read"))?;
+        let frame = frame.map_err(|_broken| Answer::fault(400, Code::HttpRequest, "the body could not be read"))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len() as u64;
         if length > DISCARDED_BYTES_MAX {
@@ -312,7 +330,7 @@ async fn read(mut body: Incoming) -> Result<Bytes, Answer> {
 }
 
 fn too_large() -> Answer {
-    Answer::fault(413, "the body has more than 65536 bytes; name one table per message")
+    Answer::fault(413, Code::HttpTooLarge, "the body has more than 65536 bytes; name one table per message")
 }
 
 fn respond(answer: Answer) -> Response<Full<Bytes>> {
@@ -322,6 +340,9 @@ fn respond(answer: Answer) -> Response<Full<Bytes>> {
     headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     if let Some(challenge) = answer.challenge {
         headers.insert(header::WWW_AUTHENTICATE, http::HeaderValue::from_static(challenge));
+    }
+    if let Some(allowed) = answer.allowed {
+        headers.insert(header::ALLOW, http::HeaderValue::from_static(allowed));
     }
     if answer.retry {
         headers.insert(header::RETRY_AFTER, http::HeaderValue::from(RETRY_AFTER_SECONDS));

@@ -13,6 +13,7 @@
 
 pub mod checkup;
 mod error;
+pub mod explain;
 mod login;
 pub mod mysql;
 pub mod postgres;
@@ -27,9 +28,12 @@ pub use error::SourceError;
 pub use verify::{Scan, Which};
 
 use crate::audit::Audit;
+use crate::encode::partitions::Grid;
 use crate::encode::row::{Cell, RowError, Values};
 use crate::mapping::Column;
-use crate::model::{Activity, Bound, Checksum, Fingerprint, Group, Indexing, Position, Rows, SourceTable, TableKind};
+use crate::model::{
+    Activity, Bound, Checksum, Derived, Fingerprint, Group, Indexing, Position, Pruned, Rows, SourceTable, TableKind,
+};
 use crate::net::Context;
 
 /// A source that sends nothing for this long is taken for dead; or for half of the run's remaining time, if that is less.
@@ -173,6 +177,8 @@ pub struct Description {
     pub comment: Option<String>,
     /// The planner's estimate of the number of rows.
     pub rows_estimate: Option<u64>,
+    /// Columns whose values the database itself makes when a row changes.
+    pub derived: Vec<Derived>,
 }
 
 /// One read of rows.
@@ -199,6 +205,8 @@ pub struct ReadQuery<'a> {
     pub rejects_max: u64,
     /// A condition in the source's SQL that rows must meet besides.
     pub filter: Option<&'a str>,
+    /// The target's partitions, of which those that the rows are in are told: by the column of this index.
+    pub partition: Option<(usize, &'a Grid)>,
 }
 
 /// Which rows are read, in ascending order of (cursor, key).
@@ -246,6 +254,8 @@ pub struct ReadDone {
     pub end: ReadEnd,
     /// Values that did not arrive as they were.
     pub audit: Audit,
+    /// What the partition column can be in the rows; `None` if nobody asked, or it cannot be told.
+    pub partitions: Option<Pruned>,
 }
 
 /// Why a read ended.
@@ -323,7 +333,7 @@ fn row_error(columns: &[Column], error: &RowError, row: &impl Values) -> SourceE
     let column = found.name.clone();
     match error {
         // rows with NULL in the key would be passed over by every later read: better to stop
-        RowError::Null { .. } => SourceError::BadPosition { what: "the key's value", column, value: "NULL".to_owned() },
+        RowError::Null { .. } => SourceError::KeyNull { column },
         RowError::Malformed { .. } => SourceError::BadValue { column, source_type: found.source_type.clone() },
         RowError::Unrepresentable { .. } => {
             SourceError::Unrepresentable { column, becomes: found.ty.to_string(), key: row.key() }

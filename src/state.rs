@@ -13,4 +13,6 @@ pub use asks::AskStore;
 pub use codec::CodecError;
 pub use shares::{ShareStore, SharesError};
 pub(crate) use store::escape;
-pub use store::{Store, StoreError, Versioned, Write, object_name, window_name, windows_folder};
+pub use store::{
+    Store, StoreError, Versioned, Write, object_name, source_folder, table_of, window_name, windows_folder,
+};

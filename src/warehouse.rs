@@ -7,12 +7,13 @@
 //! - Every call here may be repeated and is retried inside, within the context.
 
 pub mod bigquery;
+pub mod dry;
 
 use std::future::Future;
 use std::time::Duration;
 
 use crate::model::{
-    BqTable, BqType, Checksum, Class, Fingerprint, Group, Intent, JobId, LastRun, Partitioning, Rows, RunsDay,
+    BqTable, BqType, Checksum, Class, Code, Fingerprint, Group, Intent, JobId, LastRun, Partitioning, Rows, RunsDay,
     RunsLoad, RunsPlace, RunsScan, Schema, TableSpec, TargetColumn,
 };
 pub use crate::model::{JobFailure, JobStats, JobStatus};
@@ -26,6 +27,14 @@ pub trait Warehouse: Send + Sync {
         cx: &Context,
         table: &BqTable,
     ) -> impl Future<Output = Result<Option<TableInfo>, WarehouseError>> + Send;
+
+    /// Where the dataset is; `None` if there is none.
+    fn dataset_location(
+        &self,
+        cx: &Context,
+        project: &str,
+        dataset: &str,
+    ) -> impl Future<Output = Result<Option<String>, WarehouseError>> + Send;
 
     /// Creates the dataset in `location` if it is missing. One that exists elsewhere is
     /// [`WarehouseError::Location`].
@@ -141,6 +150,8 @@ pub struct TargetScan<'a> {
     pub key: &'a [usize],
     /// Index into `columns` of the cursor.
     pub cursor: Option<usize>,
+    /// The part of the table's blocks that is looked at, in percent; `None` for all.
+    pub percent: Option<u8>,
     /// Whether rows that are marked as deleted are there, which do not count.
     pub soft_deletes: bool,
     /// Where the table is.
@@ -205,8 +216,10 @@ pub struct TableInfo {
     pub schema: Schema,
     /// Its version, for [`Warehouse::patch_schema`].
     pub etag: String,
-    /// Rows in its storage.
+    /// Rows in its storage, and about how many that were streamed and are not there yet.
     pub rows: u64,
+    /// Logical bytes of them.
+    pub bytes: u64,
     /// Its location.
     pub location: String,
     /// How it is laid out; `None` if in a way that Highwater does not make.
@@ -221,6 +234,9 @@ pub struct Layout {
     /// Its clustering columns.
     pub clustering: Vec<String>,
 }
+
+/// BigQuery's reasons for a limit that is reached (BigQuery, "Error messages"); all come with 403.
+const QUOTA_REASONS: [&str; 3] = ["quotaExceeded", "rateLimitExceeded", "resourcesExceeded"];
 
 /// An error of the warehouse.
 #[derive(Debug, thiserror::Error)]
@@ -281,6 +297,20 @@ pub enum WarehouseError {
 }
 
 impl WarehouseError {
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Refused { reason, .. } if QUOTA_REASONS.contains(&reason.as_str()) => Code::BigQueryQuota,
+            Self::Refused { status: 401 | 403, .. } => Code::BigQueryDenied,
+            Self::Refused { status: 404, .. } => Code::BigQueryMissing,
+            Self::Refused { .. } => Code::BigQueryRefused,
+            Self::Unavailable { .. } | Self::Garbled { .. } => Code::BigQueryDown,
+            Self::Location { .. } => Code::Location,
+            Self::Credentials(_) => Code::Credentials,
+            Self::Interrupted { cause, .. } => cause.code(),
+        }
+    }
+
     /// What may be done about it.
     pub fn class(&self) -> Class {
         match self {

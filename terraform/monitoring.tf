@@ -2,7 +2,8 @@
 # line), alerts on them, and a dashboard. Names of fields are those of `log_report` and of the engine's lines.
 
 locals {
-  ours = "(resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}\") OR (resource.type=\"cloud_run_job\" AND resource.labels.job_name=(\"${var.name}-sync\" OR \"${var.name}-backfill\"))"
+  # a dry run changes nothing, and is none of what is measured
+  ours = "NOT jsonPayload.dryRun=true AND ((resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}\") OR (resource.type=\"cloud_run_job\" AND resource.labels.job_name=(\"${var.name}-sync\" OR \"${var.name}-backfill\")))"
   # a line that ends a run has an outcome and the run's id
   ended = "(${local.ours}) AND jsonPayload.outcome:* AND jsonPayload.run:*"
   # a run that caught up and whose target is too far behind all the same: other tables' limits, and that of all the rest

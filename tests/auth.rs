@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use reqwest::Method;
 use ring::hmac;
 use serde_json::{Value, json};
 
@@ -19,6 +20,7 @@ pub fn tests() -> Vec<Test> {
     served_tests![
         only_good_tokens_start_runs,
         every_path_but_health_wants_a_token,
+        pages_want_a_token_too,
         keys_are_fetched_once_and_rotate,
         unknown_keys_are_asked_for_once_a_minute,
         keys_are_kept_as_long_as_they_may_be,
@@ -74,12 +76,12 @@ impl Scene {
         post(&self.client, &format!("{}{path}", self.service.url), &headers).await
     }
 
-    /// The status of a run with this token.
     /// The answer to a caller who names a table that is not there: 404 to those that may call.
     async fn door(&self, token: &str) -> u16 {
         self.post("/sync/pg/none", Some(token)).await.status
     }
 
+    /// The status of a run with this token.
     async fn status(&self, token: &str) -> u16 {
         self.post("/sync/pg/t", Some(token)).await.status
     }
@@ -248,7 +250,10 @@ async fn every_path_but_health_wants_a_token() {
     for path in paths {
         let answer = scene.post(path, None).await;
         assert_eq!((answer.status, answer.challenge.as_deref()), (401, Some("Bearer")), "{path}");
-        assert_eq!(answer.body, json!({"error": "no token; send `Authorization: Bearer` with an identity token"}));
+        assert_eq!(
+            answer.body,
+            json!({"error": "no token; send `Authorization: Bearer` with an identity token", "code": "HW-AUTH-TOKEN"})
+        );
     }
     let got = scene.client.get(format!("{}/sync/pg/t", scene.service.url)).send().await.unwrap();
     assert_eq!(got.status(), 401);
@@ -284,6 +289,50 @@ async fn every_path_but_health_wants_a_token() {
     let address = scene.service.url.trim_start_matches("http://").to_owned();
     let (status, took) = tokio::task::spawn_blocking(move || unsent_body(&address)).await.unwrap();
     assert!(status.starts_with("HTTP/1.1 401") && took < Duration::from_secs(5), "{took:?}: {status}");
+}
+
+/// What is looked at tells of tables, so nobody without a token hears any of it, by whatever method.
+async fn pages_want_a_token_too() {
+    let first = Pair::first();
+    let scene = Scene::open(Mood::gives(&[&first], 3600)).await;
+    let good = first.token(&claims());
+    assert_eq!(scene.status(&good).await, 200);
+    let expired = first.token(&but("exp", json!(1)));
+    let send = |method: &Method, path: &str, token: Option<&str>| {
+        let mut request = scene.client.request(method.clone(), format!("{}{path}", scene.service.url));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        request.send()
+    };
+    let pages = ["/", "/?q=t", "/tables/pg/t", "/api/tables", "/api/tables/pg/t", "/api/runs", "/metrics"];
+    for path in pages.into_iter().chain(["/tables/pg/none", "/api/none"]) {
+        for method in [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS] {
+            for token in [None, Some(expired.as_str())] {
+                let answer = send(&method, path, token).await.unwrap();
+                assert_eq!(answer.status(), 401, "{method} {path}");
+                let headers = format!("{:?}", answer.headers());
+                let body = answer.text().await.unwrap();
+                // the same is said of every path, so that nothing tells what there is
+                let said =
+                    body.is_empty() || body.contains("no token; send") || body.contains("the service's log says why");
+                assert!(said && !body.contains("pg") && !headers.contains("pg"), "{method} {path}: {headers} {body}");
+                assert!(
+                    !headers.contains("\"allow\"") && !headers.contains("access-control"),
+                    "{method} {path}: {headers}"
+                );
+            }
+        }
+    }
+    for path in pages {
+        for (method, status) in [(Method::GET, 200), (Method::HEAD, 200), (Method::POST, 405), (Method::OPTIONS, 405)] {
+            let answer = send(&method, path, Some(&good)).await.unwrap();
+            assert_eq!(answer.status(), status, "{method} {path}");
+            let body = answer.text().await.unwrap();
+            assert!(method != Method::GET || body.contains("pg"), "{method} {path}: {body}");
+        }
+    }
+    assert_eq!(send(&Method::GET, "/tables/pg/none", Some(&good)).await.unwrap().status(), 404);
 }
 
 /// Declares a body and does not send it; the first line of the answer, and how long it took.
@@ -425,10 +474,10 @@ async fn wrong_settings_do_not_start() {
     assert_eq!(ran.code, 2, "{ran:?}");
     for told in [
         "highwater.yaml:6:13: auth.audience: the list is empty; name a value or remove the key",
-        "highwater.yaml:7:14: auth.invokers: \"allUsers\" is nobody's address: name accounts, or remove `auth`",
+        "highwater.yaml:7:14: auth.invokers: \"allUsers\" is nobody's address; name accounts, or remove `auth`",
         "highwater.yaml:8:13: auth.keys_url: \"http://keys.example.com/\" must begin with https://",
     ] {
-        assert!(ran.stderr.contains(told), "{told}\n{}", ran.stderr);
+        assert!(ran.told().contains(told), "{told}\n{}", ran.stderr);
     }
     // what is printed reads as the same
     place.configure(&["t: { cursor: u }"], &[], &format!("auth: {{ audience: '{AUDIENCE}', invokers: ['{CALLER}'] }}"));

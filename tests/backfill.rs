@@ -296,7 +296,7 @@ async fn numbers_have_ranges() {
     let again = lines(&place, &["backfill", "pg/t", "--window-rows", "10", "--json"]).await;
     assert!(again.len() < 10 && again.iter().all(|report| report["rows"] == 0), "{again:?}");
     let ran = place.run(&["backfill", "pg/t", "--to", "100"]).await;
-    assert!(ran.code == 2 && ran.stderr.contains("the windows overlap those"), "{ran:?}");
+    assert!(ran.code == 2 && ran.told().contains("the windows overlap those"), "{ran:?}");
     place.assert_clean().await;
 }
 
@@ -306,7 +306,7 @@ async fn appended_windows_are_there_once() {
     place.configure(&["t: { mode: append, cursor: u }"], &[], "");
     let refused = async |args: &[&str], why: &str| {
         let ran = place.run(args).await;
-        assert!(ran.code == 2 && ran.stderr.contains(why), "{args:?}: {ran:?}");
+        assert!(ran.code == 2 && ran.told().contains(why), "{args:?}: {ran:?}");
     };
     refused(&["backfill", "t", "--to", "2024-01-03"], "say `backfill_start` before the first sync").await;
     place.configure(&["t: { mode: append, cursor: u, backfill_start: 2024-01-05T12:00:00 }"], &[], "");
@@ -417,17 +417,16 @@ async fn what_cannot_be_asked_for_is_told() {
     );
     let refused = async |args: &[&str], why: &str| {
         let ran = place.run(args).await;
-        assert!(ran.code == 2 && ran.stderr.contains(why), "{args:?}: {ran:?}");
+        assert!(ran.code == 2 && ran.told().contains(why), "{args:?}: {ran:?}");
         assert_eq!(ran.stderr.trim().lines().filter(|line| line.starts_with("highwater:")).count(), 1, "{ran:?}");
     };
     refused(&["backfill", "r"], "each `highwater sync` copies all of it").await;
     refused(&["gaps", "r"], "each `highwater sync` copies all of it").await;
     refused(&["backfill", "t", "--from", "yesterday"], "\"yesterday\" is not a value of the cursor of pg/t").await;
     refused(&["backfill", "t", "--from", "2024-01-02", "--to", "2024-01-01"], "is not above --from").await;
-    refused(&["backfill", "t", "--to", "2999-01-01"], "on may still change: choose --to at or below that").await;
+    refused(&["backfill", "t", "--to", "2999-01-01"], "on may still change").await;
     refused(&["backfill", "t", "--by", "hour", "--from", "1900-01-01"], "more than 10000 windows").await;
-    refused(&["backfill", "t", "--by", "key", "--from", "2024-01-01"], "so leave them out or choose another --by")
-        .await;
+    refused(&["backfill", "t", "--by", "key", "--from", "2024-01-01"], "--from and --to bound the cursor").await;
     refused(&["backfill", "d", "--by", "hour"], "the cursor of pg/d has no hours").await;
     refused(&["backfill", "empty"], "no row that is safe to read yet").await;
     refused(&["backfill", "nothing"], "no table nothing in the configuration").await;

@@ -152,7 +152,7 @@ async fn overrides_that_can_lose_are_refused() {
     for (settings, message) in [
         ("types: { n: INT64 }", "column \"n\" of public.t, numeric(20,4), cannot be INT64: some values may not fit"),
         ("types: { tx: JSON }", "column \"tx\" of public.t, text, cannot be JSON: some values may not fit"),
-        ("types: { d: TIMESTAMP }", "it has no time zone: say `naive_timestamps"),
+        ("types: { d: TIMESTAMP }", "it has no time zone; say `naive_timestamps"),
         ("types: { d: DATE }", "there is no such conversion"),
         ("types: { tx: INT64 }", "there is no such conversion"),
         ("types: { id: BOOL }, unrepresentable: clamp", "a column of the key and the cursor must keep every value"),
@@ -167,7 +167,7 @@ async fn overrides_that_can_lose_are_refused() {
         place.configure(&[&format!("t: {{ cursor: u, {settings} }}")], &[], "");
         let ran = place.run(&["sync", "t"]).await;
         assert_eq!(ran.code, 2, "{settings}: {}{}", ran.stdout, ran.stderr);
-        assert!(ran.stderr.contains(message), "{settings}: {}", ran.stderr);
+        assert!(ran.told().contains(message), "{settings}: {}", ran.stderr);
     }
     assert_eq!(place.tables().await, Vec::<String>::new());
 }

@@ -200,9 +200,9 @@ async fn an_incompatible_type_is_told_and_an_override_keeps_it() {
     place.pg("ALTER TABLE t ALTER v TYPE int USING v::int; INSERT INTO t VALUES (2, 2, '2024-01-02')").await;
     let ran = place.run(&["sync", "t"]).await;
     assert_eq!(ran.code, 1);
-    let message = "column \"v\" is STRING in BigQuery, and the source's type becomes INT64; say `types: {v: STRING}` to keep the \
-                   column as it is, or `schema: {incompatible: rebuild}`";
-    assert!(ran.stderr.contains(message), "{}", ran.stderr);
+    let cause = "column \"v\" is STRING in BigQuery, and the source's type becomes INT64\n";
+    let way_out = "way out: say `types: {v: STRING}` to keep the column as it is, or `schema: {incompatible: rebuild}`";
+    assert!(ran.stderr.contains(cause) && ran.stderr.contains(way_out), "{}", ran.stderr);
     assert_eq!(place.object("state/pg/t.json").await.unwrap(), before, "nothing was written");
     place.configure(&["t: { cursor: u, types: { v: STRING } }"], &[], "");
     place.sync(&["t"]).await;

@@ -35,9 +35,11 @@ async fn each_request_has_its_answer() {
     assert_eq!((status, &body["outcome"]), (200, &json!("up_to_date")));
     let (status, _, body) = service.post("/sync/pg/tt", "").await;
     assert_eq!(status, 404);
-    assert_eq!(body["error"], "no table pg/tt in the configuration; there are: pg/t, pg/missing");
+    assert_eq!(body["error"], "no table pg/tt in the configuration; did you mean pg/t? there are: pg/t, pg/missing");
+    assert_eq!(body["code"], "HW-TABLE-UNKNOWN");
     let (status, _, body) = service.post("/sync/pg/missing", "").await;
     assert_eq!((status, &body["error"]["class"]), (500, &json!("usage")), "{body}");
+    assert_eq!(body["error"]["code"], "HW-SOURCE-NO-TABLE", "{body}");
     assert!(body["error"]["message"].as_str().unwrap().contains("the source has no table public.missing"), "{body}");
     assert_eq!(service.post("/nowhere", "").await.0, 404);
     assert_eq!(service.post("/healthz", "").await.0, 405);

@@ -368,6 +368,6 @@ async fn who_gives_no_token_is_told() {
         configure(&place, &format!("    url: mysql://hw@127.0.0.1:1/app\n    login: iam\n{tls}"));
         let ran = run(&place, &google, &["sync", "t"]).await;
         assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(ran.stderr.contains("needs `tls.mode: verify-full` or `verify-ca`"), "{ran:?}");
+        assert!(ran.stderr.contains("way out: say `tls.mode: verify-full` or `verify-ca`"), "{ran:?}");
     }
 }

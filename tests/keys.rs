@@ -5,7 +5,12 @@ use crate::support::Test;
 use crate::support::place::Place;
 
 pub fn tests() -> Vec<Test> {
-    served_tests![postgres_keys_and_cursors, mariadb_keys_and_cursors, unusable_keys_and_cursors_are_told]
+    served_tests![
+        postgres_keys_and_cursors,
+        mariadb_keys_and_cursors,
+        unusable_keys_and_cursors_are_told,
+        a_reset_brings_no_row_twice
+    ]
 }
 
 const ROWS: u64 = 200;
@@ -157,7 +162,7 @@ async fn unusable_keys_and_cursors_are_told() {
     for (table, told) in [
         (
             "t: { cursor: u }",
-            "table public.t has no primary key, and `mode: merge` needs a key: say `key: [...]`; unique by an index: [v]",
+            "table public.t has no primary key, and `mode: merge` needs a key; say `key: [...]`, for example [v], which an index keeps unique",
         ),
         (
             "t: { cursor: v, key: id }",
@@ -179,7 +184,7 @@ async fn unusable_keys_and_cursors_are_told() {
         place.configure(&[table], &[], "");
         let ran = place.run(&["sync", "t"]).await;
         assert_eq!(ran.code, 2, "{table}: {ran:?}");
-        assert!(ran.stderr.contains(told), "{table}: {}", ran.stderr);
+        assert!(ran.told().contains(told), "{table}: {}", ran.stderr);
         assert_eq!(place.objects("state/").await, Vec::<String>::new(), "{table}");
     }
     // a key that is not enforced: the newest row of each key wins
@@ -189,4 +194,52 @@ async fn unusable_keys_and_cursors_are_told() {
     place.configure(&["t: { cursor: u, key: id }"], &[], "");
     place.sync(&["t"]).await;
     assert_eq!(place.bq_one("SELECT STRING_AGG(v, ',' ORDER BY v) FROM {d}.t").await, "y,z");
+}
+
+/// What doubles rows is refused: an `append` that is read again, and a merge by a key that the target's rows do not have.
+async fn a_reset_brings_no_row_twice() {
+    let place = Place::new().await;
+    place.pg("CREATE TABLE log (id bigserial PRIMARY KEY, v text); INSERT INTO log (v) SELECT 'v' || i FROM generate_series(1, 5) i").await;
+    place.pg("CREATE TABLE t (id int PRIMARY KEY, code text NOT NULL UNIQUE, u timestamptz); INSERT INTO t SELECT i, 'c' || i, '2024-01-01' FROM generate_series(1, 5) i").await;
+    let log = "log: { mode: append, cursor: id }";
+    place.configure(&[log, "t: { cursor: u }"], &[], "");
+    place.sync(&["--all"]).await;
+    let rows = |table: &str| format!("SELECT CONCAT(COUNT(*), ' ', COUNT(DISTINCT id)) FROM {{d}}.{table}");
+
+    for args in [&["reset", "log"][..], &["reset", "log", "--cursor", "2", "--key", "2"]] {
+        let ran = place.run(args).await;
+        assert!(ran.code == 2 && ran.stderr.contains("HW-RESET-TWICE"), "{ran:?}");
+        assert!(ran.stderr.contains("5 rows are in"), "{ran:?}");
+    }
+    assert_eq!(place.sync(&["log"]).await[0].rows, 0);
+    // the emulator tells the rows of a table without those that were deleted since only where it is made anew
+    place.bq("DROP TABLE {d}.log").await;
+    assert_eq!(place.run(&["reset", "log"]).await.code, 0);
+    assert_eq!(place.sync(&["log"]).await[0].rows, 5);
+    assert_eq!(place.run(&["reset", "log", "--again"]).await.code, 0);
+    assert_eq!(place.sync(&["log"]).await[0].rows, 5);
+    assert_eq!(place.bq_one(&rows("log")).await, "10 5", "it was asked for");
+
+    // a key whose values are there, and which nothing says of
+    place.configure(&[log, "t: { cursor: u, key: code }"], &[], "");
+    assert_eq!(place.run(&["reset", "t"]).await.code, 0);
+    let ran = place.run(&["sync", "t"]).await;
+    assert!(ran.code == 2 && ran.stderr.contains("HW-KEY-UNMATCHED"), "{ran:?}");
+    assert!(ran.stderr.contains("it was [\"id\"], is [\"code\"]"), "{ran:?}");
+    let ran = place.run(&["sync", "t", "--accept"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(place.bq_one(&rows("t")).await, "5 5");
+
+    // a key that the target does not have: not even with leave
+    place.pg("ALTER TABLE t RENAME code TO number").await;
+    place.configure(&[log, "t: { cursor: u, key: number }"], &[], "");
+    assert_eq!(place.run(&["reset", "t"]).await.code, 0);
+    for args in [&["sync", "t"][..], &["sync", "t", "--accept"]] {
+        let ran = place.run(args).await;
+        assert!(ran.code == 2 && ran.stderr.contains("it has no column \"number\""), "{ran:?}");
+    }
+    assert_eq!(place.bq_one(&rows("t")).await, "5 5");
+    place.bq("DROP TABLE {d}.t").await;
+    assert_eq!(place.sync(&["t"]).await[0].rows, 5);
+    assert_eq!(place.bq_one("SELECT CONCAT(COUNT(*), ' ', COUNT(DISTINCT number)) FROM {d}.t").await, "5 5");
 }

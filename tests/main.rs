@@ -32,9 +32,15 @@ mod jobs;
 mod keys;
 mod kills;
 mod late;
+mod lineage;
+mod messages;
 mod names;
 mod network;
+mod page;
+mod plan;
 mod policies;
+mod progress;
+mod prune;
 mod pubsub;
 mod races;
 mod rebuild;
@@ -72,8 +78,11 @@ fn main() {
         round_trip::tests(),
         columns::tests(),
         policies::tests(),
+        prune::tests(),
+        progress::tests(),
         pubsub::tests(),
         drift::tests(),
+        plan::tests(),
         deletes::tests(),
         environment::tests(),
         rebuild::tests(),
@@ -88,12 +97,15 @@ fn main() {
         discover::tests(),
         schedule::tests(),
         startup::tests(),
+        page::tests(),
         trouble::tests(),
+        messages::tests(),
         verify::tests(),
         races::tests(),
         crash::tests(),
         network::tests(),
         late::tests(),
+        lineage::tests(),
         tls::tests(),
         secrets::tests(),
         simulation::tests(),

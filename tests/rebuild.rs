@@ -114,6 +114,12 @@ async fn a_rebuild_goes_on_after_a_crash_at_its_swap() {
     assert_eq!(field(&place, "t", "v").await.0, "INT64", "the target is as it was");
     place.pg("INSERT INTO t VALUES (11, 'new', '2024-01-02')").await;
     place.gate.forgive();
+    // a plan sees the target as it will be: no second rebuild
+    let told: Value = serde_json::from_str(&place.run(&["plan", "--json", "t"]).await.stdout).unwrap();
+    let next = &told["next"];
+    assert_eq!((&next["kind"], &next["finishes_first"]["lane"]), (&"goes_on".into(), &"swap".into()), "{told}");
+    assert!(next["finishes_first"]["lost"] == false && told["error"].is_null(), "{told}");
+    assert_eq!(field(&place, "t", "v").await.0, "INT64", "nothing was written");
     let report = place.sync(&["t"]).await.remove(0);
     assert_eq!((report.recovered, report.rows), (1, 1), "{report:?}");
     assert_eq!(place.bq_one("SELECT CAST(COUNT(*) AS STRING) FROM {d}.t").await, "11");

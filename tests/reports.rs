@@ -370,7 +370,7 @@ async fn status_does_without_bigquery() {
     place.gate.fault(u32::MAX, Fault::Status(403), |seen| seen.path.contains("/queries"));
     let ran = place.run(&["status"]).await;
     assert!(ran.code == 0 && ran.stdout.contains("2024-01-01T00:00:00Z"), "{ran:?}");
-    let told: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("highwater: past runs:")).collect();
+    let told: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("past runs:")).collect();
     assert!(told.len() == 1 && told[0].contains(".runs cannot be read"), "{told:?}");
     // where nothing becomes a row, reports say it
     let quiet = place.configure(&["t: { cursor: u }"], &[], "");

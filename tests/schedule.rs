@@ -138,5 +138,5 @@ async fn without_any_schedule_it_says_so() {
     assert!(ran.code == 2 && ran.stderr.contains("no table has a `schedule`"), "{ran:?}");
     place.configure(&["t: { cursor: u, schedule: \"*/5 * * *\" }"], &[], "");
     let ran = place.run(&["schedule"]).await;
-    assert!(ran.code == 2 && ran.stderr.contains("has 4 fields; it takes 5"), "{ran:?}");
+    assert!(ran.code == 2 && ran.stderr.contains("has 4 fields\n  way out: it takes 5"), "{ran:?}");
 }

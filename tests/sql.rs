@@ -1,5 +1,6 @@
 //! Every statement that can be generated for BigQuery, through Google's own GoogleSQL analyser.
 
+mod ddl;
 mod runs;
 mod verify;
 
@@ -7,8 +8,8 @@ use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
 use highwater::model::{
-    Bound, BqTable, BqType, DELETED_AT, DeletesPass, Field, FieldMode, Fraction, Intent, IntentId, Lane, Mode, Removal,
-    SYNCED_AT, Schema,
+    Bound, BqTable, BqType, DELETED_AT, DeletesPass, Field, FieldMode, Fraction, Intent, IntentId, Lane, Mode,
+    PartitionRange, PartitionType, Pruned, Removal, SYNCED_AT, Schema,
 };
 use highwater::warehouse::bigquery::sql::{merge_statement, widen_statement};
 use serde_json::{Value, json};
@@ -51,6 +52,7 @@ fn intent(mode: Mode, columns: &[(String, BqType)], key: &[String], cursor: Opti
         rejected: 0,
         rejects: vec![],
         deletes: None,
+        pruned: None,
     }
 }
 
@@ -189,6 +191,49 @@ fn more_cases() -> Vec<Value> {
     cases
 }
 
+/// Merges that look at some partitions alone: each type, one range and as many as there may be, with NULL and without.
+fn pruned() -> Vec<Value> {
+    let years: Vec<(String, String)> =
+        (0..Pruned::RANGES_MAX).map(|at| (format!("{}-01-01", 1990 + at), format!("{}-06-30", 1990 + at))).collect();
+    let of = |ty: PartitionType| -> Vec<(String, String)> {
+        let ends = |(from, to): &(String, String)| match ty {
+            PartitionType::Date => (from.clone(), to.clone()),
+            PartitionType::DateTime => (format!("{from}T00:00:00.000000"), format!("{to}T23:59:59.999999")),
+            PartitionType::Timestamp => (format!("{from}T00:00:00.000000Z"), format!("{to}T23:59:59.999999Z")),
+            PartitionType::Int64 => (from[..4].to_owned(), from[..4].to_owned()),
+        };
+        let mut ranges: Vec<(String, String)> = years.iter().map(ends).collect();
+        if ty == PartitionType::Int64 {
+            ranges[0].0 = i64::MIN.to_string();
+            ranges.last_mut().unwrap().1 = i64::MAX.to_string();
+        }
+        ranges
+    };
+    let mut cases = Vec::new();
+    for (ty, becomes) in [
+        (PartitionType::Date, BqType::Date),
+        (PartitionType::DateTime, BqType::DateTime),
+        (PartitionType::Timestamp, BqType::Timestamp),
+        (PartitionType::Int64, BqType::Int64),
+    ] {
+        for (many, nulls) in [(0, true), (1, false), (1, true), (Pruned::RANGES_MAX, false), (Pruned::RANGES_MAX, true)]
+        {
+            for enforced in [true, false] {
+                let columns =
+                    [("k".to_owned(), BqType::String), ("c".to_owned(), BqType::Int64), (ODD.to_owned(), becomes)];
+                let mut one = intent(Mode::Merge, &columns, &["k".to_owned()], Some("c"), enforced);
+                let ranges = of(ty).into_iter().take(many).map(|(from, to)| PartitionRange { from, to }).collect();
+                one.pruned = Some(Box::new(Pruned::new(ODD.to_owned(), ty, ranges, nulls).unwrap()));
+                let case =
+                    case(format!("pruned by {many} ranges of {becomes} nulls={nulls} enforced={enforced}"), &one);
+                assert!(case["sql"].as_str().unwrap().contains(" AND ("), "{case}");
+                cases.push(case);
+            }
+        }
+    }
+    cases
+}
+
 /// Statements that the analyser must refuse, so that its yes is worth something.
 fn wrong() -> Vec<Value> {
     let tables = json!({"p-1.d_s.t": {"id": "INT64", "v": "STRING"}, "p-1.d_s.s": {"id": "INT64", "v": "STRING"}});
@@ -218,8 +263,10 @@ fn every_statement() {
     assert!(installed.success(), "the analyser could not be installed");
     let mut cases = cases();
     cases.extend(more_cases());
+    cases.extend(pruned());
     cases.extend(deletes());
     cases.push(widening());
+    cases.extend(ddl::cases());
     cases.extend(verify::cases());
     cases.extend(runs::cases());
     let wrong = wrong();

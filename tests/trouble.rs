@@ -192,7 +192,7 @@ async fn a_job_that_fails_for_a_passing_reason_gets_another_attempt() {
     let ran = place.run(&["sync", "t"]).await;
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("Permission denied (reason accessDenied, job hw_load_"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("reset --drop-intent --keep-watermark"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("reset TABLE --drop-intent --keep-watermark"), "{}", ran.stderr);
     let refused = place.run(&["reset", "t"]).await;
     assert_eq!(refused.code, 2, "{refused:?}");
     place.gate.fail_jobs("never", "", "");
@@ -298,7 +298,7 @@ async fn a_dataset_elsewhere_is_told() {
     std::fs::write(&path, text.replace("location: EU", "location: US")).unwrap();
     let ran = place.run(&["sync", "t"]).await;
     assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(ran.stderr.contains("is in EU, the configuration says US; set `location: EU`"), "{}", ran.stderr);
+    assert!(ran.told().contains("is in EU, the configuration says US; set `location: EU`"), "{}", ran.stderr);
 }
 
 async fn tls_and_sockets() {

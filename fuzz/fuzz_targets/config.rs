@@ -18,8 +18,12 @@ fuzz_target!(|text: &str| {
     match &parsed {
         Ok(config) => valid(config),
         Err(errors) => {
-            assert!((1..=FAULTS_MAX).contains(&errors.lines().len()), "{} faults", errors.lines().len());
-            errors.lines().iter().for_each(|line| readable(line, text));
+            let told = errors.told();
+            assert!((1..=FAULTS_MAX).contains(&told.len()), "{} faults", told.len());
+            for told in told {
+                assert!(told.code.as_str().starts_with("HW-CONFIG-"), "{}: {}", told.code, told.message);
+                readable(&told.message, text);
+            }
         }
     }
     let again = Config::parse(text, "f.yaml", &env);

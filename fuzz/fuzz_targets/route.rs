@@ -1,6 +1,7 @@
 //! Methods and paths: what is found reads back, and nothing else is found.
 #![no_main]
 
+use highwater_fuzz::model::TableId;
 use highwater_fuzz::one_line;
 use highwater_fuzz::server::{Asked, route};
 use libfuzzer_sys::fuzz_target;
@@ -16,18 +17,38 @@ fuzz_target!(|data: &[u8]| {
         Asked::Nothing(error) => assert!(one_line(&error), "{error:?}"),
         Asked::Sync(ref id) => {
             assert_eq!(method, "POST");
-            let (source, table) = (id.source.as_str(), id.table.as_str());
-            assert!(source.len() <= 64 && !source.is_empty() && table.len() <= 520 && one_line(table));
-            // no segment is taken away or made up, whatever dots and slashes the names hold
-            let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-            let [sync, given_source, given_table] = segments.as_slice() else { panic!("{} segments", segments.len()) };
-            assert_eq!((*sync, decoded(given_source), decoded(given_table)), ("sync", source.into(), table.into()));
-            for encode in [everything as fn(&str) -> String, what_must] {
-                assert_eq!(route("POST", &format!("/sync/{}/{}", encode(source), encode(table))), asked);
+            assert_eq!(names_of(method, path, id, &asked), ["sync"]);
+        }
+        Asked::Page(ref about) => {
+            assert!(matches!(method, "GET" | "HEAD"));
+            match about {
+                Some(id) => {
+                    let before = names_of(method, path, id, &asked);
+                    assert!(matches!(before.as_slice(), ["tables"] | ["api", "tables"]), "{before:?}");
+                }
+                None => {
+                    let path = path.strip_prefix('/').unwrap_or(path);
+                    assert!(matches!(path, "" | "api/tables" | "api/runs" | "metrics"), "{path:?}");
+                }
             }
         }
     }
 });
+
+/// What stands before the names in the path. They are those of the table: no segment is taken away or made up, whatever
+/// dots and slashes they hold, and the same names written otherwise are the same table.
+fn names_of<'a>(method: &str, path: &'a str, id: &TableId, asked: &Asked) -> Vec<&'a str> {
+    let (source, table) = (id.source.as_str(), id.table.as_str());
+    assert!(source.len() <= 64 && !source.is_empty() && table.len() <= 520 && one_line(table));
+    let mut segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+    let (given_table, given_source) = (segments.pop().expect("a table"), segments.pop().expect("a source"));
+    assert_eq!((decoded(given_source), decoded(given_table)), (source.into(), table.into()));
+    for encode in [everything as fn(&str) -> String, what_must] {
+        let written = format!("/{}/{}/{}", segments.join("/"), encode(source), encode(table));
+        assert_eq!(route(method, &written), *asked);
+    }
+    segments
+}
 
 /// A second opinion on percent-encoding.
 fn decoded(segment: &str) -> String {

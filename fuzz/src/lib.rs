@@ -35,6 +35,8 @@ mod product {
             Health,
             PubSub,
             Sync(TableId),
+            /// A page, of this table if it is about one.
+            Page(Option<TableId>),
             Nothing(String),
         }
 
@@ -44,6 +46,10 @@ mod product {
                 Ok(route::Route::Health) => Asked::Health,
                 Ok(route::Route::PubSub) => Asked::PubSub,
                 Ok(route::Route::Sync(id)) => Asked::Sync(id),
+                Ok(route::Route::Page(page)) => Asked::Page(match page {
+                    route::Page::Table(id) | route::Page::TableData(id) => Some(id),
+                    route::Page::List | route::Page::Tables | route::Page::Runs | route::Page::Metrics => None,
+                }),
                 Err(none) => Asked::Nothing(none.to_string()),
             }
         }

@@ -142,7 +142,7 @@ fn apart(tables: Vec<TableSettings>, config: &Config) -> (Vec<TableSettings>, Ve
     let mut findings: Vec<Finding> = expansion
         .faults
         .iter()
-        .map(|fault| lacks(format!("source {}", fault.source), "targets", fault.message.clone()))
+        .map(|fault| lacks(format!("source {}", fault.source), "targets", fault.told.message.clone()))
         .map(|finding| finding.costs("those of them that patterns found are not synced, and `--all` fails"))
         .collect();
     let out = all.iter().filter(|table| !kept.contains(&table.id));

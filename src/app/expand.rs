@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{AnySource, App};
 use crate::config::SourceConfig;
 use crate::engine::RunError;
-use crate::model::{BqTable, Class, Listed, SourceName, TableSettings};
+use crate::model::{BqTable, Class, Code, Listed, SourceName, TableSettings, Told};
 use crate::net::Context;
 use crate::plan::matched;
 use crate::plan::table::{self, Catalog};
@@ -34,8 +34,8 @@ pub struct Expansion {
 pub struct ExpansionFault {
     /// The source.
     pub source: SourceName,
-    /// One line.
-    pub message: String,
+    /// What is wrong.
+    pub told: Told,
     /// What may be done.
     pub class: Class,
     /// Whether the source could not be asked, so that of its tables nobody knows.
@@ -69,9 +69,10 @@ impl App {
                 Ok(found) => expansion.tables.extend(found),
                 Err(error) => {
                     let error = RunError::from(error);
-                    let message = format!("the tables of {} could not be listed: {}", source.name, error.one_line());
+                    let told = Told { code: error.code(), message: error.one_line() };
+                    let told = told.of(format_args!("the tables of {} could not be listed", source.name));
                     let source = source.name.clone();
-                    expansion.faults.push(ExpansionFault { source, message, class: error.class(), unasked: true });
+                    expansion.faults.push(ExpansionFault { source, told, class: error.class(), unasked: true });
                 }
             }
         }
@@ -189,15 +190,16 @@ pub(super) fn leave_out_shared(expansion: &mut Expansion) {
     let mut out = Vec::new();
     for (target, shared) in by_target.into_iter().filter(|(_, shared)| shared.len() > 1) {
         let ids: Vec<String> = shared.iter().map(|&at| expansion.tables[at].id.to_string()).collect();
-        let message = format!(
+        let text = format!(
             "{} have the same target {target}; name one of them with a `target` of its own, or exclude it",
             ids.join(" and ")
         );
+        let told = Told::new(Code::TargetShared, &text);
         let source = expansion.tables[shared[0]].id.source.clone();
-        expansion.faults.push(ExpansionFault { source, message, class: Class::Usage, unasked: false });
+        expansion.faults.push(ExpansionFault { source, told, class: Class::Usage, unasked: false });
         out.extend(shared.into_iter().filter(|&at| expansion.tables[at].matched.is_some()));
     }
-    expansion.faults.sort_by(|a, b| (&a.source, &a.message).cmp(&(&b.source, &b.message)));
+    expansion.faults.sort_by(|a, b| (&a.source, &a.told.message).cmp(&(&b.source, &b.told.message)));
     let mut at = 0;
     expansion.tables.retain(|_| {
         at += 1;

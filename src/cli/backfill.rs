@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::task::Task;
-use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, sync};
+use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, progress, sync};
 use crate::app::App;
 use crate::config::Env;
 use crate::engine::{Backfill, BackfillQuestion, RunError};
-use crate::model::{Class, Parallel, TableId, Window, WindowUnit};
+use crate::model::{Class, Code, Parallel, TableId, Told, Window, WindowUnit};
 use crate::net::Context;
 use crate::plan::backfill::WINDOW_ROWS_DEFAULT;
 use crate::report::{FailureClass, Outcome, RunReport};
@@ -69,14 +69,18 @@ enum Unit {
 pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &Env, stop: CancellationToken) -> u8 {
     let task = match Task::of(env) {
         Ok(task) => task,
-        Err(fault) => return usage(&fault.to_string()),
+        Err(fault) => return usage(&fault.told()),
     };
     let table = match app.find(&arguments.table) {
         Ok(table) => table.into_owned(),
-        Err(unknown) => return usage(&unknown.to_string()),
+        Err(unknown) => return usage(&unknown.told()),
     };
     if arguments.again && table.mode == crate::model::Mode::Append {
-        return usage(&format!("{}: --again would append the same rows once more", table.id));
+        let text = format!(
+            "{} is in `mode: append`, where --again would append the same rows once more; leave it out",
+            table.id
+        );
+        return usage(&Told::new(Code::Usage, &text));
     }
     let by = arguments.by.map(|unit| match unit {
         Unit::Hour => WindowUnit::Hour,
@@ -93,12 +97,14 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
         follow: if task.index == 0 { Duration::ZERO } else { FOLLOW_MAX },
         again: arguments.again,
     };
-    let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone());
+    let watching = progress::look(table.id.to_string());
+    let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone()).with_watch(watching.watch());
     let backfill = match app.ask(&cx, &table.id, &question).await {
         Ok(Ok(backfill)) => backfill,
         Ok(Err(error)) => return failed(&table.id, &error),
-        Err(unknown) => return usage(&unknown.to_string()),
+        Err(unknown) => return usage(&unknown.told()),
     };
+    drop(watching);
     let own = backfill.windows.iter().enumerate().filter(|(at, _)| task.has(*at));
     let own: Vec<(Window, bool)> = own.map(|(_, window)| (window.clone(), arguments.again)).collect();
     if !json {
@@ -114,7 +120,7 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
     let left = match app.settle(&cx, &table.id, &backfill.windows).await {
         Ok(Ok(left)) => left,
         Ok(Err(error)) => return sync::worse(exit_code(&reports), failed(&table.id, &error)),
-        Err(unknown) => return usage(&unknown.to_string()),
+        Err(unknown) => return usage(&unknown.told()),
     };
     summary(&table.id, &backfill, &reports, left, json);
     match exit_code(&reports) {
@@ -124,13 +130,13 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
     }
 }
 
-fn usage(fault: &str) -> u8 {
+fn usage(fault: &Told) -> u8 {
     output::fault(fault);
     EXIT_USAGE
 }
 
 fn failed(id: &TableId, error: &RunError) -> u8 {
-    output::fault(&format!("{id}: {}", error.one_line()));
+    output::fault(&error.failure().told().of(id));
     match error.class() {
         Class::Usage => EXIT_USAGE,
         Class::Permanent => EXIT_FAILED,
@@ -148,7 +154,7 @@ fn summary(id: &TableId, backfill: &Backfill, reports: &[RunReport], left: usize
     for report in reports {
         if let Some(failure) = &report.error {
             let window = report.window.as_ref().map(|window| window.name.clone()).unwrap_or_default();
-            output::fault(&format!("{id}: window {window}: {}", failure.message));
+            output::fault(&failure.told().of(format_args!("{id}: window {window}")));
         }
     }
 }
@@ -173,7 +179,7 @@ impl Turns {
             Some(FailureClass::Transient | FailureClass::Permanent) => self.failures += 1,
         }
         if self.failures >= FAILURES_MAX && !self.left.is_empty() {
-            output::fault(&format!("{} windows are left, as those before them failed", self.left.len()));
+            output::note(&format!("{} windows are left, as those before them failed", self.left.len()));
             self.left.clear();
         }
     }
@@ -190,6 +196,7 @@ pub(super) async fn bring(
 ) -> Vec<RunReport> {
     let left: VecDeque<Turn> = windows.into_iter().map(|(window, again)| (window, again, 0)).collect();
     let most = left.len();
+    progress::expect(most);
     let turns = Arc::new(Mutex::new(Turns { left, failures: 0 }));
     let cancel = CancellationToken::new();
     let mut cut = JoinSet::new();
@@ -218,7 +225,7 @@ pub(super) async fn bring(
     while let Some(ended) = workers.join_next().await {
         match ended {
             Ok(done) => reports.extend(done),
-            Err(error) => output::fault(&format!("a run ended by itself: {error}")),
+            Err(error) => output::fault(&sync::ended_by_itself(&error)),
         }
     }
     reports
@@ -243,8 +250,11 @@ async fn bring_one(
     cancel: &CancellationToken,
 ) -> Option<RunReport> {
     let mut sum: Option<RunReport> = None;
+    let watching = progress::watch(format!("{id} {}", window.name));
     loop {
-        let cx = Context::new(Instant::now() + app.config().server.run_budget, cancel.clone()).with_stop(stop.clone());
+        let cx = Context::new(Instant::now() + app.config().server.run_budget, cancel.clone())
+            .with_stop(stop.clone())
+            .with_watch(watching.watch());
         let span = tracing::error_span!("window", source = %id.source, table = %id.table, window = window.name);
         // what was begun anew by the first run is gone on with by the next
         let report = app.window(&cx, id, window, again && sum.is_none()).instrument(span).await.ok()?;

@@ -18,7 +18,7 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: Cance
     let wanted = match app.wanted(&arguments.names) {
         Ok(wanted) => wanted,
         Err(error) => {
-            output::fault(&error.to_string());
+            output::fault(&error.told());
             return EXIT_USAGE;
         }
     };
@@ -33,7 +33,7 @@ pub(super) fn unread(errors: &ConfigErrors, json: bool) -> u8 {
     match app::unset(&errors.unset()) {
         Some(findings) => tell(&findings, json),
         None => {
-            output::fault(&errors.to_string());
+            output::faults(errors.told());
             EXIT_USAGE
         }
     }

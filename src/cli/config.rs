@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments, input: &Input, env: &Env, json: bool) -
         Some(path) => match import::read(path) {
             Ok(text) => output::text(&text),
             Err(errors) => {
-                output::fault(&errors.to_string());
+                output::faults(errors.told());
                 return EXIT_USAGE;
             }
         },

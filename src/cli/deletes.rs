@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{EXIT_USAGE, output, sync, tables};
 use crate::app::{App, Expansion};
 use crate::engine::{LookForDeletes, RunOptions};
-use crate::model::{Fraction, Parallel, TableId};
+use crate::model::{Code, Fraction, Parallel, TableId, Told};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -36,16 +36,18 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: C
         Err(code) => return code,
     };
     if let Some(table) = tables.iter().find(|table| !arguments.all && table.deletes.is_none()) {
-        output::fault(&format!("{} has no `deletes`: say soft or hard in its settings", table.id));
+        let text = format!("{} has no `deletes`; say soft or hard in its settings", table.id);
+        output::fault(&Told::new(Code::DeletesOff, &text));
         return EXIT_USAGE;
     }
     let ids: Vec<TableId> = tables.into_iter().filter(|table| table.deletes.is_some()).map(|table| table.id).collect();
     if ids.is_empty() {
-        output::fault("no table has `deletes`: say soft or hard in the settings of one");
+        output::fault(&Told::new(Code::DeletesOff, "no table has `deletes`; say soft or hard in the settings of one"));
         return EXIT_USAGE;
     }
     let deletes = LookForDeletes::Now { max_fraction: arguments.max_fraction };
-    let how = sync::How { until_caught_up: false, options: RunOptions { deletes, ..RunOptions::default() } };
+    let how =
+        sync::How { until_caught_up: false, dry_run: false, options: RunOptions { deletes, ..RunOptions::default() } };
     let reports = sync::run_all(app, ids, arguments.parallel, how, json, stop).await;
     sync::worse(sync::exit_code(&reports), untold)
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
 use crate::app;
 use crate::config::{self, Env, Reached, SourceKind, name_pattern};
-use crate::model::{Class, Listed, NamePattern, Secret, TableKind, TlsMode, plain_name};
+use crate::model::{Class, Code, Listed, NamePattern, Secret, TableKind, TlsMode, Told, plain_name};
 use crate::plan::draft::{self, Dialect, Head, Source, Table};
 use crate::plan::propose::Way;
 
@@ -67,8 +67,8 @@ pub(super) async fn run(arguments: Arguments, env: &Env, stop: CancellationToken
     for url in &arguments.urls {
         match source(&arguments, url, env, &sources, stop.clone()).await {
             Ok(source) => sources.push(source),
-            Err((message, code)) => {
-                output::fault(&message);
+            Err((told, code)) => {
+                output::fault(&told);
                 return code;
             }
         }
@@ -99,7 +99,8 @@ pub(super) async fn run(arguments: Arguments, env: &Env, stop: CancellationToken
         Some(path) => write(&path, &text),
     };
     if synced == 0 {
-        output::fault(&format!("of {all} tables none can be synced as it is; the comments say what each lacks"));
+        let text = format!("of {all} tables none can be synced as it is; the comments say what each lacks");
+        output::fault(&Told::new(Code::DiscoverNone, &text));
         return EXIT_FAILED;
     }
     output::note(&format!("{synced} of {all} tables can be synced; the comments say what the others lack"));
@@ -113,10 +114,11 @@ async fn source(
     env: &Env,
     before: &[Source],
     stop: CancellationToken,
-) -> Result<Source, (String, u8)> {
+) -> Result<Source, (Told, u8)> {
     let Reached { kind, mut connection } = config::reach(url, env).map_err(|fault| {
         // what stands there may be a password
-        (format!("URL {}: {fault}", before.len() + 1), EXIT_USAGE)
+        let message = Code::ConfigValue.completes(&format!("URL {}: {fault}", before.len() + 1));
+        (Told { code: Code::ConfigValue, message }, EXIT_USAGE)
     })?;
     let name = fresh_name(&connection.database, before);
     let variable = format!("{}_PASSWORD", name.to_ascii_uppercase());
@@ -158,7 +160,7 @@ async fn source(
             Class::Permanent => EXIT_FAILED,
             Class::Usage => EXIT_USAGE,
         };
-        (format!("{name}: {}", error.one_line()), code)
+        (error.failure().told().of(&name), code)
     })?;
     let table = |found: app::SurveyedTable| Table { table: found.table, rows: found.rows, proposal: found.proposal };
     Ok(Source {
@@ -205,14 +207,16 @@ fn write(path: &std::path::Path, text: &str) -> u8 {
         Ok(()) => EXIT_DONE,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => exists(path),
         Err(error) => {
-            output::fault(&format!("{} cannot be written: {error}", path.display()));
+            let text = format!("{} cannot be written: {error}; name another file", path.display());
+            output::fault(&Told::new(Code::OutputFile, &text));
             EXIT_FAILED
         }
     }
 }
 
 fn exists(path: &std::path::Path) -> u8 {
-    output::fault(&format!("{} is there already and is not overwritten; name another file", path.display()));
+    let text = format!("{} is there already and is not overwritten; name another file", path.display());
+    output::fault(&Told::new(Code::OutputFile, &text));
     EXIT_USAGE
 }
 

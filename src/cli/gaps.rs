@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, backfill, output, sync, tables};
+use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, backfill, output, progress, sync, tables};
 use crate::app::{App, Expansion};
 use crate::engine::{Gaps, GapsQuestion};
 use crate::model::{Mode, Parallel, TableId};
@@ -91,12 +91,13 @@ async fn one(
     // a load by keys ends with its last window, which another may have brought
     let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone());
     if let Ok(Err(error)) = app.settle(&cx, id, &[]).await {
-        output::fault(&format!("{id}: {}", error.one_line()));
+        output::fault(&error.failure().told().of(id));
     }
     for report in reports.iter().filter(|report| report.error.is_some()) {
         let window = report.window.as_ref().map(|window| window.name.clone()).unwrap_or_default();
-        let failure = report.error.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
-        output::fault(&format!("{id}: window {window}: {failure}"));
+        if let Some(failure) = &report.error {
+            output::fault(&failure.told().of(format_args!("{id}: window {window}")));
+        }
     }
     if !filled {
         return code(&report);
@@ -107,12 +108,13 @@ async fn one(
 }
 
 async fn look(app: &App, id: &TableId, question: &GapsQuestion, stop: &CancellationToken) -> Option<Gaps> {
-    let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone());
+    let watching = progress::look(id.to_string());
+    let cx = Context::new(Instant::now() + LOOK_MAX, stop.clone()).with_watch(watching.watch());
     let span = tracing::error_span!("gaps", source = %id.source, table = %id.table);
     match app.gaps(&cx, id, question).instrument(span).await {
         Ok(gaps) => Some(gaps),
         Err(unknown) => {
-            output::fault(&unknown.to_string());
+            output::fault(&unknown.told());
             None
         }
     }
@@ -171,6 +173,6 @@ fn show(report: &GapsReport, json: bool) {
         report.target_rows
     ));
     if let Some(failure) = &report.error {
-        output::fault(&format!("{name}: {}", failure.message));
+        output::fault(&failure.told().of(&name));
     }
 }

@@ -30,17 +30,21 @@ pub(super) struct Arguments {
     /// Keep the watermark where it is; only with --drop-intent.
     #[arg(long, conflicts_with = "cursor", requires = "drop_intent")]
     keep_watermark: bool,
-    /// Drop a pending intent: its rows are read again. Refused where its rows are in the target already: then `sync`
-    /// is what ends it.
+    /// Drop a pending intent, with --keep-watermark to read only its rows again. Refused where its rows are in the target
+    /// already: then `sync` is what ends it.
     #[arg(long)]
     drop_intent: bool,
+    /// In `mode: append`: read rows again although they are in the target, where they will be twice. Without it such a
+    /// reset is refused.
+    #[arg(long, conflicts_with = "keep_watermark")]
+    again: bool,
 }
 
 pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: CancellationToken) -> u8 {
     let table = match app.find(&arguments.table) {
         Ok(table) => table,
         Err(unknown) => {
-            output::fault(&unknown.to_string());
+            output::fault(&unknown.told());
             return EXIT_USAGE;
         }
     };
@@ -51,7 +55,7 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: Cance
             None if arguments.keep_watermark => ResetTo::Keep,
             None => ResetTo::Beginning,
         };
-        app.reset(&cx, &table.id, to, arguments.drop_intent).await
+        app.reset(&cx, &table, to, arguments.drop_intent, arguments.again).await
     };
     match result.await {
         Ok(after) => {
@@ -64,7 +68,7 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: Cance
             EXIT_DONE
         }
         Err(error) => {
-            output::fault(&format!("{}: {}", table.id, error.one_line()));
+            output::fault(&error.failure().told().of(&table.id));
             match (&error, error.class()) {
                 (RunError::Illegal(_), _) | (_, Class::Usage) => EXIT_USAGE,
                 (_, Class::Permanent) => EXIT_FAILED,

@@ -17,7 +17,7 @@ use super::sync::{self, How};
 use super::{EXIT_DONE, EXIT_USAGE, output, tables};
 use crate::app::{App, Expansion};
 use crate::engine::RunOptions;
-use crate::model::{Schedule, TableId};
+use crate::model::{Code, Schedule, TableId, Told};
 use crate::net::Context;
 use crate::plan::timetable::{Begin, Timetable};
 use crate::report::RunReport;
@@ -58,7 +58,8 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, stop: C
     tables::told(&expansion.faults);
     let mut entries = scheduled(&expansion);
     if entries.is_empty() && !app.config().sources.iter().any(|source| source.patterns.is_scheduled()) {
-        output::fault("no table has a `schedule`; say for example `schedule: \"*/5 * * * *\"` in `defaults`");
+        let text = "no table has a `schedule`; say for example `schedule: \"*/5 * * * *\"` in `defaults`";
+        output::fault(&Told::new(Code::ScheduleNone, text));
         return EXIT_USAGE;
     }
     if arguments.catch_up {
@@ -175,8 +176,14 @@ impl Board {
             if stop.is_cancelled() {
                 return None;
             }
-            sync::sync_one(&app, &id, How { until_caught_up: false, options: RunOptions::default() }, &stop, &cancel)
-                .await
+            sync::sync_one(
+                &app,
+                &id,
+                How { until_caught_up: false, dry_run: false, options: RunOptions::default() },
+                &stop,
+                &cancel,
+            )
+            .await
         });
         self.names.insert(task.id(), name);
     }
@@ -192,13 +199,14 @@ impl Board {
         match ended {
             Ok((_, Some(report))) if self.json => output::json(&report),
             Ok((_, Some(report))) => {
-                let failure = report.error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
+                let failure = report.error.as_ref().map(|error| format!(": {}: {}", error.told().code, error.message));
+                let failure = failure.unwrap_or_default();
                 let (name, ms) = (format!("{}/{}", report.source, report.table), report.durations_ms.total);
                 let (outcome, rows) = (report.outcome.name(), report.rows);
                 self.say(&format!("{} {name} {outcome}, {rows} rows, {ms} ms{failure}", Timestamp::now()));
             }
             Ok((_, None)) => {}
-            Err(error) => output::fault(&format!("a run ended by itself: {error}")),
+            Err(error) => output::fault(&sync::ended_by_itself(&error)),
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_DONE, EXIT_FAILED, output};
 use crate::app::App;
+use crate::model::{Code, Told};
 use crate::server;
 
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,8 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, stop: CancellationT
     match server::serve(app, address, stop).await {
         Ok(()) => EXIT_DONE,
         Err(error) => {
-            output::fault(&format!("cannot listen on {address}: {error}; choose another port with PORT"));
+            let text = format!("cannot listen on {address}: {error}; choose another port with PORT");
+            output::fault(&Told::new(Code::Listen, &text));
             EXIT_FAILED
         }
     }

@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_RETRY, output, tables};
 use crate::app::{App, Expansion};
-use crate::model::{IntentId, LastRun, Position, TableSettings};
+use crate::engine::RunError;
+use crate::model::{Code, IntentId, LastRun, Position, TableId, TableSettings};
 use crate::net::Context;
 use crate::report::history::{Day, History};
+use crate::state::Versioned;
 
-/// The most time for reading one table's state.
+/// The most time for reading the states, which are read side by side.
 const READ_MAX: Duration = Duration::from_secs(60);
 /// The most time for reading what is kept of past runs.
 const HISTORY_MAX: Duration = Duration::from_secs(45);
@@ -55,6 +57,8 @@ struct Line {
     days: BTreeMap<String, Day>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<Code>,
 }
 
 #[derive(Serialize)]
@@ -66,12 +70,14 @@ struct Last {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_class: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
 }
 
 impl From<LastRun> for Last {
     fn from(run: LastRun) -> Self {
-        let LastRun { run_id, ended_at, outcome, error, error_class, .. } = run;
-        Self { run_id, ended_at, outcome, error, error_class }
+        let LastRun { run_id, ended_at, outcome, error, error_class, code, .. } = run;
+        Self { run_id, ended_at, outcome, error, error_class, code }
     }
 }
 
@@ -84,10 +90,13 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: Cance
     let cx = Context::new(Instant::now() + HISTORY_MAX, stop.clone());
     let mut history = app.history(&cx, arguments.days).await;
     // states are there without it
-    history.notes.iter().for_each(|note| output::fault(&format!("past runs: {note}")));
+    history.notes.iter().for_each(|note| output::note(&format!("past runs: {note}")));
+    let cx = Context::new(Instant::now() + READ_MAX, stop.clone());
+    let ids: Vec<TableId> = tables.iter().map(|table| table.id.clone()).collect();
+    let states = Box::pin(app.states(&cx, &ids)).await;
     let mut lines = Vec::with_capacity(tables.len());
-    for table in tables {
-        let mut line = read(app, &table, &stop).await;
+    for (table, state) in tables.iter().zip(states) {
+        let mut line = line(table, state);
         add_history(&mut line, &mut history, app.now());
         if json {
             output::json(&line);
@@ -100,8 +109,7 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: Cance
     if lines.iter().any(|line| line.error.is_some()) { EXIT_RETRY } else { untold }
 }
 
-async fn read(app: &App, table: &TableSettings, stop: &CancellationToken) -> Line {
-    let cx = Context::new(Instant::now() + READ_MAX, stop.clone());
+fn line(table: &TableSettings, state: Result<Versioned, RunError>) -> Line {
     let mut line = Line {
         source: table.id.source.to_string(),
         table: table.id.table.to_string(),
@@ -120,8 +128,9 @@ async fn read(app: &App, table: &TableSettings, stop: &CancellationToken) -> Lin
         last_run: None,
         days: BTreeMap::new(),
         error: None,
+        code: None,
     };
-    match app.state(&cx, &table.id).await {
+    match state {
         Ok(found) => {
             let state = found.state;
             line.watermark = state.watermark;
@@ -133,7 +142,10 @@ async fn read(app: &App, table: &TableSettings, stop: &CancellationToken) -> Lin
             line.rebuilding = state.rebuild.map(|rebuild| rebuild.table.to_string());
             line.written_at = found.generation.map(|_| state.written_at);
         }
-        Err(error) => line.error = Some(error.one_line()),
+        Err(error) => {
+            line.error = Some(error.one_line());
+            line.code = Some(error.code());
+        }
     }
     line
 }

@@ -4,20 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::task::{self, Task};
-use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, tables};
+use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, progress, summary, tables};
 use crate::app::App;
-use crate::audit::ColumnAudit;
 use crate::config::Env;
 use crate::engine::RunOptions;
-use crate::model::{Parallel, Removal, TableId};
+use crate::model::{Code, Parallel, TableId, Told};
 use crate::net::Context;
-use crate::report::{DeletesReport, FailureClass, Outcome, RunReport};
+use crate::report::{FailureClass, Outcome, RunReport};
 
 /// From a signal to the end of the process, as for the service.
 const GRACE: Duration = Duration::from_secs(8);
@@ -38,6 +37,9 @@ pub(super) struct Arguments {
     /// it was made. Without it such a run refuses and says what changed.
     #[arg(long)]
     accept: bool,
+    /// Read and encode as a run would, and write nothing: no part, no state, no job, no report.
+    #[arg(long)]
+    dry_run: bool,
     /// How many tables run side by side (default: `parallel` of the configuration).
     #[arg(long, value_name = "N", value_parser = parallel)]
     parallel: Option<Parallel>,
@@ -52,7 +54,7 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
     let task = match Task::of(env) {
         Ok(task) => task,
         Err(fault) => {
-            output::fault(&fault.to_string());
+            output::fault(&fault.told());
             return EXIT_USAGE;
         }
     };
@@ -60,12 +62,18 @@ pub(super) async fn run(app: Arc<App>, arguments: Arguments, json: bool, env: &E
         Ok(chosen) => chosen,
         Err(code) => return code,
     };
+    if arguments.dry_run && task.count > 1 {
+        let shared =
+            "--dry-run does not share tables out among tasks, which is written down; set no CLOUD_RUN_TASK_COUNT";
+        output::fault(&Told::new(Code::Usage, shared));
+        return EXIT_USAGE;
+    }
     let ids = match Box::pin(task::share(&app, &task, seen, arguments.all, json, &stop)).await {
         Ok(ids) => ids,
         Err(code) => return code,
     };
     let options = RunOptions { accept: arguments.accept, ..RunOptions::default() };
-    let how = How { until_caught_up: arguments.until_caught_up, options };
+    let how = How { until_caught_up: arguments.until_caught_up, dry_run: arguments.dry_run, options };
     let mut reports = run_all(app, ids, arguments.parallel, how, json, stop).await;
     // nobody named what a pattern found: that it lacks something is told, and stops nothing
     reports.retain(|report| !arguments.all || report.outcome != Outcome::Unusable);
@@ -81,10 +89,12 @@ pub(super) async fn run_all(
     json: bool,
     stop: CancellationToken,
 ) -> Vec<RunReport> {
+    let begun = Instant::now();
     let side_by_side = parallel.unwrap_or(app.config().parallel).get() as usize;
     let slots = Arc::new(Semaphore::new(side_by_side));
     let cancel = CancellationToken::new();
     let mut runs = JoinSet::new();
+    progress::expect(ids.len());
     for id in ids {
         let (app, slots, stop, cancel) = (app.clone(), slots.clone(), stop.clone(), cancel.clone());
         runs.spawn(async move {
@@ -108,14 +118,20 @@ pub(super) async fn run_all(
                 reports.push(report);
             }
             Ok(None) => {}
-            Err(error) => output::fault(&format!("a run ended by itself: {error}")),
+            Err(error) => output::fault(&ended_by_itself(&error)),
         }
     }
     reports.sort_by(|a, b| (&a.source, &a.table).cmp(&(&b.source, &b.table)));
+    progress::draw_now();
     if !json {
-        print(&reports);
+        summary::print(&reports, begun.elapsed());
     }
     reports
+}
+
+/// A task that panicked.
+pub(super) fn ended_by_itself(error: &JoinError) -> Told {
+    Told::new(Code::Bug, &format!("a run ended by itself: {error}"))
 }
 
 /// The worse of two exit statuses.
@@ -136,6 +152,8 @@ pub(super) async fn cut_after_grace(stop: CancellationToken, cancel: Cancellatio
 pub(super) struct How {
     /// Run after run, until nothing is left.
     pub(super) until_caught_up: bool,
+    /// With nothing written.
+    pub(super) dry_run: bool,
     /// How each is run.
     pub(super) options: RunOptions,
 }
@@ -149,12 +167,24 @@ pub(super) async fn sync_one(
     cancel: &CancellationToken,
 ) -> Option<RunReport> {
     let mut sum: Option<RunReport> = None;
+    // one for all its runs: each goes on where the one before would have
+    let rehearsal = how.dry_run.then(|| app.rehearsal());
+    let watching = progress::watch(id.to_string());
     loop {
-        let cx = Context::new(Instant::now() + app.config().server.run_budget, cancel.clone()).with_stop(stop.clone());
+        let cx = Context::new(Instant::now() + app.config().server.run_budget, cancel.clone())
+            .with_stop(stop.clone())
+            .with_watch(watching.watch());
         // not `info`: a filter that leaves out information must not take the names from warnings
-        let span = tracing::error_span!("run", source = %id.source, table = %id.table);
+        let dry_run = how.dry_run.then_some(true);
+        let span = tracing::error_span!("run", source = %id.source, table = %id.table, dry_run);
+        let run = async {
+            match &rehearsal {
+                Some(rehearsal) => Box::pin(rehearsal.sync(&cx, id, how.options)).await,
+                None => app.sync(&cx, id, how.options).await,
+            }
+        };
         // the name was looked up before, so it is there
-        let report = app.sync(&cx, id, how.options).instrument(span).await.ok()?;
+        let report = run.instrument(span).await.ok()?;
         let again = how.until_caught_up && report.outcome == Outcome::Partial && !stop.is_cancelled();
         sum = Some(match sum {
             None => report,
@@ -164,72 +194,6 @@ pub(super) async fn sync_one(
             return sum;
         }
     }
-}
-
-fn print(reports: &[RunReport]) {
-    let rows: Vec<Vec<String>> = reports
-        .iter()
-        .map(|report| {
-            let watermark = report.watermark_after.as_ref().and_then(|watermark| watermark.cursor.clone());
-            vec![
-                format!("{}/{}", report.source, report.table),
-                report.outcome.name().to_owned(),
-                report.rows.to_string(),
-                report.chunks.to_string(),
-                format!("{}.{:03} s", report.durations_ms.total / 1000, report.durations_ms.total % 1000),
-                watermark.unwrap_or_else(|| "-".to_owned()),
-            ]
-        })
-        .collect();
-    output::table(&["TABLE", "OUTCOME", "ROWS", "CHUNKS", "TIME", "WATERMARK"], &rows);
-    for report in reports {
-        let name = format!("{}/{}", report.source, report.table);
-        if let Some(holder) = &report.held_by {
-            output::line(&format!("{name}: rows are held back by {holder}"));
-        }
-        if let Some(rows) = report.null_cursor_rows {
-            output::line(&format!("{name}: {rows} rows have NULL in the cursor; `null_cursor: include` syncs them"));
-        }
-        if let Some(deletes) = &report.deletes {
-            output::line(&format!("{name}: {}", look(deletes)));
-        }
-        for finding in &report.findings {
-            output::line(&format!("{name}: {}", describe(finding)));
-        }
-        if report.rejected > 0 {
-            let objects = report.rejects.join(" ");
-            output::line(&format!("{name}: {} rows were rejected and are in {objects}", report.rejected));
-        }
-        for note in &report.notes {
-            output::line(&format!("{name}: {note}"));
-        }
-        if let Some(failure) = &report.error {
-            output::fault(&format!("{name}: {}", failure.message));
-        }
-    }
-}
-
-/// A look for rows that are gone, in one line.
-fn look(deletes: &DeletesReport) -> String {
-    let became = match deletes.removal {
-        Removal::Soft => "rows were marked as deleted, or came back",
-        Removal::Hard => "rows were deleted",
-    };
-    format!("{} keys of the source compared: {} {became}", deletes.keys, deletes.affected)
-}
-
-/// A finding in one line.
-fn describe(finding: &ColumnAudit) -> String {
-    let counts = [
-        (finding.unrepresentable, "values that BigQuery cannot hold became NULL"),
-        (finding.adjusted, "values became the nearest that BigQuery holds"),
-        (finding.replaced, "texts had bytes that are no UTF-8"),
-        (finding.rejected, "rows were rejected"),
-    ];
-    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-    let place =
-        if finding.column.is_empty() { "rows too large".to_owned() } else { format!("column {}", finding.column) };
-    format!("{place}: {}; first key {:?}", counts.collect::<Vec<_>>().join(", "), finding.first_key)
 }
 
 /// The worst of all: usage, then failure, then what is worth trying again.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
 use crate::app::{App, Expansion, ExpansionFault, Inspected};
-use crate::model::Class;
+use crate::model::{Class, Told};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {}
@@ -68,14 +68,15 @@ pub(super) async fn chosen(
     let found: Result<Vec<_>, _> =
         found.filter(|found| found.as_ref().map_or(true, |table| seen.insert(table.id.clone()))).collect();
     found.map(|tables| (Expansion { tables, faults: Vec::new() }, EXIT_DONE)).map_err(|unknown| {
-        output::fault(&unknown.to_string());
+        output::fault(&unknown.told());
         EXIT_USAGE
     })
 }
 
 /// Says what an expansion left out, and what that means for the exit status.
 pub(super) fn told(faults: &[ExpansionFault]) -> u8 {
-    faults.iter().for_each(|fault| output::fault(&fault.message));
+    let all: Vec<Told> = faults.iter().map(|fault| fault.told.clone()).collect();
+    output::faults(&all);
     let class = |wanted| faults.iter().any(|fault| fault.class == wanted);
     if class(Class::Usage) {
         EXIT_USAGE

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output};
 use crate::app::{App, Expansion, ExpansionFault, Sharer};
 use crate::config::Env;
-use crate::model::{Class, SharedTable, SourceName, TableId};
+use crate::model::{Class, Code, SharedTable, SourceName, TableId, Told};
 use crate::net::Context;
 use crate::plan::shares;
 
@@ -70,6 +70,13 @@ pub(super) enum BadTask {
         "CLOUD_RUN_EXECUTION is no name of an execution: letters, digits, -, _ and . only, at most {EXECUTION_CHARS_MAX}"
     )]
     Execution,
+}
+
+impl BadTask {
+    /// As people are told.
+    pub(super) fn told(&self) -> Told {
+        Told::new(Code::Task, &self.to_string())
+    }
 }
 
 const INDEX: &str = "CLOUD_RUN_TASK_INDEX";
@@ -142,7 +149,7 @@ pub(super) async fn share(
     let sharer = Sharer { execution, task: task.index, tasks: task.count, wait };
     let cx = Context::new(Instant::now() + SHARE_MAX, stop.clone());
     let plan = Box::pin(app.share(&cx, sharer, &tables)).await.map_err(|error| {
-        output::fault(&format!("the tasks' shares: {}", error.to_string().replace(['\n', '\r'], " ")));
+        output::fault(&Told::new(error.code(), &error.to_string()).of("the tasks' shares"));
         match error.class() {
             Class::Usage => EXIT_USAGE,
             Class::Permanent => EXIT_FAILED,

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, sync, tables};
+use super::{EXIT_DONE, EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, output, progress, sync, tables};
 use crate::app::{App, Expansion};
 use crate::engine::Question;
 use crate::net::Context;
@@ -82,16 +82,19 @@ pub(super) async fn run(app: &App, arguments: Arguments, json: bool, stop: Cance
         output::line("source,table,kind,window,from,to,source_rows,target_rows,verdict,key");
     }
     let mut reports = Vec::with_capacity(tables.len());
+    progress::expect(tables.len());
     for id in tables.into_iter().map(|table| table.id) {
-        let cx = Context::new(Instant::now() + VERIFY_MAX, stop.clone());
+        let watching = progress::watch(id.to_string());
+        let cx = Context::new(Instant::now() + VERIFY_MAX, stop.clone()).with_watch(watching.watch());
         let span = tracing::error_span!("verify", source = %id.source, table = %id.table);
         let report = match app.verify(&cx, &id, &question).instrument(span).await {
             Ok(report) => report,
             Err(unknown) => {
-                output::fault(&unknown.to_string());
+                output::fault(&unknown.told());
                 return EXIT_USAGE;
             }
         };
+        drop(watching);
         match (json, arguments.csv) {
             (true, _) => output::json(&report),
             (false, true) => csv(&report),
@@ -169,7 +172,7 @@ fn print(report: &VerifyReport) {
     let (ms, bytes) = (report.duration_ms, report.bytes_processed);
     output::line(&format!("{name}: {}.{:03} s, {bytes} bytes processed by BigQuery", ms / 1000, ms % 1000));
     if let Some(failure) = &report.error {
-        output::fault(&format!("{name}: {}", failure.message));
+        output::fault(&failure.told().of(&name));
     }
 }
 
@@ -195,7 +198,7 @@ fn csv(report: &VerifyReport) {
     let (here, there) = (report.source_rows.to_string(), report.target_rows.to_string());
     line(["total", "", "", "", &here, &there, report.outcome.name(), ""]);
     if let Some(failure) = &report.error {
-        output::fault(&format!("{}/{}: {}", report.source, report.table, failure.message));
+        output::fault(&failure.told().of(format_args!("{}/{}", report.source, report.table)));
     }
 }
 

@@ -4,6 +4,7 @@ use url::Url;
 
 use super::reader::Map;
 use super::scalar;
+use crate::model::Code;
 
 /// Where Google publishes the keys that its identity tokens are signed with: the `jwks_uri` of
 /// <https://accounts.google.com/.well-known/openid-configuration>.
@@ -32,21 +33,29 @@ pub struct Auth {
 pub(super) fn read(root: &mut Map<'_>) -> Option<Auth> {
     if root.is_null("auth") {
         // an empty value must not come to a service that is open
-        root.fault("auth", "is empty: name `audience` and `invokers`, or remove the key, and nobody is checked here");
+        root.fault(
+            Code::ConfigMissing,
+            "auth",
+            "is empty; name `audience` and `invokers`, or remove the key, and nobody is checked here",
+        );
     }
     let mut map = root.map("auth")?;
     if map.is_broken() {
         return None;
     }
     for key in ["audience", "invokers"].into_iter().filter(|key| !map.has(key)) {
-        map.fault(key, &format!("`{key}` is missing: without it no token can be checked"));
+        map.fault(
+            Code::ConfigMissing,
+            key,
+            &format!("`{key}` is missing, and without it no token can be checked; add it"),
+        );
     }
     let audiences = map.list("audience", audience);
     let invokers = map.list("invokers", email);
     let counts = [("audience", audiences.as_ref(), AUDIENCES_MAX), ("invokers", invokers.as_ref(), INVOKERS_MAX)];
     for (key, values, max) in counts {
         if values.is_some_and(|values| values.len() > max) {
-            map.fault(key, &format!("has more than {max} entries"));
+            map.fault(Code::ConfigValue, key, &format!("has more than {max} entries"));
         }
     }
     let keys_url = map.optional("keys_url", keys_url).or_else(|| Url::parse(KEYS_URL).ok());
@@ -69,14 +78,14 @@ fn audience(text: &str) -> Result<String, String> {
 /// An address in small letters: Google's are compared so.
 fn email(text: &str) -> Result<String, String> {
     let fault =
-        || format!("{text:?} is not an account's address: say for example NAME@PROJECT.iam.gserviceaccount.com");
+        || format!("{text:?} is not an account's address; say for example NAME@PROJECT.iam.gserviceaccount.com");
     if text.starts_with("all") && !text.contains('@') {
         return Err(format!(
-            "{text:?} is nobody's address: name accounts, or remove `auth`, and nobody is checked here"
+            "{text:?} is nobody's address; name accounts, or remove `auth`, and nobody is checked here"
         ));
     }
     if let Some((_, address)) = text.split_once(':').filter(|(kind, _)| kind.bytes().all(|b| b.is_ascii_alphabetic())) {
-        return Err(format!("{text:?} is a member as IAM writes it: say the address alone, {address:?}"));
+        return Err(format!("{text:?} is a member as IAM writes it; say the address alone, {address:?}"));
     }
     let (name, domain) = text.split_once('@').ok_or_else(fault)?;
     let plain = |part: &str, more: &[u8]| {
@@ -91,7 +100,7 @@ fn email(text: &str) -> Result<String, String> {
 
 /// Who answers at the address decides whose tokens are good, so nobody in between may.
 fn keys_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|_invalid| format!("{text:?} is not a url: say for example {KEYS_URL}"))?;
+    let url = Url::parse(text).map_err(|_invalid| format!("{text:?} is not a url; say for example {KEYS_URL}"))?;
     match (url.scheme(), scalar::is_loopback(&url)) {
         ("https", Some(_)) | ("http", Some(true)) => {}
         _ => return Err(format!("{text:?} must begin with https://: who gives the keys decides who may call")),
@@ -155,7 +164,7 @@ mod tests {
         let with = |audience: &str, invokers: &str| format!("auth: {{ audience: {audience}, invokers: {invokers} }}");
         let url = |url: &str| format!("auth: {{ audience: a, invokers: x@y.z, keys_url: '{url}' }}");
         let table = [
-            ("auth:".to_owned(), "f.yaml:5:1: auth: is empty: name `audience` and `invokers`, or remove the key"),
+            ("auth:".to_owned(), "f.yaml:5:1: auth: is empty; name `audience` and `invokers`, or remove the key"),
             ("auth: true".into(), "f.yaml:5:7: auth: must be a mapping"),
             ("auth: {}".into(), "auth.audience: `audience` is missing"),
             ("auth: { audience: a }".into(), "f.yaml:5:7: auth.invokers: `invokers` is missing"),
@@ -165,7 +174,7 @@ mod tests {
             (with("'${SECRET}'", "x@y.z"), "\"${SECRET}\" is not an audience"),
             (with("{a: b}", "x@y.z"), "auth.audience: must be a value or a list"),
             (with("a", "[]"), "f.yaml:5:32: auth.invokers: the list is empty"),
-            (with("a", "[x@y.z, nobody]"), "f.yaml:5:40: auth.invokers: \"nobody\" is not an account's address: say"),
+            (with("a", "[x@y.z, nobody]"), "f.yaml:5:40: auth.invokers: \"nobody\" is not an account's address; say"),
             (with("a", "[x@y.z, 'a b@y.z']"), "\"a b@y.z\" is not an account's address"),
             (with("a", "['x@y@z.a']"), "is not an account's address"),
             (with("a", "['\u{fc}@y.z']"), "is not an account's address"),
@@ -175,7 +184,7 @@ mod tests {
             (url("http://keys.example.com/"), "must begin with https://"),
             (url("http://10.0.0.1/"), "must begin with https://"),
             (url("file:///keys"), "must begin with https://"),
-            (url("keys"), "is not a url: say"),
+            (url("keys"), "is not a url; say"),
             (url("https://u:p@keys.example.com/"), "may hold no user and password"),
             ("auth: { audience: a, invokers: x@y.z, issuer: i }".into(), "auth.issuer: unknown key"),
         ];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::reader::Map;
 use super::scalar;
 use crate::model::{
-    ArraysAs, BqType, ColumnSettings, MaxRejects, NumericAs, Policy, SchemaSettings, Secret, WantedType,
+    ArraysAs, BqType, Code, ColumnSettings, MaxRejects, NumericAs, Policy, SchemaSettings, Secret, WantedType,
 };
 
 const POLICIES: [(&str, Policy); 4] =
@@ -129,7 +129,7 @@ fn read_naive(map: &mut Map<'_>) -> Option<Naive> {
     if !map.is_map("naive_timestamps") {
         let instants = map.optional("naive_timestamps", |text| scalar::word(text, &kinds))?;
         if instants {
-            map.fault("naive_timestamps", ZONE);
+            map.fault(Code::ConfigConflict, "naive_timestamps", ZONE);
         }
         return Some(Naive::DateTime);
     }
@@ -140,13 +140,17 @@ fn read_naive(map: &mut Map<'_>) -> Option<Naive> {
         (true, Some(zone)) => Some(Naive::Timestamp { zone }),
         (true, None) => {
             if !section.has("timezone") {
-                section.fault("", ZONE);
+                section.fault(Code::ConfigConflict, "", ZONE);
             }
             None
         }
         (false, None) => Some(Naive::DateTime),
         (false, Some(_)) => {
-            section.fault("timezone", "a DATETIME has no zone; remove it, or say `as: timestamp`");
+            section.fault(
+                Code::ConfigConflict,
+                "timezone",
+                "a DATETIME has no zone; remove it, or say `as: timestamp`",
+            );
             None
         }
     };
@@ -172,7 +176,11 @@ pub(super) fn read(map: &mut Map<'_>, inherited: &Shared, policies: BTreeMap<Str
     if let Some(include) = &include
         && let Some(both) = exclude.iter().find(|name| include.contains(name))
     {
-        map.fault("exclude_columns", &format!("{both:?} stands in `columns` too; remove one of them"));
+        map.fault(
+            Code::ConfigConflict,
+            "exclude_columns",
+            &format!("{both:?} stands in `columns` too; remove one of them"),
+        );
     }
     let types = match map.map("types") {
         Some(types) => types.scalars(|text| wanted_type(text.unwrap_or_default())),
@@ -180,12 +188,17 @@ pub(super) fn read(map: &mut Map<'_>, inherited: &Shared, policies: BTreeMap<Str
     };
     let hash = map.texts("hash").unwrap_or_default();
     if let Some(both) = hash.iter().find(|name| types.contains_key(*name)) {
-        map.fault("hash", &format!("{both:?} stands in `types` too, and a hash is a STRING; remove one of them"));
+        map.fault(
+            Code::ConfigConflict,
+            "hash",
+            &format!("{both:?} stands in `types` too, and a hash is a STRING; remove one of them"),
+        );
     }
     if !hash.is_empty() && inherited.salt.is_none() {
         map.fault(
+            Code::ConfigMissing,
             "hash",
-            "needs `hash_salt`, without which hashes of guessable values are no secret: say `hash_salt: ${…}`",
+            "needs `hash_salt`, without which hashes of guessable values are no secret; say `hash_salt: ${…}`",
         );
     }
     ColumnSettings {

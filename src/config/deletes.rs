@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reader::Map;
 use super::scalar;
-use crate::model::{DeletesSettings, Fraction, Mode, Removal};
+use crate::model::{Code, DeletesSettings, Fraction, Mode, Removal};
 
 /// How often rows that are gone are looked for, unless the settings say it.
 const EVERY_DEFAULT: Duration = Duration::from_secs(86_400);
@@ -37,13 +37,25 @@ impl Deletes {
         let Some(Some(removal)) = self.removal else { return };
         match mode {
             Mode::Merge => {}
-            Mode::Append => map.fault("deletes", "`mode: append` keeps every row that ever was; remove one of them"),
+            Mode::Append => map.fault(
+                Code::ConfigConflict,
+                "deletes",
+                "`mode: append` keeps every row that ever was; remove one of them",
+            ),
             Mode::Replace => {
-                map.fault("deletes", "`mode: replace` copies what the source has each time; remove one of them");
+                map.fault(
+                    Code::ConfigConflict,
+                    "deletes",
+                    "`mode: replace` copies what the source has each time; remove one of them",
+                );
             }
         }
         if removal == Removal::Soft && metadata == Some(false) {
-            map.fault("metadata_columns", "`deletes: soft` marks rows in `_deleted_at`, which is one of them");
+            map.fault(
+                Code::ConfigConflict,
+                "metadata_columns",
+                "`deletes: soft` marks rows in `_deleted_at`, which is one of them; remove one of the two settings",
+            );
         }
     }
 
@@ -58,7 +70,7 @@ impl Deletes {
 /// `deletes: MODE`, or `deletes: {mode: MODE, every: DURATION}`; and `max_delete_fraction`.
 pub(super) fn read(map: &mut Map<'_>) -> Deletes {
     let max_fraction = map.optional("max_delete_fraction", |text| {
-        Fraction::parse(text).ok_or_else(|| format!("{text:?} is not a part of the whole: say a number from 0 to 1"))
+        Fraction::parse(text).ok_or_else(|| format!("{text:?} is not a part of the whole; say a number from 0 to 1"))
     });
     let word = |text: &str| scalar::word(text, &REMOVALS);
     if !map.is_map("deletes") {

@@ -11,6 +11,7 @@ use super::placeholders::{self, Hidden};
 use super::reader::{Fault, Findings, Map, one_line};
 use super::tree::{self, Kind, Node, Place};
 use super::{Config, ConfigErrors, environment, yaml};
+use crate::model::{Code, Told};
 
 /// Where a document's keys are.
 #[derive(Clone, Debug)]
@@ -55,49 +56,54 @@ impl Document {
     pub(super) fn read(self, env: &Env, findings: Findings, warnings: Vec<String>) -> Result<Loaded, ConfigErrors> {
         let config = super::read(Map::root(&self.root, env, &findings), env);
         let (faults, secrets) = findings.into_parts();
-        let mut lines: Vec<String> = faults.iter().map(|fault| self.origin.line(fault)).collect();
-        lines.extend(env.faults().iter().cloned());
+        let mut told: Vec<Told> = faults.iter().map(|fault| self.origin.line(fault)).collect();
+        let of_env =
+            |fault: &String| Told { code: Code::ConfigVariable, message: Code::ConfigVariable.completes(fault) };
+        told.extend(env.faults().iter().map(of_env));
         if config.as_ref().is_some_and(|config| config.auth.is_none()) {
-            lines.extend(self.origin.ineffective_auth(env));
+            told.extend(self.origin.ineffective_auth(env));
         }
         // a variable that counts for many is wrong once
         let mut seen = HashSet::new();
-        lines.retain(|line| seen.insert(line.clone()));
+        told.retain(|fault| seen.insert(fault.clone()));
         match config {
-            Some(config) if lines.is_empty() => Ok(Loaded { config, warnings, document: self, secrets }),
-            _ => Err(ConfigErrors(lines)),
+            Some(config) if told.is_empty() => Ok(Loaded { config, warnings, document: self, secrets }),
+            _ => Err(ConfigErrors(told)),
         }
     }
 }
 
 impl Origin {
     /// A variable that would have it that callers are checked, where nobody is: the service would be open in silence.
-    fn ineffective_auth(&self, env: &Env) -> Option<String> {
+    fn ineffective_auth(&self, env: &Env) -> Option<Told> {
         let name = env.names().filter(|name| name.starts_with(environment::AUTH)).min()?;
         let (audience, invokers) = (environment::AUDIENCE, environment::INVOKERS);
-        Some(match self {
+        let text = match self {
             Self::File(file) => format!(
-                "{name}: is set, and {file} says nothing of `auth`, so that nobody would be checked: say `auth: {{audience: …, \
+                "{name}: is set, and {file} says nothing of `auth`, so that nobody would be checked; say `auth: {{audience: …, \
                  invokers: …}}` there, from variables as `${{NAME}}`, or remove the variable"
             ),
             Self::Environment(_) => format!(
-                "{name}: is not known, and nobody would be checked: there are {audience} and {invokers}, or remove the variable"
+                "{name}: is not known, and nobody would be checked; set {audience} and {invokers}, or remove the variable"
             ),
-        })
+        };
+        Some(Told::new(Code::ConfigAuthIdle, &text))
     }
 
-    fn line(&self, fault: &Fault) -> String {
-        let Fault { place, path, problem } = fault;
-        match self {
+    fn line(&self, fault: &Fault) -> Told {
+        let Fault { place, path, code, problem } = fault;
+        let problem = &one_line(problem);
+        let message = match self {
             Self::File(name) => {
                 let text = if path.is_empty() { problem.clone() } else { format!("{path}: {problem}") };
-                format!("{name}:{}:{}: {}", place.line, place.column, one_line(&text))
+                format!("{name}:{}:{}: {}", place.line, place.column, one_line(&code.completes(&text)))
             }
             Self::Environment(names) => {
                 let name = place.line.checked_sub(1).and_then(|index| names.get(index));
-                format!("{}: {}", name.map_or("the environment", String::as_str), one_line(problem))
+                format!("{}: {}", name.map_or("the environment", String::as_str), code.completes(problem))
             }
-        }
+        };
+        Told { code: *code, message }
     }
 }
 

@@ -74,7 +74,7 @@ impl Env {
         if let Some(port) = env.get("PORT").filter(|port| !port.is_empty()) {
             match port.parse() {
                 Ok(port) if port != 0 => env.port = Some(port),
-                _ => env.faults.push(format!("PORT={port:?} is not a port: say a number from 1 to 65535")),
+                _ => env.faults.push(format!("PORT={port:?} is not a port; say a number from 1 to 65535")),
             }
         }
         env
@@ -93,7 +93,7 @@ impl Env {
         match Url::parse(&with_scheme) {
             Ok(url) if url.has_host() && matches!(url.scheme(), "http" | "https") => Endpoint::Emulator(url),
             _ => {
-                self.faults.push(format!("{name}={value:?} is not an address: say for example 127.0.0.1:9050"));
+                self.faults.push(format!("{name}={value:?} is not an address; say for example 127.0.0.1:9050"));
                 Endpoint::Google
             }
         }
@@ -114,9 +114,14 @@ impl Env {
         self.port
     }
 
-    /// Whether colours are wanted on a terminal (<https://no-color.org>).
+    /// Whether colours are wanted on a terminal (<https://no-color.org>: NO_COLOR counts unless it is empty).
     pub fn colour(&self) -> bool {
-        self.get("NO_COLOR").is_none_or(str::is_empty)
+        self.get("NO_COLOR").is_none_or(str::is_empty) && !self.dumb_terminal()
+    }
+
+    /// Whether the terminal, if there is one, can do no more than write lines.
+    pub fn dumb_terminal(&self) -> bool {
+        self.get("TERM") == Some("dumb")
     }
 
     /// Variables that cannot be read, a line each.

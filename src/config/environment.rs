@@ -35,6 +35,8 @@ const CHUNK_ROWS: &str = "HIGHWATER_CHUNK_ROWS";
 const REPORTS: &str = "HIGHWATER_REPORTS_BIGQUERY";
 const WEBHOOK: &str = "HIGHWATER_NOTIFY_WEBHOOK";
 const PUBSUB: &str = "HIGHWATER_NOTIFY_PUBSUB";
+const LINEAGE_URL: &str = "HIGHWATER_LINEAGE_URL";
+const LINEAGE_TOKEN: &str = "HIGHWATER_LINEAGE_TOKEN";
 pub(super) const AUDIENCE: &str = "HIGHWATER_AUTH_AUDIENCE";
 pub(super) const INVOKERS: &str = "HIGHWATER_AUTH_INVOKERS";
 /// What the variables of who may call begin with.
@@ -94,6 +96,7 @@ fn root(variables: &Variables<'_>, databases: &[Database]) -> Node {
         root.put_section("reports", REPORTS, reports);
     }
     root.append(notify(variables));
+    root.append(lineage(variables));
     root.append(auth(variables));
     refuse_dry_run(variables);
     log::check(variables);
@@ -141,6 +144,23 @@ fn notify<'v, 'a>(variables: &'v Variables<'a>) -> Section<'v, 'a> {
     let mut section = Section::new(variables);
     if !hooks.is_empty() {
         section.put_nodes("notify", WEBHOOK, hooks);
+    }
+    section
+}
+
+/// Who is told of lineage. Address and token are secrets, so they stay in their variables.
+fn lineage<'v, 'a>(variables: &'v Variables<'a>) -> Section<'v, 'a> {
+    let mut lineage = Section::new(variables);
+    let mut from = None;
+    for (key, name) in [("token", LINEAGE_TOKEN), ("url", LINEAGE_URL)] {
+        if variables.get(name).is_some() {
+            lineage.put_unescaped(key, name, &format!("${{{name}}}"));
+            from = Some(name);
+        }
+    }
+    let mut section = Section::new(variables);
+    if let Some(from) = from {
+        section.put_section("lineage", from, lineage);
     }
     section
 }

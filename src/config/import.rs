@@ -15,6 +15,7 @@ use std::path::Path;
 use self::page::Page;
 use super::tree::{self, Kind, Node, Place};
 use super::{ConfigErrors, read_file};
+use crate::model::{Code, Told};
 
 /// Reads the file and writes what it says as YAML of ours.
 ///
@@ -22,7 +23,8 @@ use super::{ConfigErrors, read_file};
 /// It cannot be read, or is of no tool that is known.
 pub fn read(path: &Path) -> Result<String, ConfigErrors> {
     let name = path.display().to_string();
-    let text = read_file(path).map_err(|problem| ConfigErrors(vec![format!("{name}: {problem}")]))?;
+    let text = read_file(path)
+        .map_err(|problem| ConfigErrors(vec![Told::new(Code::ConfigImport, &format!("{name}: {problem}"))]))?;
     convert(&text, &name)
 }
 
@@ -31,7 +33,7 @@ pub fn read(path: &Path) -> Result<String, ConfigErrors> {
 /// # Errors
 /// As [`read`].
 pub fn convert(text: &str, name: &str) -> Result<String, ConfigErrors> {
-    let fail = |problem: &str| ConfigErrors(vec![format!("{name}: {problem}")]);
+    let fail = |problem: &str| ConfigErrors(vec![Told::new(Code::ConfigImport, &format!("{name}: {problem}"))]);
     // JSON is not quite YAML: tabs, and halves of surrogate pairs
     let root = match serde_json::from_str(text) {
         Ok(value) => of_json(value),

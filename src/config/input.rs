@@ -11,8 +11,6 @@ const FILE_DEFAULT: &str = "highwater.yaml";
 const FILE_VARIABLE: &str = "HIGHWATER_CONFIG";
 /// The log filter.
 const LOG_VARIABLE: &str = "HIGHWATER_LOG";
-/// The log filter where nobody says one.
-const LOG_DEFAULT: &str = "info";
 
 /// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +48,10 @@ impl Input {
         }
     }
 
-    /// The log filter: HIGHWATER_LOG, or LOG_LEVEL where the environment is the configuration, or `info`.
-    pub fn log_filter<'a>(&self, env: &'a Env) -> &'a str {
+    /// The log filter: HIGHWATER_LOG, or LOG_LEVEL where the environment is the configuration, or `otherwise`.
+    pub fn log_filter<'a>(&self, env: &'a Env, otherwise: &'a str) -> &'a str {
         let own = env.get(LOG_VARIABLE).filter(|filter| !filter.is_empty());
-        own.or_else(|| self.of_environment(|| log::filter(env))).unwrap_or(LOG_DEFAULT)
+        own.or_else(|| self.of_environment(|| log::filter(env))).unwrap_or(otherwise)
     }
 
     /// How log lines are to look: as LOG_ENV says where the environment is the configuration.
@@ -96,10 +94,16 @@ mod tests {
     #[test]
     fn log_variables_count_where_variables_are_the_configuration() {
         let env = env(&[("LOG_LEVEL", "WARN"), ("LOG_ENV", "prod")]);
-        assert_eq!((Input::Environment.log_filter(&env), Input::Environment.log_look(&env)), ("warn", Look::Machine));
+        assert_eq!(
+            (Input::Environment.log_filter(&env, "info"), Input::Environment.log_look(&env)),
+            ("warn", Look::Machine)
+        );
         let file = Input::File(FILE_DEFAULT.into());
-        assert_eq!((file.log_filter(&env), file.log_look(&env)), (LOG_DEFAULT, Look::Any));
+        assert_eq!((file.log_filter(&env, "info"), file.log_look(&env)), ("info", Look::Any));
         let own = self::env(&[("LOG_LEVEL", "warn"), (LOG_VARIABLE, "trace"), ("LOG_ENV", "loud")]);
-        assert_eq!((Input::Environment.log_filter(&own), Input::Environment.log_look(&own)), ("trace", Look::Any));
+        assert_eq!(
+            (Input::Environment.log_filter(&own, "info"), Input::Environment.log_look(&own)),
+            ("trace", Look::Any)
+        );
     }
 }

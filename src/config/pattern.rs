@@ -3,7 +3,7 @@
 use super::reader::Map;
 use super::source::SourceKind;
 use crate::model::{
-    Glob, Listed, NamePattern, SourceName, SourceTable, TableId, TableKind, TableName, TableSettings, plain_name,
+    Code, Glob, Listed, NamePattern, SourceName, SourceTable, TableId, TableKind, TableName, TableSettings, plain_name,
 };
 
 /// Databases of the servers' own, which no pattern means.
@@ -207,21 +207,23 @@ pub(super) fn is_pattern(key: &str) -> bool {
 /// # Errors
 /// What is wrong with it.
 pub fn name_pattern(text: &str) -> Result<NamePattern, String> {
-    let parts = super::table::split_name(text).ok_or("is not a pattern: say `pattern` or `schema.pattern`")?;
+    let parts = super::table::split_name(text).ok_or("is not a pattern; say `pattern` or `schema.pattern`")?;
     let glob = |(part, quoted): &(String, bool)| {
         if *quoted { Ok(Glob::literal(part)) } else { Glob::parse(part).map_err(|fault| fault.to_string()) }
     };
     match parts.as_slice() {
         [name] => Ok(NamePattern { schema: None, name: glob(name)? }),
         [schema, name] => Ok(NamePattern { schema: Some(glob(schema)?), name: glob(name)? }),
-        _ => Err("has more than two parts: say `pattern` or `schema.pattern`".to_owned()),
+        _ => Err("has more than two parts; say `pattern` or `schema.pattern`".to_owned()),
     }
 }
 
 /// Reads a list of patterns.
 pub(super) fn read_list(map: &mut Map<'_>, key: &'static str) -> Vec<NamePattern> {
     let texts = map.texts(key).unwrap_or_default();
-    let read = |text: &String| name_pattern(text).map_err(|fault| map.fault(key, &format!("{text:?} {fault}"))).ok();
+    let read = |text: &String| {
+        name_pattern(text).map_err(|fault| map.fault(Code::ConfigValue, key, &format!("{text:?} {fault}"))).ok()
+    };
     texts.iter().filter_map(read).collect()
 }
 

@@ -7,14 +7,12 @@ use super::env::Env;
 use super::placeholders::{self, Hidden};
 use super::scalar;
 use super::tree::{Kind, Node, Place};
-use crate::model::Secret;
+use crate::model::{Code, Secret, nearest};
 
 /// The most faults that are listed.
 const FAULTS_MAX: usize = 200;
 /// The most characters of a fault that are shown.
 const FAULT_CHARS_MAX: usize = 1000;
-/// The most bytes of an unknown key that is compared with the known ones.
-const NEAR_BYTES_MAX: usize = 64;
 
 /// What is found while a document is read: its faults, and the places of its secrets.
 #[derive(Debug, Default)]
@@ -29,12 +27,13 @@ pub(super) struct Fault {
     pub(super) place: Place,
     /// The key, and those above it.
     pub(super) path: String,
+    pub(super) code: Code,
     pub(super) problem: String,
 }
 
 impl Findings {
-    pub(super) fn fault(&self, place: Place, path: &str, problem: &str) {
-        self.faults.borrow_mut().push(Fault { place, path: path.to_owned(), problem: problem.to_owned() });
+    pub(super) fn fault(&self, code: Code, place: Place, path: &str, problem: &str) {
+        self.faults.borrow_mut().push(Fault { place, path: path.to_owned(), code, problem: problem.to_owned() });
     }
 
     /// The faults in the document's order, and the secrets.
@@ -82,7 +81,12 @@ impl<'a> Map<'a> {
             Kind::Map(pairs) => {
                 for (key, place, value) in pairs {
                     if entries.insert(key.as_str(), (*place, value)).is_some() {
-                        findings.fault(*place, &join(&path, key), "the key is there twice; remove one");
+                        findings.fault(
+                            Code::ConfigConflict,
+                            *place,
+                            &join(&path, key),
+                            "the key is there twice; remove one",
+                        );
                     } else {
                         order.push(key.as_str());
                     }
@@ -90,6 +94,7 @@ impl<'a> Map<'a> {
             }
             Kind::Scalar(_) | Kind::List(_) => {
                 findings.fault(
+                    Code::ConfigValue,
                     node.place,
                     &path,
                     &format!("must be a mapping (`key: value` lines), not {}", name_of(node)),
@@ -105,15 +110,21 @@ impl<'a> Map<'a> {
     }
 
     /// Reports a fault of this mapping.
-    pub(super) fn fault(&self, key: &str, problem: &str) {
+    pub(super) fn fault(&self, code: Code, key: &str, problem: &str) {
         let place = self.entries.get(key).map_or(self.place, |(place, _)| *place);
-        self.fault_at(place, key, problem);
+        self.fault_at(code, place, key, problem);
     }
 
     /// Reports a fault at a place.
-    pub(super) fn fault_at(&self, place: Place, key: &str, problem: &str) {
+    pub(super) fn fault_at(&self, code: Code, place: Place, key: &str, problem: &str) {
         let path = if key.is_empty() { self.path.clone() } else { join(&self.path, key) };
-        self.findings.fault(place, &path, problem);
+        self.findings.fault(code, place, &path, problem);
+    }
+
+    /// Reports a value that is not what it should be, or the variable in it that is not set.
+    fn bad_value(&self, place: Place, key: &str, problem: &str) {
+        let code = if placeholders::unset(problem).is_some() { Code::ConfigUnset } else { Code::ConfigValue };
+        self.fault_at(code, place, key, problem);
     }
 
     /// Whether the key is there with a value.
@@ -134,7 +145,7 @@ impl<'a> Map<'a> {
     ) -> Option<T> {
         if !self.has(key) {
             self.known.push(key);
-            self.fault("", &format!("`{key}` is missing"));
+            self.fault(Code::ConfigMissing, "", &format!("`{key}` is missing"));
             return None;
         }
         self.optional(key, parse)
@@ -165,7 +176,7 @@ impl<'a> Map<'a> {
         match parsed {
             Ok(value) => Some(Placed { place: node.place, value }),
             Err(problem) => {
-                self.fault_at(node.place, key, &problem);
+                self.bad_value(node.place, key, &problem);
                 None
             }
         }
@@ -211,7 +222,7 @@ impl<'a> Map<'a> {
             };
             match parsed {
                 Ok(value) => drop(values.insert((*key).to_owned(), value)),
-                Err(problem) => self.fault_at(node.place, key, &problem),
+                Err(problem) => self.bad_value(node.place, key, &problem),
             }
         }
         values
@@ -231,7 +242,7 @@ impl<'a> Map<'a> {
             Kind::Scalar(_) => std::slice::from_ref(node),
             Kind::List(items) => items,
             Kind::Map(_) => {
-                self.fault_at(node.place, key, "must be a value or a list, not a mapping");
+                self.bad_value(node.place, key, "must be a value or a list, not a mapping");
                 return None;
             }
         };
@@ -240,12 +251,12 @@ impl<'a> Map<'a> {
                 Kind::Scalar(text) => self.parse(text, &parse),
                 Kind::Null | Kind::List(_) | Kind::Map(_) => Err(format!("must be a text, not {}", name_of(node))),
             };
-            parsed.map_err(|problem| self.fault_at(node.place, key, &problem)).ok()
+            parsed.map_err(|problem| self.bad_value(node.place, key, &problem)).ok()
         };
         // all are read before it is said whether all are fine
         let items: Vec<Option<T>> = nodes.iter().map(item).collect();
         if items.is_empty() {
-            self.fault_at(node.place, key, "the list is empty; name a value or remove the key");
+            self.bad_value(node.place, key, "the list is empty; name a value or remove the key");
             return None;
         }
         items.into_iter().collect()
@@ -275,7 +286,7 @@ impl<'a> Map<'a> {
                 items.iter().enumerate().map(item).collect()
             }
             Kind::Scalar(_) | Kind::Map(_) => {
-                self.fault_at(
+                self.bad_value(
                     node.place,
                     key,
                     &format!("must be a list (`- key: value` lines), not {}", name_of(node)),
@@ -305,16 +316,14 @@ impl<'a> Map<'a> {
             if self.known.contains(key) {
                 continue;
             }
-            let alike = self.known.iter().filter(|_| key.len() <= NEAR_BYTES_MAX);
-            let near = alike.min_by_key(|known| strsim::damerau_levenshtein(known, key));
-            let near = near.filter(|known| strsim::damerau_levenshtein(known, key) <= 1 + key.len() / 4);
+            let near = nearest(key, self.known.iter().map(|known| (*known, *known)), 1).pop();
             let mut known = self.known.clone();
             known.sort_unstable();
             let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here: {}", known.join(", ")),
             };
-            self.fault(key, &format!("unknown key; {hint}"));
+            self.fault(Code::ConfigUnknownKey, key, &format!("unknown key; {hint}"));
         }
     }
 

@@ -7,7 +7,7 @@ use url::Url;
 use super::placeholders::Hidden;
 use super::reader::Map;
 use super::scalar;
-use crate::model::{Event, Hook, HookAddress, Notify, Secret};
+use crate::model::{Code, Event, Hook, HookAddress, Notify, Secret};
 
 /// The dataset of the table of runs, unless the settings say it.
 const DATASET_DEFAULT: &str = "_highwater";
@@ -89,7 +89,7 @@ pub(super) fn read_notify(root: &mut Map<'_>) -> Notify {
 fn hooks(map: &mut Map<'_>, key: &'static str) -> Vec<Hook> {
     let items = map.maps(key);
     if items.len() > HOOKS_MAX {
-        map.fault(key, &format!("has more than {HOOKS_MAX} entries"));
+        map.fault(Code::ConfigValue, key, &format!("has more than {HOOKS_MAX} entries"));
     }
     items.into_iter().filter_map(hook).collect()
 }
@@ -103,13 +103,17 @@ fn hook(mut map: Map<'_>) -> Option<Hook> {
     let webhook = map.optional("webhook", webhook);
     let topic = map.optional("pubsub", topic);
     if map.has("webhook") == map.has("pubsub") {
-        map.fault("", "say either `webhook: ${URL}` or `pubsub: projects/P/topics/T`");
+        map.fault(
+            Code::ConfigMissing,
+            "",
+            "names nobody; say either `webhook: ${URL}` or `pubsub: projects/P/topics/T`",
+        );
     }
     let mut on: Vec<Event> = Vec::new();
     for name in map.texts("on").unwrap_or_default() {
         match scalar::word(&name, &EVENTS) {
             Ok(event) => on.push(event),
-            Err(problem) => map.fault("on", &problem),
+            Err(problem) => map.fault(Code::ConfigValue, "on", &problem),
         }
     }
     if on.is_empty() {
@@ -121,7 +125,7 @@ fn hook(mut map: Map<'_>) -> Option<Hook> {
 
 /// No fault repeats the url.
 fn webhook(text: &str) -> Result<HookAddress, String> {
-    let fault = || "is not a url: say for example `${SLACK_URL}`".to_owned();
+    let fault = || "is not a url; say for example `${SLACK_URL}`".to_owned();
     let url = Url::parse(text).map_err(|_invalid| fault())?;
     let local = scalar::is_loopback(&url).ok_or_else(fault)?;
     match url.scheme() {
@@ -133,7 +137,7 @@ fn webhook(text: &str) -> Result<HookAddress, String> {
 }
 
 fn topic(text: &str) -> Result<HookAddress, String> {
-    let fault = || format!("{text:?} is not a topic: say projects/P/topics/T");
+    let fault = || format!("{text:?} is not a topic; say projects/P/topics/T");
     let parts: Vec<&str> = text.split('/').collect();
     let ["projects", project, "topics", topic] = parts.as_slice() else { return Err(fault()) };
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~+%".contains(&byte);

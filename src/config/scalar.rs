@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::model::OutOfRange;
+use crate::model::{OutOfRange, nearest};
 
 type Parsed<T> = Result<T, String>;
 
@@ -25,7 +25,7 @@ pub(super) fn project(text: &str) -> Parsed<String> {
 /// A dataset id.
 pub(super) fn dataset(text: &str) -> Parsed<String> {
     if text.is_empty() || text.len() > 1024 || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(format!("{text:?} is not a dataset: letters, digits and _ only"));
+        return Err(format!("{text:?} is not a dataset; say letters, digits and _ only"));
     }
     Ok(text.to_owned())
 }
@@ -42,7 +42,7 @@ pub(super) fn database(text: &str) -> Parsed<String> {
 pub(super) fn table(text: &str) -> Parsed<String> {
     let fine = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ');
     if text.is_empty() || text.len() > 1024 || !text.chars().all(fine) {
-        return Err(format!("{text:?} is not a BigQuery table name: letters, digits, _, - and spaces only"));
+        return Err(format!("{text:?} is not a BigQuery table name; say letters, digits, _, - and spaces only"));
     }
     Ok(text.to_owned())
 }
@@ -50,7 +50,7 @@ pub(super) fn table(text: &str) -> Parsed<String> {
 /// A BigQuery location.
 pub(super) fn location(text: &str) -> Parsed<String> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(format!("{text:?} is not a location: say for example EU, US or europe-west1"));
+        return Err(format!("{text:?} is not a location; say for example EU, US or europe-west1"));
     }
     Ok(text.to_owned())
 }
@@ -104,18 +104,18 @@ fn bytes(text: &str) -> Parsed<u64> {
         "kb" => 1_000,
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
-        _ => return Err(format!("{text:?} is not a number or size: say for example 250000 or 8 MiB")),
+        _ => return Err(format!("{text:?} is not a number or size; say for example 250000 or 8 MiB")),
     };
     let number: u64 = number
         .replace('_', "")
         .parse()
-        .map_err(|_not| format!("{text:?} is not a number or size: say for example 8 MiB"))?;
+        .map_err(|_not| format!("{text:?} is not a number or size; say for example 8 MiB"))?;
     number.checked_mul(factor).ok_or_else(|| format!("{text:?} is too large"))
 }
 
 /// A duration: `90s`, `1m30s`, `2h`, `500ms`, `1d`.
 pub(super) fn duration(text: &str) -> Parsed<Duration> {
-    let fault = || format!("{text:?} is not a duration: say for example 90s, 1m30s or 2h");
+    let fault = || format!("{text:?} is not a duration; say for example 90s, 1m30s or 2h");
     let mut total = Duration::ZERO;
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -144,7 +144,9 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
 pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Parsed<T> {
     words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        format!("{text:?} is not one of {}", all.join(", "))
+        let near = nearest(text, all.iter().map(|word| (*word, *word)), 1).pop();
+        let way_out = near.map_or_else(|| "say one of them".to_owned(), |near| format!("did you mean {near}?"));
+        format!("{text:?} is not one of {}; {way_out}", all.join(", "))
     })
 }
 
@@ -166,6 +168,6 @@ pub(super) fn is_loopback(url: &Url) -> Option<bool> {
 pub(super) fn zone(text: &str) -> Parsed<String> {
     match jiff::tz::TimeZone::get(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(_unknown) => Err(format!("{text:?} is not a time zone: say for example UTC or Europe/Berlin")),
+        Err(_unknown) => Err(format!("{text:?} is not a time zone; say for example UTC or Europe/Berlin")),
     }
 }

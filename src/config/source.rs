@@ -12,7 +12,7 @@ use super::reader::Map;
 use super::scalar;
 use super::table::{self, Defaults, Entry};
 use crate::model::{
-    Address, BqTable, Connection, Listed, Login, Secret, SourceName, TableName, TableSettings, Tls, TlsMode,
+    Address, BqTable, Code, Connection, Listed, Login, Secret, SourceName, TableName, TableSettings, Tls, TlsMode,
 };
 
 /// Stands for an empty host while a url is parsed; `.invalid` is nobody's (RFC 2606).
@@ -135,18 +135,18 @@ struct Parsed {
 /// Reads every source. `None` if there is none, or one has a fault.
 pub(super) fn read_all(root: &mut Map<'_>, place: Option<&Place>, defaults: &Defaults) -> Option<Vec<SourceConfig>> {
     let Some(mut map) = root.map("sources") else {
-        root.fault("", "`sources` is missing: name at least one database");
+        root.fault(Code::ConfigMissing, "", "`sources` is missing; name at least one database");
         return None;
     };
     let named = map.named();
     if named.is_empty() {
-        map.fault("", "names no source; name at least one database");
+        map.fault(Code::ConfigMissing, "", "names no source; name at least one database");
     }
     let mut sources = Vec::new();
     let mut complete = !named.is_empty();
     for (key, entry) in named {
         let name: Option<SourceName> =
-            key.value.parse().map_err(|fault| map.fault_at(key.place, "", &format!("{fault}"))).ok();
+            key.value.parse().map_err(|fault| map.fault_at(Code::ConfigValue, key.place, "", &format!("{fault}"))).ok();
         match read_one(entry, name, place, defaults) {
             Some(source) => sources.push(source),
             None => complete = false,
@@ -175,7 +175,7 @@ fn read_one(
     let dataset = map.optional("dataset", scalar::dataset);
     let schema = map.optional("schema", scalar::text);
     if schema.is_some() && parsed.as_ref().is_some_and(|parsed| parsed.kind == SourceKind::MySql) {
-        map.fault("schema", "is for PostgreSQL; a MySQL source reads the database of its url");
+        map.fault(Code::ConfigConflict, "schema", "is for PostgreSQL; a MySQL source reads the database of its url");
     }
     let defaults = match map.map("defaults") {
         Some(own) => table::read_defaults(own).over(defaults),
@@ -208,7 +208,9 @@ fn read_one(
     }
     if entries.is_some() && patterns.is_empty() {
         let idle = ["include", "exclude", "views"].into_iter().filter(|key| map.has(key)).collect::<Vec<_>>();
-        idle.iter().for_each(|key| map.fault(key, "is about patterns, and `tables` has none; remove it"));
+        idle.iter().for_each(|key| {
+            map.fault(Code::ConfigConflict, key, "is about patterns, and `tables` has none; remove it")
+        });
     }
     map.finish();
     let Parsed { kind, address, user, password: url_password, database } = parsed?;
@@ -220,12 +222,12 @@ fn read_one(
 
 fn read_tables(map: &mut Map<'_>, context: Option<&table::Context<'_>>, defaults: &Defaults) -> Option<Vec<Entry>> {
     let Some(mut tables) = map.map("tables") else {
-        map.fault("", "`tables` is missing: name at least one table");
+        map.fault(Code::ConfigMissing, "", "`tables` is missing; name at least one table");
         return None;
     };
     let named = tables.named();
     if named.is_empty() {
-        tables.fault("", "names no table; name at least one");
+        tables.fault(Code::ConfigMissing, "", "names no table; name at least one");
         return None;
     }
     let read = named.into_iter().map(|(key, entry)| table::read(entry, &key, context, defaults));
@@ -242,13 +244,17 @@ fn read_tls(map: &mut Map<'_>, address: Option<&Address>) -> Tls {
     let mut path = |key| section.optional(key, |text| scalar::text(text).map(PathBuf::from));
     (tls.ca, tls.cert, tls.key) = (path("ca"), path("cert"), path("key"));
     if tls.cert.is_some() != tls.key.is_some() {
-        section.fault("", "`cert` and `key` go together: give both or neither");
+        section.fault(Code::ConfigConflict, "", "`cert` and `key` go together; give both or neither");
     }
     if tls.mode == TlsMode::Disable && (tls.ca.is_some() || tls.cert.is_some()) {
-        section.fault("", "certificates are given, and `mode: disable` would not look at them");
+        section.fault(
+            Code::ConfigConflict,
+            "",
+            "certificates are given, and `mode: disable` would not look at them; remove one of them",
+        );
     }
     if matches!(address, Some(Address::Socket(_))) && tls.mode != TlsMode::Disable {
-        section.fault("mode", "a Unix socket has no TLS; remove it");
+        section.fault(Code::ConfigConflict, "mode", "a Unix socket has no TLS; remove it");
     }
     section.finish();
     tls
@@ -257,13 +263,17 @@ fn read_tls(map: &mut Map<'_>, address: Option<&Address>) -> Tls {
 /// A token is as good as the identity that it is of: it goes to nobody but the server, and nobody can listen.
 fn check_iam(map: &Map<'_>, password: bool, address: Option<&Address>, tls: &Tls) {
     if password {
-        map.fault("login", "`iam` logs in by a token, and there is a password too: remove one of them");
+        map.fault(
+            Code::ConfigConflict,
+            "login",
+            "`iam` logs in by a token, and there is a password too; remove one of them",
+        );
     }
     let verified = matches!(tls.mode, TlsMode::VerifyCa | TlsMode::VerifyFull);
     if matches!(address, Some(Address::Tcp { .. })) && !verified {
         map.fault(
-            "login",
-            "`iam` sends a token, which over TCP needs `tls.mode: verify-full` or `verify-ca`; or say a Unix socket in the url",
+            Code::ConfigConflict, "login",
+            "`iam` sends a token, which over TCP is sent to a verified server only; say `tls.mode: verify-full` or `verify-ca`, or a Unix socket in the url",
         );
     }
 }
@@ -285,15 +295,15 @@ pub fn is_loopback(host: &str) -> bool {
 /// Parses a url. No error echoes it: it holds a password.
 fn url(text: &str) -> Result<Parsed, String> {
     const EXAMPLE: &str = "say for example postgres://user:${PASSWORD}@host:5432/database";
-    let (scheme, _) = text.split_once("://").ok_or_else(|| format!("is not a database url: {EXAMPLE}"))?;
+    let (scheme, _) = text.split_once("://").ok_or_else(|| format!("is not a database url; {EXAMPLE}"))?;
     let (kind, port) = match scheme {
         "postgres" | "postgresql" => (SourceKind::Postgres, 5432),
         "mysql" | "mariadb" => (SourceKind::MySql, 3306),
         // where the scheme was forgotten, a password can stand before `://`
         other if other.bytes().all(|byte| byte.is_ascii_alphanumeric()) && other.len() <= SCHEME_BYTES_MAX => {
-            return Err(format!("{other}:// is not a database of ours: postgres:// or mysql://"));
+            return Err(format!("{other}:// is not a database of ours; say postgres:// or mysql://"));
         }
-        _ => return Err(format!("is not a database url: {EXAMPLE}")),
+        _ => return Err(format!("is not a database url; {EXAMPLE}")),
     };
     // libpq's form for sockets has no host, which a url with a user must have
     let text = text.replacen("@/", &format!("@{NO_HOST}/"), 1);
@@ -307,7 +317,7 @@ fn url(text: &str) -> Result<Parsed, String> {
         match name.as_ref() {
             "host" | "socket" if value.starts_with('/') => socket = Some(PathBuf::from(value.as_ref())),
             "sslmode" | "ssl-mode" | "sslrootcert" | "sslcert" | "sslkey" | "ssl-ca" => {
-                return Err(format!("`{name}` in the url: use the source's `tls: {{mode, ca, cert, key}}`"));
+                return Err(format!("`{name}` in the url; use the source's `tls: {{mode, ca, cert, key}}`"));
             }
             _ => return Err(format!("`{name}` in the url is not known; there are host and socket, with a path")),
         }
@@ -320,15 +330,15 @@ fn url(text: &str) -> Result<Parsed, String> {
         (None, Some(host)) => {
             Address::Tcp { host: decode(host.trim_matches(['[', ']']))?, port: url.port().unwrap_or(port) }
         }
-        (None, None) => return Err(format!("names no host: {EXAMPLE}")),
+        (None, None) => return Err(format!("names no host; {EXAMPLE}")),
     };
     let user = decode(url.username())?;
     if user.is_empty() {
-        return Err(format!("names no user: {EXAMPLE}"));
+        return Err(format!("names no user; {EXAMPLE}"));
     }
     let database = decode(url.path().trim_start_matches('/'))?;
     if database.is_empty() || database.contains('/') {
-        return Err(format!("names no database: {EXAMPLE}"));
+        return Err(format!("names no database; {EXAMPLE}"));
     }
     let password = url.password().map(decode).transpose()?.map(Secret::new);
     Ok(Parsed { kind, address, user, password, database })
@@ -361,6 +371,7 @@ fn refuse_shared_targets(map: &Map<'_>, sources: &[SourceConfig]) {
     for table in sources.iter().flat_map(|source| &source.tables) {
         if let Some(other) = seen.insert(&table.target, table) {
             map.fault(
+                Code::ConfigConflict,
                 "",
                 &format!("{} and {} have the same target {}; set `target` on one", other.id, table.id, table.target),
             );
@@ -374,12 +385,13 @@ fn refuse_shared_patterns(map: &Map<'_>, sources: &[SourceConfig]) {
         if let Some((one, two)) = source.patterns.blind_to_schema() {
             let which = if one.id == two.id { one.id.to_string() } else { format!("{} and {}", one.id, two.id) };
             let problem = "can mean tables of one name in several schemas, which would have the same target";
-            map.fault("", &format!("{which} {problem}; put {{schema}} into `target`"));
+            map.fault(Code::ConfigConflict, "", &format!("{which} {problem}; put {{schema}} into `target`"));
         }
         for other in &sources[..at] {
             if let Some((one, two)) = other.patterns.shared_target(&source.patterns) {
                 let dataset = &one.target.dataset;
                 map.fault(
+                    Code::ConfigConflict,
                     "",
                     &format!(
                         "{} and {} can mean tables of one name, which would have the same target in {dataset}; say \

@@ -8,9 +8,9 @@ use super::reader::{Map, Placed};
 use super::source::Place;
 use super::{columns, deletes, scalar};
 use crate::model::{
-    BqTable, ChunkBytes, ChunkRows, ColumnSettings, DeletesSettings, GzipLevel, Limits, Matched, Mode, NamePattern,
-    NullCursor, PartBytes, Policy, Removal, Schedule, SourceTable, TableId, TableName, TableSettings, TimeUnit,
-    WantedPartitioning,
+    BqTable, ChunkBytes, ChunkRows, Code, ColumnSettings, DeletesSettings, GzipLevel, Limits, Matched, Mode,
+    NamePattern, NullCursor, PartBytes, Policy, Removal, Schedule, SourceTable, TableId, TableName, TableSettings,
+    TimeUnit, WantedPartitioning,
 };
 
 const LAG_DEFAULT: Duration = Duration::from_secs(60);
@@ -47,6 +47,7 @@ pub(super) struct Defaults {
     mode: Option<Mode>,
     cursor: Option<String>,
     create: Option<bool>,
+    partition_immutable: Option<bool>,
     chunk_rows: Option<ChunkRows>,
     chunk_bytes: Option<ChunkBytes>,
     part_bytes: Option<PartBytes>,
@@ -79,6 +80,7 @@ impl Defaults {
             mode: self.mode.or(below.mode),
             cursor: self.cursor.or_else(|| below.cursor.clone()),
             create: self.create.or(below.create),
+            partition_immutable: self.partition_immutable.or(below.partition_immutable),
             chunk_rows: self.chunk_rows.or(below.chunk_rows),
             chunk_bytes: self.chunk_bytes.or(below.chunk_bytes),
             part_bytes: self.part_bytes.or(below.part_bytes),
@@ -116,10 +118,10 @@ impl Defaults {
 pub(super) fn read_defaults(mut map: Map<'_>) -> Defaults {
     let (defaults, own) = shared(&mut map);
     if !own.policies.is_empty() {
-        map.fault("unrepresentable", "columns are a table's: only `default` can be inherited");
+        map.fault(Code::ConfigValue, "unrepresentable", "columns are a table's; only `default` can be inherited");
     }
     if !own.cursors.is_empty() {
-        map.fault("cursor", ONE_CURSOR);
+        map.fault(Code::ConfigConflict, "cursor", ONE_CURSOR);
     }
     map.finish();
     defaults
@@ -135,6 +137,7 @@ fn shared(map: &mut Map<'_>) -> (Defaults, Own) {
         mode: map.optional("mode", |text| scalar::word(text, &modes)),
         cursor,
         create: map.optional("create", scalar::boolean),
+        partition_immutable: map.optional("partition_immutable", scalar::boolean),
         chunk_rows: map.optional("chunk_rows", scalar::limited),
         chunk_bytes: map.optional("chunk_bytes", scalar::limited),
         part_bytes: map.optional("part_bytes", scalar::limited),
@@ -160,7 +163,7 @@ pub(super) fn start(text: &str) -> Result<Option<String>, String> {
         "none" => Ok(None),
         _ if time || text.parse::<i128>().is_ok() => Ok(Some(text.to_owned())),
         _ => Err(format!(
-            "{text:?} is no value of a cursor: say a date, a time such as 2026-01-31T12:00:00, or a number"
+            "{text:?} is no value of a cursor; say a date, a time such as 2026-01-31T12:00:00, or a number"
         )),
     }
 }
@@ -187,8 +190,9 @@ pub(super) fn read(
     let many = pattern::is_pattern(key.value);
     let (own, Own { policies, cursors }) = shared(&mut map);
     if !many && !cursors.is_empty() {
-        map.fault("cursor", ONE_CURSOR);
+        map.fault(Code::ConfigConflict, "cursor", ONE_CURSOR);
     }
+    let own_promise = own.partition_immutable;
     let own_cursor = own.cursor.is_some() || !cursors.is_empty();
     let inherited = if cursors.is_empty() { defaults.clone() } else { Defaults { cursor: None, ..defaults.clone() } };
     refuse_misfits(&map, &own, own_cursor, own.mode.or(inherited.mode).unwrap_or(Mode::Merge));
@@ -196,7 +200,11 @@ pub(super) fn read(
     let mode = settings.mode.unwrap_or(Mode::Merge);
     let cursor = settings.cursor.clone().filter(|_| mode != Mode::Replace);
     if mode != Mode::Replace && cursor.is_none() && !map.has("cursor") {
-        map.fault("", "`cursor` is missing: name the column that grows when a row changes, or say `mode: replace`");
+        map.fault(
+            Code::ConfigMissing,
+            "",
+            "`cursor` is missing; name the column that grows when a row changes, or say `mode: replace`",
+        );
     }
     let matched = many.then(|| Matched {
         pattern: key.value.to_owned(),
@@ -205,6 +213,7 @@ pub(super) fn read(
     });
     let target = read_target(&mut map, many);
     let rest = read_rest(&mut map, &settings, mode, policies);
+    let rest = Rest { partition_immutable: promised(&map, own_promise, &rest, &settings, mode), ..rest };
     map.finish();
     let (Context { place, scope, .. }, (dataset, target)) = (context?, target.unwrap_or((None, TargetRule::Default)));
     let (id, table, pattern) = match name? {
@@ -252,6 +261,7 @@ struct Rest {
     columns: ColumnSettings,
     filter: Option<String>,
     deletes: Option<DeletesSettings>,
+    partition_immutable: bool,
 }
 
 fn read_rest(map: &mut Map<'_>, settings: &Defaults, mode: Mode, policies: BTreeMap<String, Policy>) -> Rest {
@@ -260,7 +270,7 @@ fn read_rest(map: &mut Map<'_>, settings: &Defaults, mode: Mode, policies: BTree
     columns.metadata |= deletes.is_some_and(|deletes| deletes.removal == Removal::Soft);
     let cluster_by = map.texts("cluster_by").unwrap_or_default();
     if cluster_by.len() > CLUSTERING_MAX {
-        map.fault("cluster_by", "BigQuery clusters by at most 4 columns");
+        map.fault(Code::ConfigValue, "cluster_by", "BigQuery clusters by at most 4 columns");
     }
     Rest {
         key: map.texts("key"),
@@ -269,6 +279,7 @@ fn read_rest(map: &mut Map<'_>, settings: &Defaults, mode: Mode, policies: BTree
         columns,
         filter: map.optional("where", scalar::text),
         deletes,
+        partition_immutable: false,
     }
 }
 
@@ -288,6 +299,7 @@ fn whole(head: Head, rest: Rest, place: &Place, settings: Defaults) -> TableSett
         key: rest.key,
         create: settings.create.unwrap_or(true),
         partitioning: rest.partitioning,
+        partition_immutable: rest.partition_immutable,
         cluster_by: rest.cluster_by,
         columns: rest.columns,
         filter: rest.filter,
@@ -310,21 +322,60 @@ fn whole(head: Head, rest: Rest, place: &Place, settings: Defaults) -> TableSett
 fn refuse_misfits(map: &Map<'_>, own: &Defaults, own_cursor: bool, mode: Mode) {
     let (own_lookback, own_nulls, own_backfills) = (own.lookback, own.null_cursor, own.columns.backfills());
     if mode == Mode::Replace && own_cursor {
-        map.fault("cursor", "`mode: replace` reads the whole table each time and has no cursor; remove one of them");
+        map.fault(
+            Code::ConfigConflict,
+            "cursor",
+            "`mode: replace` reads the whole table each time and has no cursor; remove one of them",
+        );
     }
     if mode == Mode::Replace && own.backfill_start.as_ref().is_some_and(Option::is_some) {
-        map.fault("backfill_start", "`mode: replace` reads the whole table each time; remove one of them");
+        map.fault(
+            Code::ConfigConflict,
+            "backfill_start",
+            "`mode: replace` reads the whole table each time; remove one of them",
+        );
     }
     if mode != Mode::Merge && own_lookback.is_some_and(|lookback| !lookback.is_zero()) {
-        map.fault("lookback", "rows are read again only in `mode: merge`; remove one of them");
+        map.fault(Code::ConfigConflict, "lookback", "rows are read again only in `mode: merge`; remove one of them");
     }
     if mode != Mode::Merge && own_nulls == Some(NullCursor::Include) {
-        map.fault("null_cursor", "`include` syncs such rows on each run, which only `mode: merge` can");
+        map.fault(
+            Code::ConfigConflict,
+            "null_cursor",
+            "`include` syncs such rows on each run, which only `mode: merge` can; remove one of them",
+        );
     }
     if mode != Mode::Merge && own_backfills {
-        map.fault("schema", "`backfill_added` reads rows again, which only `mode: merge` can");
+        map.fault(
+            Code::ConfigConflict,
+            "schema",
+            "`backfill_added` reads rows again, which only `mode: merge` can; remove one of them",
+        );
     }
     own.deletes.check(map, mode, own.columns.metadata());
+}
+
+/// Whether the partition column is promised never to change. What is inherited is for the tables that can have it.
+fn promised(map: &Map<'_>, own: Option<bool>, rest: &Rest, settings: &Defaults, mode: Mode) -> bool {
+    let column = rest.partitioning.as_ref().map(WantedPartitioning::column);
+    match own {
+        Some(true) if mode != Mode::Merge => {
+            let code = Code::ConfigConflict;
+            map.fault(
+                code,
+                "partition_immutable",
+                "only `mode: merge` looks for rows in the target; remove one of them",
+            );
+        }
+        Some(true) if column.is_none() && !map.has("partition_by") => {
+            let missing = "it is about the column of `partition_by`, which is missing; add that, or remove this";
+            map.fault(Code::ConfigConflict, "partition_immutable", missing);
+        }
+        Some(_) => {}
+        None if column == settings.cursor.as_deref() => return false,
+        None => {}
+    }
+    settings.partition_immutable.unwrap_or(false) && mode == Mode::Merge && column.is_some()
 }
 
 /// `target`: a name, or for a pattern a template.
@@ -340,7 +391,7 @@ fn read_target(map: &mut Map<'_>, many: bool) -> Option<(Option<String>, TargetR
 }
 
 fn read_name(map: &Map<'_>, key: &Placed<&str>, schema: Option<&str>) -> Option<Name> {
-    let fault = |problem: &str| map.fault_at(key.place, "", problem);
+    let fault = |problem: &str| map.fault_at(Code::ConfigValue, key.place, "", problem);
     let name = key.value.parse().map_err(|problem| fault(&format!("{problem}"))).ok()?;
     if pattern::is_pattern(key.value) {
         return pattern::name_pattern(key.value)
@@ -354,12 +405,12 @@ fn read_name(map: &Map<'_>, key: &Placed<&str>, schema: Option<&str>) -> Option<
 /// The table that a name means; `schema` is that of names without one.
 pub(super) fn source_table(name: &str, schema: Option<&str>) -> Result<SourceTable, &'static str> {
     let parts = split_name(name)
-        .ok_or("is not a table's name: say `table` or `schema.table`; names with a dot stand in double quotes")?;
+        .ok_or("is not a table's name; say `table` or `schema.table`, names with a dot in double quotes")?;
     let mut parts = parts.into_iter().map(|(part, _quoted)| part);
     match (parts.next(), parts.next(), parts.next()) {
         (Some(name), None, _) => Ok(SourceTable { schema: schema.map(str::to_owned), name }),
         (Some(schema), Some(name), None) => Ok(SourceTable { schema: Some(schema), name }),
-        _ => Err("has more than two parts: say `table` or `schema.table`; names with a dot stand in double quotes"),
+        _ => Err("has more than two parts; say `table` or `schema.table`, names with a dot in double quotes"),
     }
 }
 
@@ -423,18 +474,18 @@ fn read_partitioning(map: &mut Map<'_>) -> Option<WantedPartitioning> {
             column.map(|column| WantedPartitioning::Time { column, unit: unit.unwrap_or(TimeUnit::Day) })
         }
         (Some(_), Some(_), Some(_)) if unit.is_some() => {
-            section.fault("unit", "a range has no unit; remove it or start, end and interval");
+            section.fault(Code::ConfigConflict, "unit", "a range has no unit; remove it or start, end and interval");
             None
         }
         (Some(start), Some(end), Some(interval)) if start < end && interval > 0 => {
             column.map(|column| WantedPartitioning::Range { column, start, end, interval })
         }
         (Some(_), Some(_), Some(_)) => {
-            section.fault("", "`start` must be below `end` and `interval` above 0");
+            section.fault(Code::ConfigValue, "", "`start` must be below `end` and `interval` above 0");
             None
         }
         _ => {
-            section.fault("", "a range needs `start`, `end` and `interval`");
+            section.fault(Code::ConfigMissing, "", "a range needs `start`, `end` and `interval`; say all three");
             None
         }
     };

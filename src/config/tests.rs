@@ -17,7 +17,8 @@ fn env(pairs: &[(&str, &str)]) -> Env {
 }
 
 fn parse(text: &str, pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-    Config::parse(text, "f.yaml", &env(pairs)).map_err(|errors| errors.lines().to_vec())
+    Config::parse(text, "f.yaml", &env(pairs))
+        .map_err(|errors| errors.told().iter().map(|told| told.message.clone()).collect())
 }
 
 fn source(tables: &str) -> String {
@@ -101,39 +102,42 @@ fn tls_is_verified_unless_nobody_else_can_listen() {
 #[expect(clippy::too_many_lines, reason = "a table of configurations and what each is told")]
 fn each_fault_says_where_and_the_way_out() {
     let table: Vec<(String, &str)> = vec![
-        (String::new(), "f.yaml:1:1: the file is empty"),
-        ("a: b: c".into(), "f.yaml:1:5: not YAML: mapping values are not allowed in this context"),
+        (String::new(), "f.yaml:1:1: the file is empty; mend the file at that place (line and column)"),
+        (
+            "a: b: c".into(),
+            "f.yaml:1:5: not YAML: mapping values are not allowed in this context; mend the file at that place (line and column)",
+        ),
         (
             source("      t: {curser: x, mode: replace}"),
             "f.yaml:8:11: sources.s.tables.t.curser: unknown key; did you mean `cursor`?",
         ),
         (
             source("      t: {}"),
-            "f.yaml:8:10: sources.s.tables.t: `cursor` is missing: name the column that grows when a row changes, or say `mode: replace`",
+            "f.yaml:8:10: sources.s.tables.t: `cursor` is missing; name the column that grows when a row changes, or say `mode: replace`",
         ),
         (
             source("      t: {mode: upsert, cursor: c}"),
-            "f.yaml:8:17: sources.s.tables.t.mode: \"upsert\" is not one of merge, append, replace",
+            "f.yaml:8:17: sources.s.tables.t.mode: \"upsert\" is not one of merge, append, replace; say one of them",
         ),
         (
             source("      t: {cursor: c, chunk_rows: lots}"),
-            "f.yaml:8:34: sources.s.tables.t.chunk_rows: \"lots\" is not a number or size: say for example 250000 or 8 MiB",
+            "f.yaml:8:34: sources.s.tables.t.chunk_rows: \"lots\" is not a number or size; say for example 250000 or 8 MiB",
         ),
         (
             source("      t: {cursor: c, chunk_rows: 0}"),
-            "f.yaml:8:34: sources.s.tables.t.chunk_rows: 0 is not within 1 to 1000000000 rows",
+            "f.yaml:8:34: sources.s.tables.t.chunk_rows: 0 is not within 1 to 1000000000 rows; give a value that the key takes",
         ),
         (
             source("      t: {cursor: c, gzip_level: 10}"),
-            "f.yaml:8:34: sources.s.tables.t.gzip_level: 10 is not within 0 to 9 (gzip level)",
+            "f.yaml:8:34: sources.s.tables.t.gzip_level: 10 is not within 0 to 9 (gzip level); give a value that the key takes",
         ),
         (
             source("      t: {cursor: c, lag: 5}"),
-            "f.yaml:8:27: sources.s.tables.t.lag: \"5\" is not a duration: say for example 90s, 1m30s or 2h",
+            "f.yaml:8:27: sources.s.tables.t.lag: \"5\" is not a duration; say for example 90s, 1m30s or 2h",
         ),
         (
             source("      t: {cursor: c, cursor_timezone: Berlin}"),
-            "f.yaml:8:39: sources.s.tables.t.cursor_timezone: \"Berlin\" is not a time zone: say for example UTC or Europe/Berlin",
+            "f.yaml:8:39: sources.s.tables.t.cursor_timezone: \"Berlin\" is not a time zone; say for example UTC or Europe/Berlin",
         ),
         (
             source("      t: {mode: replace, cursor: c}"),
@@ -183,11 +187,11 @@ fn each_fault_says_where_and_the_way_out() {
         ),
         (
             source("      a.b.c: {cursor: c}"),
-            "f.yaml:8:7: sources.s.tables.a.b.c: has more than two parts: say `table` or `schema.table`; names with a dot stand in double quotes",
+            "f.yaml:8:7: sources.s.tables.a.b.c: has more than two parts; say `table` or `schema.table`, names with a dot in double quotes",
         ),
         (
             source("      t: {cursor: c, target: 'a;b'}"),
-            "f.yaml:8:30: sources.s.tables.t.target: \"a;b\" is not a BigQuery table name: letters, digits, _, - and spaces only",
+            "f.yaml:8:30: sources.s.tables.t.target: \"a;b\" is not a BigQuery table name; say letters, digits, _, - and spaces only",
         ),
         (
             source("      a: {cursor: c, target: x}\n      b: {cursor: c, target: x}"),
@@ -195,11 +199,19 @@ fn each_fault_says_where_and_the_way_out() {
         ),
         (
             source("      t: {cursor: c, cluster_by: [a, b, c, d, e]}"),
-            "f.yaml:8:22: sources.s.tables.t.cluster_by: BigQuery clusters by at most 4 columns",
+            "f.yaml:8:22: sources.s.tables.t.cluster_by: BigQuery clusters by at most 4 columns; give a value that the key takes",
         ),
         (
             source("      t: {cursor: c, partition_by: {column: a, start: 1}}"),
-            "f.yaml:8:36: sources.s.tables.t.partition_by: a range needs `start`, `end` and `interval`",
+            "f.yaml:8:36: sources.s.tables.t.partition_by: a range needs `start`, `end` and `interval`; say all three",
+        ),
+        (
+            source("      t: {cursor: c, partition_immutable: true}"),
+            "f.yaml:8:22: sources.s.tables.t.partition_immutable: it is about the column of `partition_by`, which is missing; add that, or remove this",
+        ),
+        (
+            source("      t: {mode: append, cursor: c, partition_by: d, partition_immutable: true}"),
+            "f.yaml:8:53: sources.s.tables.t.partition_immutable: only `mode: merge` looks for rows in the target; remove one of them",
         ),
         (
             source("      t: {cursor: [a, b]}"),
@@ -207,11 +219,11 @@ fn each_fault_says_where_and_the_way_out() {
         ),
         (
             source("      t: 5"),
-            "f.yaml:8:10: sources.s.tables.t: must be a mapping (`key: value` lines), not one value",
+            "f.yaml:8:10: sources.s.tables.t: must be a mapping (`key: value` lines), not one value; give a value that the key takes",
         ),
         (
             format!("{BASE}sources: {{s: {{url: 'oracle://x', tables: {{t: {{mode: replace}}}}}}}}"),
-            "f.yaml:4:20: sources.s.url: oracle:// is not a database of ours: postgres:// or mysql://",
+            "f.yaml:4:20: sources.s.url: oracle:// is not a database of ours; say postgres:// or mysql://",
         ),
         (
             format!("{BASE}sources: {{s: {{url: 'mysql://u:${{NOPE}}@h/d', tables: {{t: {{mode: replace}}}}}}}}"),
@@ -221,33 +233,33 @@ fn each_fault_says_where_and_the_way_out() {
             format!(
                 "{BASE}sources: {{s: {{url: 'postgres://u@h/d?sslmode=require', tables: {{t: {{mode: replace}}}}}}}}"
             ),
-            "f.yaml:4:20: sources.s.url: `sslmode` in the url: use the source's `tls: {mode, ca, cert, key}`",
+            "f.yaml:4:20: sources.s.url: `sslmode` in the url; use the source's `tls: {mode, ca, cert, key}`",
         ),
         (
             format!("{BASE}sources: {{s: {{url: 'postgres://u@h', tables: {{t: {{mode: replace}}}}}}}}"),
-            "f.yaml:4:20: sources.s.url: names no database: say for example postgres://user:${PASSWORD}@host:5432/database",
+            "f.yaml:4:20: sources.s.url: names no database; say for example postgres://user:${PASSWORD}@host:5432/database",
         ),
         (
             format!(
                 "{BASE}sources: {{s: {{url: 'postgres://u:pw@h/d', login: iam, tables: {{t: {{mode: replace}}}}}}}}"
             ),
-            "f.yaml:4:43: sources.s.login: `iam` logs in by a token, and there is a password too: remove one of them",
+            "f.yaml:4:43: sources.s.login: `iam` logs in by a token, and there is a password too; remove one of them",
         ),
         (
             format!(
                 "{BASE}sources: {{s: {{url: 'mysql://u@h/d', login: iam, tls: {{mode: require}}, tables: {{t: {{mode: replace}}}}}}}}"
             ),
-            "f.yaml:4:37: sources.s.login: `iam` sends a token, which over TCP needs `tls.mode: verify-full` or `verify-ca`; or say a Unix socket in the url",
+            "f.yaml:4:37: sources.s.login: `iam` sends a token, which over TCP is sent to a verified server only; say `tls.mode: verify-full` or `verify-ca`, or a Unix socket in the url",
         ),
         (
             format!(
                 "{BASE}sources: {{s: {{url: 'mysql://u@localhost/d', login: iam, tables: {{t: {{mode: replace}}}}}}}}"
             ),
-            "f.yaml:4:45: sources.s.login: `iam` sends a token, which over TCP needs `tls.mode: verify-full` or `verify-ca`; or say a Unix socket in the url",
+            "f.yaml:4:45: sources.s.login: `iam` sends a token, which over TCP is sent to a verified server only; say `tls.mode: verify-full` or `verify-ca`, or a Unix socket in the url",
         ),
         (
             format!("{BASE}sources: {{s: {{url: 'mysql://u@h/d', login: token, tables: {{t: {{mode: replace}}}}}}}}"),
-            "f.yaml:4:44: sources.s.login: \"token\" is not one of password, iam",
+            "f.yaml:4:44: sources.s.login: \"token\" is not one of password, iam; say one of them",
         ),
         (
             format!("{BASE}sources: {{s: {{url: 'mysql://u@h/d', schema: x, tables: {{t: {{mode: replace}}}}}}}}"),
@@ -257,12 +269,12 @@ fn each_fault_says_where_and_the_way_out() {
             format!(
                 "{BASE}sources: {{s: {{url: 'mysql://u@h/d', tls: {{cert: a}}, tables: {{t: {{mode: replace}}}}}}}}"
             ),
-            "f.yaml:4:42: sources.s.tls: `cert` and `key` go together: give both or neither",
+            "f.yaml:4:42: sources.s.tls: `cert` and `key` go together; give both or neither",
         ),
-        (BASE.to_owned(), "f.yaml:1:1: `sources` is missing: name at least one database"),
+        (BASE.to_owned(), "f.yaml:1:1: `sources` is missing; name at least one database"),
         (
             "dataset: d\nbucket: acme-hw\nsources: {s: {url: 'mysql://u@h/d', tables: {t: {mode: replace}}}}".into(),
-            "f.yaml:1:1: `project` is missing",
+            "f.yaml:1:1: `project` is missing; add it",
         ),
         (
             format!("{BASE}serverr: 1\nsources: {{s: {{url: 'mysql://u@h/d', tables: {{t: {{mode: replace}}}}}}}}"),
@@ -270,7 +282,7 @@ fn each_fault_says_where_and_the_way_out() {
         ),
         (
             format!("{BASE}schedule: 1\nsources: {{s: {{url: 'mysql://u@h/d', tables: {{t: {{mode: replace}}}}}}}}"),
-            "f.yaml:4:1: schedule: unknown key; known here: auth, bucket, dataset, defaults, job_project, location, notify, parallel, prefix, project, reports, server, sources, state",
+            "f.yaml:4:1: schedule: unknown key; known here: auth, bucket, dataset, defaults, job_project, lineage, location, notify, parallel, prefix, project, reports, server, sources, state",
         ),
     ];
     let mut wrong = Vec::new();
@@ -400,7 +412,7 @@ fn column_settings_that_are_wrong_are_told() {
         ("deletes: yes", "deletes: \"yes\" is not one of none, soft, hard"),
         ("deletes: { every: 6h }", "t.deletes: `mode` is missing"),
         ("deletes: { mode: soft, evry: 6h }", "did you mean `every`?"),
-        ("deletes: soft, max_delete_fraction: 20%", "\"20%\" is not a part of the whole: say a number from 0 to 1"),
+        ("deletes: soft, max_delete_fraction: 20%", "\"20%\" is not a part of the whole; say a number from 0 to 1"),
         ("deletes: soft, metadata_columns: false", "marks rows in `_deleted_at`, which is one of them"),
         ("mode: append, deletes: hard", "`mode: append` keeps every row that ever was"),
     ] {

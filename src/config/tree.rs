@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::reader::one_line;
+use crate::model::{Code, Told};
 
 /// The deepest nesting taken.
 const DEPTH_MAX: usize = 32;
@@ -53,8 +54,9 @@ pub(super) struct NotYaml {
 }
 
 impl NotYaml {
-    pub(super) fn in_file(&self, name: &str) -> String {
-        format!("{name}:{}:{}: {}", self.place.line, self.place.column, one_line(&self.problem))
+    pub(super) fn in_file(&self, name: &str) -> Told {
+        let line = format!("{name}:{}:{}: {}", self.place.line, self.place.column, one_line(&self.problem));
+        Told::new(Code::ConfigSyntax, &line)
     }
 }
 

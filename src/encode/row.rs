@@ -4,9 +4,10 @@
 
 use super::cast::Cast;
 use super::line::FieldNames;
+use super::partitions::{Grid, Touched};
 use super::{Malformed, RowCodec};
 use crate::audit::{Audit, Fidelity, Finding};
-use crate::model::Policy;
+use crate::model::{Policy, Pruned};
 
 /// The most bytes of a row as NDJSON (BigQuery quotas, "Load jobs": maximum row size 100 MB).
 pub const ROW_BYTES_MAX: usize = 100_000_000;
@@ -90,6 +91,8 @@ pub struct RowWriter<'a, C> {
     cells: Vec<Cell<'a, C>>,
     hot: Box<[Hot<'a, C>]>,
     names: FieldNames,
+    /// The partition column, and the partitions that its values are in.
+    partitions: Option<(usize, Touched)>,
     /// What did not arrive as it was.
     pub audit: Audit,
 }
@@ -121,7 +124,27 @@ impl<'a, C: RowCodec> RowWriter<'a, C> {
             ordered: cell.ordered,
             repeated: cell.codec.repeated(),
         };
-        Self { hot: cells.iter().map(hot).collect(), cells, names, audit }
+        Self { hot: cells.iter().map(hot).collect(), cells, names, partitions: None, audit }
+    }
+
+    /// The same, that tells in which partitions of `grid` its rows are: by column `index`.
+    #[must_use]
+    pub fn watching(self, partition: Option<(usize, &Grid)>) -> Self {
+        Self { partitions: partition.map(|(index, grid)| (index, Touched::new(grid.clone()))), ..self }
+    }
+
+    /// What the partition column can be in the rows that were written; `None` if that is not known.
+    pub fn partitions(&self) -> Option<Pruned> {
+        self.partitions.as_ref().and_then(|(_, touched)| touched.clone().finish())
+    }
+
+    /// Column `index` has this value, or NULL.
+    fn touch(&mut self, index: usize, token: Option<&[u8]>) {
+        match (&mut self.partitions, token) {
+            (Some((watched, touched)), Some(token)) if *watched == index => touched.value(token),
+            (Some((watched, touched)), None) if *watched == index => touched.null(),
+            (Some(_) | None, _) => {}
+        }
     }
 
     /// Appends the row's line. A rejected row leaves nothing behind.
@@ -139,7 +162,10 @@ impl<'a, C: RowCodec> RowWriter<'a, C> {
                 Some(_) => return Ok(self.reject(out, row_start, row, &Reason::TooLarge)),
                 None if ordered => return Err(RowError::Null { column: index }),
                 None if repeated => b"".as_slice(),
-                None => continue,
+                None => {
+                    self.touch(index, None);
+                    continue;
+                }
             };
             let start = self.names.field(out, index);
             let value = out.len();
@@ -154,12 +180,19 @@ impl<'a, C: RowCodec> RowWriter<'a, C> {
                 }
             };
             if fidelity == Fidelity::Exact {
+                self.touch(index, Some(&out[value..]));
                 out.push(b',');
                 continue;
             }
             match self.inexact(out, value, index, fidelity, raw, row)? {
-                Next::Value => out.push(b','),
-                Next::Nothing => out.truncate(start),
+                Next::Value => {
+                    self.touch(index, Some(&out[value..]));
+                    out.push(b',');
+                }
+                Next::Nothing => {
+                    self.touch(index, None);
+                    out.truncate(start);
+                }
                 Next::Reject => return Ok(self.reject(out, row_start, row, &Reason::Value(index))),
             }
         }

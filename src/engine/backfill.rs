@@ -87,6 +87,7 @@ pub(super) async fn ask<B: Bucket, W: Warehouse, S: Source>(
             return asking.backfill(ask);
         }
     }
+    cx.watch().connecting();
     let mut session = source.connect(cx).await?;
     let prepared = asking.prepare(&mut session).await?;
     asking.check_ripe(&prepared).await?;
@@ -434,5 +435,6 @@ fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, nulls: Nulls, 
         bytes_max: None,
         rejects_max: 0,
         filter: settings.filter.as_deref(),
+        partition: None,
     }
 }

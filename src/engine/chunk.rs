@@ -8,7 +8,8 @@ use super::{Engine, RunError, finish, stage};
 use crate::audit::ColumnAudit;
 use crate::bucket::Bucket;
 use crate::model::{
-    Bound, BqTable, DeletesPass, Intent, IntentId, Lane, Mode, Position, Reread, TableSettings, Window, WindowRange,
+    Bound, BqTable, DeletesPass, Intent, IntentId, Lane, Mode, Position, Reread, Step, TableSettings, Window,
+    WindowRange,
 };
 use crate::net::Context;
 use crate::source::{Nulls, Range, ReadEnd, ReadQuery, Session, SourceError};
@@ -91,9 +92,10 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
     piece: &Piece,
 ) -> Result<Chunk, RunError> {
     let begun = Instant::now();
+    let before = cx.watch().reading(if piece.lane == Lane::Deletes { Step::ReadingKeys } else { Step::Reading });
     let id = engine.fresh_id();
     let prefix = format!("{}{id}/", staging_folder(settings, piece.window.as_ref()));
-    let rejects = format!("{}{id}", folder("rejects", settings));
+    let rejects = format!("{}{id}", rejects_folder(settings));
     // half of the time that is left is for reading, so that what was read can still be applied
     let cut_at = (!piece.is_whole()).then(|| begun + cx.remaining() / 2);
     let (sink, pipeline) = stage::open(cx, settings.limits, cut_at, engine.faults.clone());
@@ -111,6 +113,8 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
     let (done, (staged, uploaded)) = tokio::join!(read, pipeline.upload(cx, engine, &prefix, &rejects));
     let stage::Staged { parts, rejects } = staged;
     let addresses = |names: &[String]| names.iter().map(|name| engine.bucket.address(name)).collect::<Vec<_>>();
+    // nobody is sent to where nothing was stored
+    let kept = |names: &[String]| if engine.bucket.keeps() { addresses(names) } else { Vec::new() };
     // if the stage failed, the read only says that its sink was closed
     let done = match (done, uploaded) {
         (Err(SourceError::Sink(_)) | Ok(_), Err(error)) => Err(error),
@@ -128,48 +132,54 @@ pub(super) async fn extract<B: Bucket, W: Warehouse, S: Session>(
     let done = match done {
         Ok(done) => done,
         Err(error) => {
+            cx.watch().back_to(before);
             discard(engine, cx, &parts).await;
             let (rejects, error) = if let RunError::Source(cause @ SourceError::TooManyRejects { .. }) = error {
-                let objects = addresses(&rejects);
+                let objects = kept(&rejects);
                 (Vec::new(), RunError::Rejects { cause: Box::new(cause), objects })
             } else {
                 (rejects, error)
             };
             discard(engine, cx, &rejects).await;
-            // the next run would begin at the first row again: it is not that only the time is up
-            let table = || settings.id.to_string();
-            return Err(match piece.lane {
-                Lane::Whole if error.is_budget() => RunError::WholeTooLong { table: table() },
-                Lane::Deletes if error.is_budget() => RunError::KeysTooLong { table: table() },
-                Lane::Live
-                | Lane::Window
-                | Lane::Reread
-                | Lane::Nulls
-                | Lane::Repair
-                | Lane::Whole
-                | Lane::Swap
-                | Lane::Deletes => error,
-            });
+            return Err(of_lane(error, piece.lane, settings));
         }
     };
     let took = begun.elapsed();
     tracing::info!(chunk = piece.chunk, intent = %id, rows = done.rows, bytes = done.bytes, parts = parts.len(), lane = ?piece.lane, ms = took.as_millis(), "chunk staged");
-    let empty = done.rows + done.rejected == 0 && !piece.is_whole();
+    let (end, rejected, findings) = (done.end, done.rejected, done.audit.findings());
+    let empty = done.rows + rejected == 0 && !piece.is_whole();
     let intent = (!empty).then(|| {
-        let staged = stage::Staged { parts: addresses(&parts), rejects: addresses(&rejects) };
-        Box::new(intent(id, staged, &done, settings, prepared, piece))
+        let staged = stage::Staged { parts: addresses(&parts), rejects: kept(&rejects) };
+        Box::new(intent(id, staged, done, settings, prepared, piece))
     });
-    Ok(Chunk { intent, end: done.end, rejected: done.rejected, findings: done.audit.findings(), took })
+    Ok(Chunk { intent, end, rejected, findings, took })
+}
+
+/// The error of a lane that begins at its first row again: it is not that only the time is up.
+fn of_lane(error: RunError, lane: Lane, settings: &TableSettings) -> RunError {
+    let table = || settings.id.to_string();
+    match lane {
+        Lane::Whole if error.is_budget() => RunError::WholeTooLong { table: table() },
+        Lane::Deletes if error.is_budget() => RunError::KeysTooLong { table: table() },
+        Lane::Live
+        | Lane::Window
+        | Lane::Reread
+        | Lane::Nulls
+        | Lane::Repair
+        | Lane::Whole
+        | Lane::Swap
+        | Lane::Deletes => error,
+    }
 }
 
 /// Between which rows a piece is read.
-struct Ends {
+pub(super) struct Ends {
     after: Option<Position>,
     until: Option<Position>,
 }
 
 impl Ends {
-    fn of(piece: &Piece) -> Self {
+    pub(super) fn of(piece: &Piece) -> Self {
         let window = piece.window.as_ref();
         Self {
             after: piece.lower.clone().or_else(|| window.and_then(Window::after)),
@@ -178,7 +188,13 @@ impl Ends {
     }
 }
 
-fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Piece, ends: &'a Ends) -> ReadQuery<'a> {
+/// The query of the piece.
+pub(super) fn query<'a>(
+    settings: &'a TableSettings,
+    prepared: &'a Prepared,
+    piece: &'a Piece,
+    ends: &'a Ends,
+) -> ReadQuery<'a> {
     let plan = &prepared.plan;
     let chunked = !piece.is_whole();
     let range = Range {
@@ -208,13 +224,15 @@ fn query<'a>(settings: &'a TableSettings, prepared: &'a Prepared, piece: &'a Pie
         bytes_max: chunked.then(|| settings.limits.chunk_bytes.get()),
         rejects_max: piece.rejects_max,
         filter: settings.filter.as_deref(),
+        partition: prepared.pruning.of_lane(piece.lane),
     }
 }
 
-fn intent(
+/// The intent of a piece that was staged so.
+pub(super) fn intent(
     id: IntentId,
     staged: stage::Staged,
-    done: &crate::source::ReadDone,
+    done: crate::source::ReadDone,
     settings: &TableSettings,
     prepared: &Prepared,
     piece: &Piece,
@@ -247,6 +265,7 @@ fn intent(
         rejected: done.rejected,
         rejects: staged.rejects,
         deletes: piece.deletes.clone().map(Box::new),
+        pruned: done.partitions.map(Box::new),
     }
 }
 
@@ -255,6 +274,11 @@ fn folder(kind: &str, settings: &TableSettings) -> String {
     let mut folder = format!("{kind}/{}/", settings.id.source);
     state::escape(&mut folder, settings.id.table.as_str());
     format!("{folder}/")
+}
+
+/// Where the table's rejected rows lie.
+pub(super) fn rejects_folder(settings: &TableSettings) -> String {
+    folder("rejects", settings)
 }
 
 /// Where the parts of the table's chunks lie, each chunk's below its intent's id.
@@ -302,6 +326,7 @@ pub(super) fn swap_intent<B, W>(
         rejected: 0,
         rejects: Vec::new(),
         deletes: None,
+        pruned: None,
     })
 }
 

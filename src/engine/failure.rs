@@ -1,11 +1,14 @@
 //! What can end a run before its work is done.
 
+mod code;
+
 use crate::bucket::BucketError;
-use crate::model::{BqTable, Class, Fraction, IntentId, JobFailure};
+use crate::model::{BqTable, Class, Fraction, IntentId, JobFailure, cause_and_way_out};
 use crate::net::{Interrupted, Tried};
 use crate::plan::backfill::BackfillError;
 use crate::plan::drift::Incompatible;
 use crate::plan::finish::FinishError;
+use crate::plan::prune::PartitionMove;
 use crate::plan::table::PlanError;
 use crate::plan::verify::VerifyError;
 use crate::source::SourceError;
@@ -20,7 +23,7 @@ pub enum RunError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The source database, again and again.
-    #[error("{last}; given up after {tried}")]
+    #[error("given up after {tried}: {last}")]
     SourceGone {
         /// How often the run connected, and for how long.
         tried: Tried,
@@ -56,8 +59,9 @@ pub enum RunError {
     Backfill(#[from] BackfillError),
     /// A table that is appended, windows of backfills included, is not built anew: their rows would come twice, or never.
     #[error(
-        "{cause}; {table} is in `mode: append` and has rows of backfills, which a table that is built anew would lack or have \
-         twice: say `types`, or `highwater reset {table}` after deleting the target"
+        "{}, and {table} is in `mode: append` with rows of backfills, which a table that is built anew would lack or have \
+         twice; say `types`, or `highwater reset {table}` after deleting the target",
+        .cause.what()
     )]
     AppendedWindows {
         /// The table.
@@ -67,8 +71,8 @@ pub enum RunError {
     },
     /// A window has an intent.
     #[error(
-        "intent {intent} of a backfill is pending ({window}): `highwater backfill {table}` or `highwater gaps --fill {table}` \
-         finishes it, or reset with --drop-intent"
+        "intent {intent} of a backfill is pending ({window}); `highwater backfill {table}` or `highwater gaps --fill {table}` \
+         finishes it, `highwater reset {table} --drop-intent --keep-watermark` gives it up and reads its rows again"
     )]
     WindowPending {
         /// The table.
@@ -80,7 +84,8 @@ pub enum RunError {
     },
     /// A load by keys is under way, and its windows are forgotten.
     #[error(
-        "the load of {table} by keys is under way, and which windows it has is lost (the object beside its state is gone);          `highwater reset {table}` begins anew"
+        "the load of {table} by keys is under way, and which windows it has is lost (the object beside its state is gone); \
+         `highwater reset {table}` begins anew"
     )]
     LoadLost {
         /// The table.
@@ -95,7 +100,7 @@ pub enum RunError {
         why: String,
     },
     /// A `replace` is not mended row by row.
-    #[error("{0} is in `mode: replace`: `highwater sync` writes it anew, there is nothing to repair row by row")]
+    #[error("{0} is in `mode: replace`, where nothing is repaired row by row; `highwater sync` writes it anew")]
     NoRepair(String),
     /// Rows of the target could not be removed.
     #[error("rows of {target} could not be removed: {failure}")]
@@ -148,7 +153,7 @@ pub enum RunError {
         target: BqTable,
     },
     /// More rows were rejected than is borne.
-    #[error("{cause}; those that were found are in {}", .objects.join(", "))]
+    #[error("{}", with_objects(.cause, .objects))]
     Rejects {
         /// How many, and the first.
         cause: Box<SourceError>,
@@ -170,12 +175,17 @@ pub enum RunError {
     )]
     Layout(BqTable),
     /// The table that is built beside the target does not take the source's columns either, again and again.
-    #[error("{} was built anew and does not take the source's columns: {}", .0.0, .0.1)]
+    #[error(
+        "{} was built anew and does not take the source's columns either: {}; name the column's type in `types`, or leave it \
+         out with `exclude_columns`",
+        .0.0,
+        .0.1.what()
+    )]
     RebuildFails(Box<(BqTable, Incompatible)>),
     /// An intent's jobs failed for good.
     #[error(
-        "{error}; intent {intent} stays pending: mend the cause and run again, or, if its jobs can never succeed, \
-         `highwater reset --drop-intent --keep-watermark` to read its rows again"
+        "{error}, and intent {intent} stays pending; mend the cause and run again, or, if its jobs can never succeed, \
+         `highwater reset TABLE --drop-intent --keep-watermark` to read its rows again"
     )]
     Finish {
         /// The intent.
@@ -185,13 +195,38 @@ pub enum RunError {
     },
     /// An intent that is to be dropped has been applied.
     #[error(
-        "the rows of intent {0} are in the target already: run `highwater sync`, which only moves the watermark past them, and \
+        "the rows of intent {0} are in the target already; run `highwater sync`, which only moves the watermark past them, and \
          then reset"
     )]
     Applied(IntentId),
+    /// Rows of the target are not found by the key, and would be inserted a second time.
+    #[error("rows of {target} would not be found by the key of {table}, and be there twice: {why}; {way_out}")]
+    KeyUnmatched {
+        /// The table.
+        table: String,
+        /// Its target.
+        target: Box<BqTable>,
+        /// What is wrong with the key.
+        why: String,
+        /// What may be done.
+        way_out: String,
+    },
+    /// Rows that are read again would be in the target twice.
+    #[error(
+        "{table} is in `mode: append`, and {rows} rows are in {target}: those that are read again would be there twice; delete \
+         the target or its rows first, or say `--again` if that is wanted"
+    )]
+    Twice {
+        /// The table.
+        table: String,
+        /// Its target.
+        target: BqTable,
+        /// How many rows it has.
+        rows: u64,
+    },
     /// The key holds NULLs.
     #[error(
-        "{rows} rows of {table} have NULL in key column {column:?}: such rows cannot be told apart; name another `key`"
+        "{rows} rows of {table} have NULL in key column {column:?}, by which they cannot be told apart; name another `key`"
     )]
     NullKey {
         /// The table.
@@ -245,6 +280,9 @@ pub enum RunError {
         /// What may go.
         max: Fraction,
     },
+    /// A row's partition column has changed, and `partition_immutable` says that it never does.
+    #[error(transparent)]
+    PartitionMoved(Box<PartitionMove>),
     /// The source has no rows, the target has.
     #[error(
         "{table} has no rows at the source, so {counts} rows of {target} would go: nothing was deleted; if that is right, \
@@ -307,6 +345,8 @@ impl RunError {
             | Self::WindowPending { .. }
             | Self::AppendedWindows { .. }
             | Self::NoRepair(_)
+            | Self::KeyUnmatched { .. }
+            | Self::Twice { .. }
             | Self::NullKey { .. }
             | Self::Applied(_)
             | Self::Location { .. }
@@ -327,6 +367,7 @@ impl RunError {
             | Self::NothingRead { .. }
             | Self::TooManyDeletes { .. }
             | Self::SourceEmpty { .. }
+            | Self::PartitionMoved(_)
             | Self::KeysTooLong { .. }
             | Self::Illegal(_)
             | Self::Compress(_) => Class::Permanent,
@@ -387,6 +428,8 @@ impl RunError {
             | Self::RebuildFails(..)
             | Self::Finish { .. }
             | Self::Applied(_)
+            | Self::KeyUnmatched { .. }
+            | Self::Twice { .. }
             | Self::NullKey { .. }
             | Self::Location { .. }
             | Self::TargetMoved(_)
@@ -396,25 +439,22 @@ impl RunError {
             | Self::NothingRead { .. }
             | Self::TooManyDeletes { .. }
             | Self::SourceEmpty { .. }
+            | Self::PartitionMoved(_)
             | Self::KeysTooLong { .. }
             | Self::Illegal(_)
             | Self::Compress(_)
             | Self::Superseded => None,
         }
     }
+}
 
-    /// The error and its causes in one line, no cause said twice.
-    pub fn one_line(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !line.contains(&text) {
-                line.push_str(": ");
-                line.push_str(&text);
-            }
-            cause = error.source();
-        }
-        line.replace(['\n', '\r'], " ")
+/// The line about rejected rows, with the objects that hold them before the way out.
+fn with_objects(cause: &SourceError, objects: &[String]) -> String {
+    let line = cause.to_string();
+    // none is there where the first one was too many
+    if objects.is_empty() {
+        return line;
     }
+    let (cause, way_out) = cause_and_way_out(&line);
+    format!("{cause}, and those that were found are in {}; {}", objects.join(", "), way_out.unwrap_or_default())
 }

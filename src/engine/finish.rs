@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::faults::Point;
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
-use crate::model::{Attempt, Intent, JobFailure, JobId, JobKind, JobStatus, Lane, TableSpec};
+use crate::model::{self, Attempt, Intent, JobFailure, JobId, JobKind, JobStatus, Lane, TableSpec};
 use crate::net::Context;
 use crate::plan::finish::{Fact, Progress, Step};
 use crate::report::JobReport;
@@ -105,6 +105,7 @@ pub(super) async fn finish<B: Bucket, W: Warehouse>(
     loop {
         let step = progress.next();
         tracing::debug!(intent = %intent.id, ?step, "next step of the intent");
+        cx.watch().applying(told(&step));
         let fact = match step {
             Step::Ask(kind, attempt) => {
                 let id = JobId::new(kind, &intent.id, attempt);
@@ -170,6 +171,18 @@ async fn settle(cx: &Context, attempt: Attempt) -> Result<(), RunError> {
     }
     let doublings = (attempt.get() - 2).min(5);
     Ok(cx.sleep((ATTEMPT_WAIT * 2u32.pow(doublings)).mul_f64(0.5 + fastrand::f64() / 2.0)).await?)
+}
+
+/// The step as who looks on is told of it.
+fn told(step: &Step) -> model::Step {
+    match step {
+        Step::Ask(JobKind::Load, _) | Step::Wait(JobKind::Load, _) => model::Step::Loading,
+        Step::AskStaging | Step::CreateStaging | Step::SubmitLoad(_) => model::Step::Loading,
+        Step::Ask(JobKind::Merge, _) | Step::Wait(JobKind::Merge, _) => model::Step::Merging,
+        Step::SubmitMerge(_) | Step::DeleteStaging => model::Step::Merging,
+        Step::Commit(_) => model::Step::Committing,
+        Step::Drop | Step::Fail(_) => model::Step::Nothing,
+    }
 }
 
 fn polled(kind: JobKind) -> Point {

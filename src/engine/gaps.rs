@@ -15,7 +15,7 @@ use crate::model::{Label, Mode, TableSettings, TableState, Window, WindowRange, 
 use crate::net::Context;
 use crate::plan::backfill::{self, BackfillError};
 use crate::plan::verify::{self as plan, By, in_order};
-use crate::report::{Failure, GapKind, GapReport, GapsOutcome, GapsReport};
+use crate::report::{GapKind, GapReport, GapsOutcome, GapsReport};
 use crate::source::Source;
 use crate::state::{AskStore, Store};
 use crate::warehouse::Warehouse;
@@ -54,6 +54,7 @@ pub(super) async fn gaps<B: Bucket, W: Warehouse, S: Source>(
     question: &GapsQuestion,
 ) -> Gaps {
     let begun = Instant::now();
+    cx.watch().connecting();
     let report = GapsReport::new(&settings.id, settings.target.to_string());
     let mut gaps = Gaps { report, fill: Vec::new() };
     let found = find(engine, cx, source, settings, question, &mut gaps).await;
@@ -62,7 +63,7 @@ pub(super) async fn gaps<B: Bucket, W: Warehouse, S: Source>(
         Ok(()) if report.gaps.iter().any(|gap| gap.kind != GapKind::Extra) => GapsOutcome::Gaps,
         Ok(()) => GapsOutcome::Complete,
         Err(error) => {
-            report.error = Some(Failure { message: error.one_line(), class: error.class().into() });
+            report.error = Some(error.failure());
             GapsOutcome::Failed
         }
     };

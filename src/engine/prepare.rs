@@ -1,26 +1,29 @@
 //! The way to a run's first row: catalog, plan, target, ceiling.
 
+mod key;
+mod target;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
-use super::{Engine, RunError, finish};
+use self::target::{Found, Target};
+use super::{Engine, RunError};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
-use crate::model::{Activity, Basis, Mode, SECOND_MICROS, Schema, TableSettings, TableSpec, TableState, Visibility};
+use crate::model::{Activity, Basis, Mode, SECOND_MICROS, Step, TableSettings, TableState, Visibility};
 use crate::net::Context;
 use crate::plan::ceiling::{self, Ceiling};
-use crate::plan::drift::{self, Drift, Incompatible};
+use crate::plan::drift::{self, Incompatible};
+use crate::plan::prune::{self, Pruning};
 use crate::plan::table::{self, Catalog, PlanError, TablePlan};
 use crate::plan::{basis, columns, freshness, matched};
 use crate::report::RunReport;
 use crate::source::{Description, Session, SourceError};
-use crate::warehouse::{Warehouse, Widening};
+use crate::warehouse::Warehouse;
 
-/// How often the target is looked at again when its columns were changed in between.
-const TARGET_LOOKS_MAX: u32 = 3;
 /// How often a number cursor's ceiling is looked for again within one run: transactions are mostly short.
 const RIPEN_LOOKS_MAX: u32 = 6;
 /// The wait between two such looks.
@@ -47,8 +50,14 @@ pub(super) struct Prepared {
     pub(super) basis: Basis,
     /// Columns of the target that are no longer at the source.
     pub(super) cleared: Vec<String>,
+    /// The planner's estimate of the table's rows.
+    pub(super) rows_estimate: Option<u64>,
     /// Whether columns were added that rows below the watermark have no values in.
     pub(super) backfill: bool,
+    /// How merges look for rows in the target.
+    pub(super) pruning: Pruning,
+    /// Rows in the target's storage.
+    pub(super) target_rows: u64,
 }
 
 /// Whether the target can take rows.
@@ -83,14 +92,9 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     report: &mut RunReport,
 ) -> Result<Ready, RunError> {
     let settings = wanted.settings;
+    cx.watch().step(Step::Planning);
     let description = session.describe(cx, &settings.table).await?;
-    let catalog = Catalog {
-        columns: &description.columns,
-        hidden: &description.hidden,
-        primary_key: &description.primary_key,
-        unique_keys: &description.unique_keys,
-        comment: description.comment.as_deref(),
-    };
+    let catalog = catalog(&description);
     let settled = settle(settings, &description, catalog, state)?;
     let settings = settled.as_ref();
     let wanted = Wanted { settings, ..wanted };
@@ -99,7 +103,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         plan.target.table = rebuild.table.clone();
     }
     note_unknown_types(&plan, report);
-    refuse_hidden(settings, state, &description)?;
+    refuse(settings, state, &description, &plan, report)?;
     let present = present(&description);
     let mut left_out = columns::left_out(catalog, &settings.columns);
     let basis = |plan: &TablePlan, left_out: Vec<String>| {
@@ -120,24 +124,27 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     engine.faults.at(super::faults::Point::Described).await?;
     session.begin(cx).await?;
     check_nulls(cx, wanted, session, &plan, report).await?;
-    let found = match settle_target(engine, cx, wanted, state, &plan, report).await? {
+    let found = match target::settle(engine, cx, wanted, state, &plan, report).await? {
         Target::Moved => return Err(RunError::TargetMoved(plan.target.table.clone())),
-        Target::Columns(found) => found,
+        Target::Ready(found) => found,
         Target::Incompatible(cause) => return Ok(Ready::Incompatible(cause)),
         Target::RebuildLost => return Ok(Ready::RebuildLost),
     };
-    let missing: Vec<String> = drift::missing(&found, &plan.target.schema).map(|field| field.name.clone()).collect();
+    key::refuse_unmatched(wanted, state, &plan, &basis(&plan, left_out.clone()), &found)?;
+    let missing: Vec<String> =
+        drift::missing(&found.schema, &plan.target.schema).map(|field| field.name.clone()).collect();
     if !missing.is_empty() {
         report.note(format!("columns that are not in BigQuery are left out (`schema: {{add: false}}`): {missing:?}"));
         let before: Vec<String> = plan.columns.iter().map(|column| column.name.clone()).collect();
         plan = plan.without(&missing);
         left_out.extend(before.into_iter().filter(|name| plan.columns.iter().all(|column| column.name != *name)));
     }
-    let basis = basis(&plan, left_out);
-    let cleared = basis.gone.iter().map(|column| column.name.clone()).filter(|name| found.field(name).is_some());
+    let mut basis = basis(&plan, left_out);
+    let pruning = pruning(settings, &plan, &found, &mut basis, state, report);
     Ok(Ready::Yes(Box::new(Prepared {
-        cleared: cleared.collect(),
+        cleared: cleared(&basis, &found),
         backfill: backfills(settings, state, &basis),
+        rows_estimate: description.rows_estimate,
         plan,
         ceiling,
         now_us,
@@ -146,7 +153,44 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         zone: zone(settings, settings.columns.naive_zone.as_ref().unwrap_or(&settings.cursor_timezone))?,
         whole,
         basis,
+        pruning,
+        target_rows: found.rows,
     })))
+}
+
+fn catalog(description: &Description) -> Catalog<'_> {
+    Catalog {
+        columns: &description.columns,
+        hidden: &description.hidden,
+        primary_key: &description.primary_key,
+        unique_keys: &description.unique_keys,
+        comment: description.comment.as_deref(),
+    }
+}
+
+/// Columns of the target that are no longer at the source.
+fn cleared(basis: &Basis, found: &Found) -> Vec<String> {
+    let gone = basis.gone.iter().map(|column| column.name.clone());
+    gone.filter(|name| found.schema.field(name).is_some()).collect()
+}
+
+/// How merges look for rows in the target; what its rows were written with is noted in the basis.
+fn pruning(
+    settings: &TableSettings,
+    plan: &TablePlan,
+    found: &Found,
+    basis: &mut Basis,
+    state: &TableState,
+    report: &mut RunReport,
+) -> Pruning {
+    basis.partition = prune::basis(settings, &plan.columns, state.basis.as_deref(), found.rows == 0);
+    let (schema, partitioning) = (&found.schema, found.partitioning.as_ref());
+    let pruning =
+        prune::decide(settings, plan, prune::Target { schema, partitioning, written: basis.partition.as_deref() });
+    if let Some(off) = pruning.refusal() {
+        report.note(format!("merges look at the whole target in spite of `partition_immutable`: {off}"));
+    }
+    pruning
 }
 
 /// The settings, with what a pattern left open.
@@ -164,6 +208,23 @@ pub(super) fn settle<'a>(
 /// Names of all columns, readable or not.
 fn present(found: &Description) -> Vec<String> {
     found.columns.iter().map(|column| column.name.clone()).chain(found.hidden.clone()).collect()
+}
+
+/// What the catalog says against the settings, or against going on.
+fn refuse(
+    settings: &TableSettings,
+    state: &TableState,
+    found: &Description,
+    plan: &TablePlan,
+    report: &mut RunReport,
+) -> Result<(), RunError> {
+    let sources = prune::check_promise(settings, plan, &present(found), &found.derived)?;
+    if !sources.is_empty() {
+        report.note(format!(
+            "the partition column is generated from {sources:?}: `partition_immutable` promises that these never change either"
+        ));
+    }
+    refuse_hidden(settings, state, found)
 }
 
 /// A column that was synced and may no longer be read is not gone: its values must not become NULL in silence.
@@ -368,121 +429,4 @@ async fn check_nulls<S: Session>(
         report.null_cursor_rows = (rows > 0).then_some(rows);
     }
     Ok(())
-}
-
-/// What became of the target.
-enum Target {
-    /// It has these columns now.
-    Columns(Schema),
-    /// Its columns cannot be brought in line.
-    Incompatible(Incompatible),
-    /// It was being built, and is gone.
-    RebuildLost,
-    /// It was changed in between, by another run or by ourselves, if the answer was lost.
-    Moved,
-}
-
-/// The table to create. One that will replace the target is laid out as that is: BigQuery copies no table over one with
-/// other partitions.
-async fn as_target<B: Bucket, W: Warehouse>(
-    engine: &Engine<B, W>,
-    cx: &Context,
-    settings: &TableSettings,
-    plan: &TablePlan,
-) -> Result<TableSpec, RunError> {
-    let mut spec = plan.target.clone();
-    if spec.table != settings.target
-        && let Some(layout) = engine.warehouse.table(cx, &settings.target).await?.and_then(|info| info.layout)
-    {
-        (spec.partitioning, spec.clustering) = (layout.partitioning, layout.clustering);
-    }
-    Ok(spec)
-}
-
-/// Brings the target in line, again if it was changed meanwhile.
-async fn settle_target<B: Bucket, W: Warehouse>(
-    engine: &Engine<B, W>,
-    cx: &Context,
-    wanted: Wanted<'_>,
-    state: &TableState,
-    plan: &TablePlan,
-    report: &mut RunReport,
-) -> Result<Target, RunError> {
-    for _ in 1..TARGET_LOOKS_MAX {
-        let target = prepare_target(engine, cx, wanted, state, plan, report).await?;
-        if !matches!(target, Target::Moved) {
-            return Ok(target);
-        }
-    }
-    prepare_target(engine, cx, wanted, state, plan, report).await
-}
-
-async fn prepare_target<B: Bucket, W: Warehouse>(
-    engine: &Engine<B, W>,
-    cx: &Context,
-    wanted: Wanted<'_>,
-    state: &TableState,
-    plan: &TablePlan,
-    report: &mut RunReport,
-) -> Result<Target, RunError> {
-    let settings = wanted.settings;
-    let target = &plan.target.table;
-    let Some(info) = engine.warehouse.table(cx, target).await? else {
-        let has_rows = state.watermark.is_some() && settings.mode != Mode::Replace;
-        if has_rows && state.rebuild.is_some() {
-            return Ok(Target::RebuildLost);
-        }
-        if has_rows && !wanted.accept {
-            return Err(RunError::TargetGone { table: settings.id.to_string(), target: target.clone() });
-        }
-        // a table that is built beside its target is ours alone
-        if !settings.create && *target == settings.target {
-            return Err(RunError::TargetMissing { table: settings.id.to_string(), target: target.clone() });
-        }
-        engine.warehouse.ensure_dataset(cx, &target.project, &target.dataset, &settings.location).await?;
-        let spec = as_target(engine, cx, wanted.settings, plan).await?;
-        engine.warehouse.create_table(cx, &spec).await?;
-        report.note(format!("created {target} with {} columns", plan.target.schema.0.len()));
-        return Ok(Target::Columns(plan.target.schema.clone()));
-    };
-    if !info.location.eq_ignore_ascii_case(&settings.location) {
-        let (found, wanted) = (info.location, settings.location.clone());
-        return Err(RunError::Location { target: target.clone(), found, wanted });
-    }
-    let mut columns = plan.target.schema.clone();
-    if !settings.schema.add {
-        // what a merge needs is added all the same: without it no row could be written
-        let needed = |name: &str| {
-            plan.names
-                .iter()
-                .position(|known| known == name)
-                .is_none_or(|at| plan.cursor == Some(at) || plan.key.contains(&at))
-        };
-        columns.0.retain(|field| info.schema.field(&field.name).is_some() || needed(&field.name));
-    }
-    let changes = match drift::decide(&info.schema, &columns) {
-        Drift::None => return Ok(Target::Columns(info.schema)),
-        Drift::Incompatible(_) if settings.schema.rebuild && info.layout.is_none() => {
-            return Err(RunError::Layout(target.clone()));
-        }
-        Drift::Incompatible(cause) => return Ok(Target::Incompatible(cause)),
-        Drift::Changes(changes) => changes,
-    };
-    let after = changes.patch.clone().unwrap_or_else(|| info.schema.clone());
-    if let Some(schema) = &changes.patch
-        && !engine.warehouse.patch_schema(cx, target, schema, &info.etag).await?
-    {
-        return Ok(Target::Moved);
-    }
-    for (column, ty) in changes.widened {
-        let (location, job_project) = (settings.location.clone(), settings.job_project.clone());
-        let widening = Widening { table: target.clone(), column, ty, location, job_project };
-        finish::widen(engine, cx, &widening).await?;
-    }
-    for change in changes.lines {
-        tracing::warn!(change, drift = true, "target's columns changed");
-        report.drifted(change.clone());
-        report.note(change);
-    }
-    Ok(Target::Columns(after))
 }

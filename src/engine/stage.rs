@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::faults::{Faults, Point};
 use super::{Engine, RunError};
 use crate::bucket::{Bucket, BucketError, ContentType, Precondition, Put};
-use crate::model::Limits;
+use crate::model::{Limits, Step};
 use crate::net::{Attempts, Context};
 use crate::source::{BLOCK_BYTES, Block, BlockSink, SinkClosed};
 
@@ -99,6 +99,7 @@ pub(super) fn open(cx: &Context, limits: Limits, cut_at: Option<Instant>, faults
 impl BlockSink for StageSink {
     async fn send(&mut self, block: Block) -> Result<Block, SinkClosed> {
         self.faults.at(Point::Extract).await.map_err(|_fault| SinkClosed)?;
+        self.cx.watch().block(block.rows, block.bytes.len());
         match &mut self.packer {
             Packer::Thread { pieces, used } => {
                 pieces.send(Piece::Block(block)).await.map_err(|_closed| SinkClosed)?;
@@ -153,6 +154,7 @@ impl StageSink {
 
     /// All rows were handed on: what is compressed so far is the last part.
     pub(super) async fn finish(mut self) -> Result<(), SinkClosed> {
+        self.cx.watch().step(Step::Nothing);
         self.send_rejects().await?;
         match &mut self.packer {
             Packer::Thread { pieces, .. } => pieces.send(Piece::End).await.map_err(|_closed| SinkClosed),

@@ -16,10 +16,10 @@ use self::look::Looked;
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
-use crate::model::{Bound, Checksum, Difference, Group, Label, Mode, Rows, TableSettings, TableState};
+use crate::model::{Bound, Checksum, Difference, Group, Label, Mode, Rows, Step, TableSettings, TableState};
 use crate::net::Context;
 use crate::plan::verify::{self, By, VerifyError, Window, in_order};
-use crate::report::{Failure, KeyReport, NotCompared, VerifyOutcome, VerifyReport, WindowReport, WindowVerdict};
+use crate::report::{KeyReport, NotCompared, VerifyOutcome, VerifyReport, WindowReport, WindowVerdict};
 use crate::source::{Scan, Session, Source};
 use crate::state::Store;
 use crate::warehouse::{Scanned, TargetScan, Warehouse};
@@ -51,11 +51,12 @@ pub(super) async fn verify<B: Bucket, W: Warehouse, S: Source>(
 ) -> VerifyReport {
     let begun = Instant::now();
     let mut report = VerifyReport::new(&settings.id, settings.target.to_string(), settings.mode);
+    cx.watch().connecting();
     match compare(engine, cx, source, settings, question, &mut report).await {
         Ok(()) => report.conclude(),
         Err(error) => {
             report.outcome = VerifyOutcome::Failed;
-            report.error = Some(Failure { message: error.one_line(), class: error.class().into() });
+            report.error = Some(error.failure());
         }
     }
     report.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -88,6 +89,7 @@ pub(super) async fn counts<B: Bucket, W: Warehouse, S: Source>(
     let looked = look::look(engine, cx, settings, &mut session, state).await?;
     let (scan, target) = (looked.scan(settings, state), looked.target(settings));
     let pair = Pair { engine, cx, scan: &scan, target: &target };
+    cx.watch().step(Step::Comparing);
     let rows = pair.rows(&mut session, settings, question, &looked, state).await?;
     let (most, request) = (verify::WINDOWS_MAX + 1, engine.fresh_id());
     let there = engine.warehouse.checksums(cx, &target, &rows, Group::Extent, most, request.as_str()).await?;
@@ -246,6 +248,7 @@ impl<B: Bucket, W: Warehouse> Pair<'_, B, W> {
     ) -> Result<Vec<Window>, RunError> {
         // one more than may be, so that too many are seen
         let most = groups_max + 1;
+        self.cx.watch().step(Step::Comparing);
         let request = self.engine.fresh_id();
         let here = session.checksums(self.cx, self.scan, rows, group, most);
         let there = self.engine.warehouse.checksums(self.cx, self.target, rows, group, most, request.as_str());

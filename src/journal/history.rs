@@ -17,9 +17,9 @@ use crate::warehouse::RunsTable;
 /// The most reports that are read; of more the newest.
 const REPORTS_READ_MAX: usize = 500;
 /// Reports that are read at once.
-const READS_AT_ONCE: usize = 16;
+pub(super) const READS_AT_ONCE: usize = 16;
 /// The most bytes of a report.
-const REPORT_BYTES_MAX: u64 = 2 << 20;
+pub(super) const REPORT_BYTES_MAX: u64 = 2 << 20;
 /// Where reports are no rows: how far back is looked, minutes, further each time until there are enough.
 const LOOKS_BACK_MINUTES: [i64; 4] = [15, 120, 1_440, 10_080];
 /// The most pages of one such look.
@@ -34,7 +34,10 @@ impl<B: Bucket, W: RunsTable> Journal<'_, B, W> {
         let ledger = self.current(cx, now, by, &mut notes).await;
         let untaken = match &ledger {
             Some(ledger) => self.untaken(cx, ledger, now, usize::MAX).await,
-            None => self.newest(cx, now, &since).await,
+            None => {
+                let since = format!("{since}T00:00:00Z").parse().unwrap_or(now);
+                self.newest(cx, now, since, REPORTS_READ_MAX, None).await
+            }
         };
         let reports = match untaken {
             Ok(untaken) => self.reports(cx, untaken, &mut notes).await,
@@ -78,12 +81,18 @@ impl<B: Bucket, W: RunsTable> Journal<'_, B, W> {
         }
     }
 
-    /// The newest reports, back to that day.
-    async fn newest(&self, cx: &Context, now: Timestamp, since: &str) -> Result<Untaken, JournalError> {
+    /// The newest reports, back to then, or until there are enough; of those before the object `until`, if there is one.
+    pub(super) async fn newest(
+        &self,
+        cx: &Context,
+        now: Timestamp,
+        since: Timestamp,
+        enough: usize,
+        mut until: Option<String>,
+    ) -> Result<Untaken, JournalError> {
         let ledger = Ledger::default();
-        let oldest = objects_from(format!("{since}T00:00:00Z").parse().unwrap_or(now));
+        let oldest = objects_from(since);
         let mut found = Untaken::default();
-        let mut until: Option<String> = None;
         for minutes in LOOKS_BACK_MINUTES.into_iter().map(Some).chain([None]) {
             let back = minutes.and_then(|minutes| now.checked_sub(SignedDuration::from_mins(minutes)).ok());
             let first = back.map_or_else(|| oldest.clone(), |at| objects_from(at).max(oldest.clone()));
@@ -105,7 +114,7 @@ impl<B: Bucket, W: RunsTable> Journal<'_, B, W> {
             if first == oldest {
                 return Ok(found);
             }
-            if found.names.len() >= REPORTS_READ_MAX {
+            if found.names.len() >= enough {
                 break;
             }
             until = Some(first);

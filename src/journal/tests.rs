@@ -236,3 +236,148 @@ async fn clocks_that_differ_neither_lose_a_report_nor_double_it() {
         world.assert_once(&kept, &format!("seed {seed}, {odd} minutes")).await;
     }
 }
+
+/// A bucket of which some objects cannot be read.
+struct Broken<'a> {
+    bucket: &'a MemoryBucket,
+    is_bad: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+impl Bucket for Broken<'_> {
+    fn address(&self, name: &str) -> String {
+        self.bucket.address(name)
+    }
+
+    async fn get(&self, cx: &Context, name: &str, bytes_max: u64) -> Result<Option<Object>, BucketError> {
+        if !(self.is_bad)(name) {
+            return self.bucket.get(cx, name, bytes_max).await;
+        }
+        let (bucket, name, message) = ("memory".to_owned(), name.to_owned(), "away".to_owned());
+        let elapsed = Duration::ZERO;
+        Err(BucketError::Unavailable {
+            what: "reading",
+            bucket,
+            name,
+            attempts: 1,
+            elapsed,
+            message,
+            after_seconds: None,
+        })
+    }
+
+    async fn put(
+        &self,
+        cx: &Context,
+        name: &str,
+        bytes: Bytes,
+        content: ContentType,
+        precondition: Precondition,
+    ) -> Result<Put, BucketError> {
+        self.bucket.put(cx, name, bytes, content, precondition).await
+    }
+
+    async fn list_from(&self, cx: &Context, prefix: &str, from: &str) -> Result<Vec<String>, BucketError> {
+        self.bucket.list_from(cx, prefix, from).await
+    }
+
+    async fn delete(&self, cx: &Context, name: &str) -> Result<(), BucketError> {
+        self.bucket.delete(cx, name).await
+    }
+}
+
+fn minute(minute: i64) -> Timestamp {
+    record(minute).ended_at
+}
+
+impl World {
+    /// Puts a report there, padded with so many bytes; gives its object's name.
+    async fn put(&self, record: &RunRecord, padding: usize) -> String {
+        let cx = Context::new(Instant::now() + Duration::from_secs(60), CancellationToken::new());
+        let name = ReportName::new(record.ended_at, &record.run_id).object();
+        let mut bytes = serde_json::to_vec(record).unwrap();
+        bytes.resize(bytes.len() + padding, b' ');
+        let put = self.bucket.put(&cx, &name, bytes.into(), ContentType::Json, Precondition::Absent).await;
+        assert!(matches!(put, Ok(Put::Stored(_))));
+        name
+    }
+
+    /// What that reader finds at that minute, where such objects cannot be read; read on backwards if `earlier`.
+    async fn look(&self, at: i64, reader: &mut Reader, bad: Option<&str>, earlier: bool) -> Recent {
+        let bad = bad.map(str::to_owned);
+        let is_bad = Box::new(move |name: &str| bad.as_ref().is_some_and(|bad| name.starts_with(bad)));
+        let bucket = Broken { bucket: &self.bucket, is_bad };
+        let process = Process { world: self, calls: AtomicU32::new(0), dies_at: None };
+        let cx = Context::new(Instant::now() + Duration::from_secs(60), CancellationToken::new());
+        let desk = desk();
+        let journal = Journal::new(&desk, &bucket, &process);
+        if earlier {
+            journal.earlier(&cx, minute(at), reader).await
+        } else {
+            journal.recent(&cx, minute(at), reader).await
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_pause_left_out_is_told_and_read_backwards() {
+    let (world, mut reader) = (World::default(), Reader::default());
+    for at in 0..5 {
+        world.put(&record(at), 0).await;
+    }
+    assert_eq!(world.look(60, &mut reader, None, false).await.records.len(), 5);
+    assert!(reader.hole().is_none() && world.look(61, &mut reader, None, false).await.records.is_empty());
+    // nobody looked for two hours
+    for run in 0..1_500 {
+        world.put(&record(65 + run / 15), 0).await;
+    }
+    let newest = world.look(180, &mut reader, None, false).await;
+    assert_eq!(newest.records.len(), 1_000);
+    assert!(newest.notes.iter().any(|note| note.contains("left out")), "{:?}", newest.notes);
+    let hole = reader.hole().unwrap();
+    assert!(newest.records.iter().all(|record| record.ended_at >= hole) && hole > minute(65));
+    let mut read: Vec<RunId> = newest.records.into_iter().map(|record| record.run_id).collect();
+    for _ in 0..2 {
+        let earlier = world.look(180, &mut reader, None, true).await.records;
+        assert_eq!(earlier.len(), 250);
+        read.extend(earlier.into_iter().map(|record| record.run_id));
+    }
+    read.sort_unstable();
+    read.dedup();
+    assert_eq!((read.len(), reader.hole()), (1_500, None));
+    assert!(world.look(180, &mut reader, None, true).await.records.is_empty());
+    let last = world.look(181, &mut reader, None, false).await;
+    assert!(last.records.is_empty() && last.notes.is_empty(), "{:?}", last.notes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_that_cannot_be_read_holds_up_no_other() {
+    let (world, mut reader) = (World::default(), Reader::default());
+    world.put(&record(0), 3 << 20).await;
+    let bad = world.put(&record(1), 0).await;
+    let mut told = Vec::new();
+    for at in 2..8 {
+        world.put(&record(at), 0).await;
+        let recent = world.look(at, &mut reader, Some(&bad), false).await;
+        assert_eq!(recent.records.len(), 1, "minute {at}");
+        told.push(recent.notes);
+    }
+    let says = |notes: &[String], what: &str| notes.iter().filter(|note| note.contains(what)).count();
+    // the one that is too large at once, the other after five looks
+    assert_eq!((says(&told[0], "given up"), says(&told[0], "tried again")), (1, 1), "{told:?}");
+    assert_eq!((says(&told[5], "given up"), says(&told[5], "tried again")), (2, 0), "{told:?}");
+    // an hour later nobody is told any more
+    assert!(world.look(80, &mut reader, None, false).await.notes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_report_is_given_up_while_the_bucket_is_away() {
+    let (world, mut reader) = (World::default(), Reader::default());
+    for at in 0..3 {
+        world.put(&record(at), 0).await;
+    }
+    for at in 3..30 {
+        let recent = world.look(at, &mut reader, Some("reports/"), false).await;
+        assert!(recent.records.is_empty() && recent.notes.len() == 1, "{:?}", recent.notes);
+    }
+    assert_eq!(world.look(30, &mut reader, None, false).await.records.len(), 3);
+}

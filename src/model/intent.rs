@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BqTable, DeletesPass, Position, Schema};
+use super::{BqTable, DeletesPass, Position, Pruned, Schema};
 
 /// What is done with a chunk's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +213,9 @@ pub struct Intent {
     /// In the lane of deletes: which rows of the target go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletes: Option<Box<DeletesPass>>,
+    /// The partitions of the target that the merge looks at; `None` for all. Rows with these keys are in no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Box<Pruned>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]

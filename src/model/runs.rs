@@ -84,4 +84,6 @@ pub struct LastRun {
     pub error: Option<String>,
     /// Whether trying again can help.
     pub error_class: Option<String>,
+    /// The code of that, where the run's version had codes.
+    pub code: Option<String>,
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::near::nearest;
+
 /// Words for whole expressions.
 const WORDS: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
@@ -130,8 +132,7 @@ fn expand(text: &str) -> Result<&str, InvalidSchedule> {
     let known = WORDS.iter().find(|(word, _)| *word == lower).map(|(_, fields)| *fields);
     known.ok_or_else(|| {
         let words = WORDS.map(|(word, _)| word).join(", ");
-        let near = WORDS.iter().map(|(word, _)| *word).min_by_key(|word| strsim::damerau_levenshtein(word, &lower));
-        let near = near.filter(|word| strsim::damerau_levenshtein(word, &lower) <= 3);
+        let near = nearest(&lower, WORDS.map(|(word, _)| (word, word)), 1).pop();
         let hint = near.map_or_else(|| format!("there are {words}"), |word| format!("did you mean {word}?"));
         InvalidSchedule(format!("{text:?} is no word for a schedule; {hint}"))
     })
@@ -179,7 +180,7 @@ impl Field {
     fn step(&self, text: &str) -> Result<u32, InvalidSchedule> {
         match plain(text) {
             Some(step) if step > 0 && step <= self.max => Ok(step),
-            Some(_) | None => Err(self.fault(&format!("{text:?} is not a step: say 1 to {}, as in `*/5`", self.max))),
+            Some(_) | None => Err(self.fault(&format!("{text:?} is not a step; say 1 to {}, as in `*/5`", self.max))),
         }
     }
 
@@ -192,7 +193,7 @@ impl Field {
         let name = (self.min..).zip(self.names).find(|(_, name)| **name == lower).map(|(number, _)| number);
         name.ok_or_else(|| {
             self.fault(&match self.names {
-                [first, .., last] => format!("{text:?} is none: say a number, or {first} to {last}"),
+                [first, .., last] => format!("{text:?} is none; say a number, or {first} to {last}"),
                 _ => format!("{text:?} is no number"),
             })
         })
@@ -254,9 +255,9 @@ mod tests {
             ("* 24 * * *", "the hour (0 to 23): 24"),
             ("* * 0 * *", "the day of the month (1 to 31): 0"),
             ("* * * 13 *", "the month (1 to 12): 13"),
-            ("* * * foo *", "\"foo\" is none: say a number, or jan to dec"),
+            ("* * * foo *", "\"foo\" is none; say a number, or jan to dec"),
             ("* * * * 8", "the day of the week (0 to 7): 8"),
-            ("*/0 * * * *", "\"0\" is not a step: say 1 to 59, as in `*/5`"),
+            ("*/0 * * * *", "\"0\" is not a step; say 1 to 59, as in `*/5`"),
             ("*/90 * * * *", "\"90\" is not a step"),
             ("* 22-6 * * *", "\"22-6\" goes down; write `22-23,0-6`"),
             ("1, * * * *", "\"\" is no number"),

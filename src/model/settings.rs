@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Microseconds in a second.
 pub const SECOND_MICROS: i64 = 1_000_000;
+/// The first line of a configuration that is written: by it editors find the schema, which `highwater config --schema` prints.
+pub const SCHEMA_LINE: &str = "# yaml-language-server: $schema=highwater.schema.json";
 
 /// A number out of its range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -32,6 +32,9 @@ pub struct TableSettings {
     pub create: bool,
     /// Partitions of a target that Highwater creates.
     pub partitioning: Option<WantedPartitioning>,
+    /// Whether it is promised that a row's value of the partition column never changes, so that a merge looks at the
+    /// partitions of its rows alone.
+    pub partition_immutable: bool,
     /// Clustering of a target that Highwater creates: columns at the source, at most 4.
     pub cluster_by: Vec<String>,
     /// Which columns, as what.
@@ -110,4 +113,13 @@ pub enum WantedPartitioning {
         /// Width of a partition, at least 1.
         interval: i64,
     },
+}
+
+impl WantedPartitioning {
+    /// The column at the source.
+    pub fn column(&self) -> &str {
+        match self {
+            Self::Time { column, .. } | Self::Range { column, .. } => column,
+        }
+    }
 }

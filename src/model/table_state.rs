@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BqTable, DeletesDone, Intent, IntentId, Mode, Position, WindowState};
+use super::{BqTable, DeletesDone, Intent, IntentId, Mode, PartitionBasis, PartitionCheck, Position, WindowState};
 
 /// The version of the state object that this binary reads and writes.
 pub const STATE_VERSION: u32 = 1;
@@ -38,6 +38,9 @@ pub struct TableState {
     /// The last look for rows that are gone at the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletes: Option<DeletesDone>,
+    /// The last look whether rows stay in their partitions, where merges rest on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_check: Option<Box<PartitionCheck>>,
     /// The least cursor of rows that the live sync brings; `None` for all. What is below is left to backfills.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<String>,
@@ -81,6 +84,7 @@ impl TableState {
             basis: None,
             rebuild: None,
             deletes: None,
+            partition_check: None,
             began: None,
             load: None,
             window: None,
@@ -129,6 +133,9 @@ pub struct Basis {
     /// The zone of timestamps without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub naive_zone: Option<String>,
+    /// How the column that the target is partitioned by is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Box<PartitionBasis>>,
     /// Whether an operator has set the watermark since: then other settings are taken as they are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,

@@ -1,10 +1,12 @@
-//! The time that a run still has, and its cancelling: every wait of ours passes through here.
+//! The time that a run still has, its cancelling, and who looks on: every wait of ours passes through here.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::model::{Code, Watch};
 
 /// The least time that an attempt gets, unless the run has less.
 pub(super) const ATTEMPT_MIN: Duration = Duration::from_secs(1);
@@ -26,24 +28,47 @@ pub enum Interrupted {
     Cancelled,
 }
 
+impl Interrupted {
+    /// The code that people look up.
+    pub fn code(self) -> Code {
+        match self {
+            Self::TimedOut(_) => Code::NoAnswer,
+            Self::Budget => Code::TimeSpent,
+            Self::Cancelled => Code::Stopping,
+        }
+    }
+}
+
 /// A run's deadline and cancellation; cheap to clone and to pass.
 #[derive(Clone, Debug)]
 pub struct Context {
     deadline: Instant,
     cancel: CancellationToken,
     stop: CancellationToken,
+    watch: Watch,
 }
 
 impl Context {
     /// A run that ends at `deadline` or when `cancel` fires.
     pub fn new(deadline: Instant, cancel: CancellationToken) -> Self {
-        Self { deadline, cancel, stop: CancellationToken::new() }
+        Self { deadline, cancel, stop: CancellationToken::new(), watch: Watch::default() }
     }
 
     /// The same run, asked to come to an end early, without being cut off, when `stop` fires.
     #[must_use]
     pub fn with_stop(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
+    }
+
+    /// The same run, with somebody who looks on.
+    #[must_use]
+    pub fn with_watch(self, watch: Watch) -> Self {
+        Self { watch, ..self }
+    }
+
+    /// Where the run notes how far it is.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Whether the run was asked to end after what it is doing.
@@ -67,7 +92,13 @@ impl Context {
         if self.is_cancelled() {
             return Self::new(now + limit.min(AFTER_CUT_MAX), CancellationToken::new()).with_stop(self.stop.clone());
         }
-        Self { deadline: now + limit, cancel: self.cancel.clone(), stop: self.stop.clone() }
+        Self { deadline: now + limit, ..self.clone() }
+    }
+
+    /// The same run, of which no more than this is given away.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        Self { deadline: self.deadline.min(Instant::now() + limit), ..self.clone() }
     }
 
     /// The time that is left, zero if none.

@@ -112,6 +112,12 @@ impl Http {
         Self { client: Arc::default(), tokens: Tokens::Anonymous, secret: true, answer_bytes_max: ANSWER_BYTES_MAX }
     }
 
+    /// The same, with these tokens.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Tokens) -> Self {
+        Self { tokens, ..self }
+    }
+
     /// The same, for a service whose answers have at most so many bytes.
     #[must_use]
     pub fn with_answer_bytes_max(self, answer_bytes_max: usize) -> Self {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use crate::model::Secret;
+
 /// The scope that covers BigQuery and Cloud Storage.
 const SCOPES: &[&str] = &["https://www.googleapis.com/auth/cloud-platform"];
 /// The scope of a login at a database (Cloud SQL, "Log in using IAM database authentication"). Only a service account's key
@@ -16,15 +18,15 @@ const LOGIN_SCOPES: &[&str] = &["https://www.googleapis.com/auth/sqlservice.logi
 pub enum Tokens {
     /// From nowhere: an emulator is sent no credentials.
     Anonymous,
+    /// One that the settings have.
+    Fixed(Secret),
     /// From the metadata server, application default credentials or a service account key, found at the first use.
     Google(Arc<OnceCell<Arc<dyn gcp_auth::TokenProvider>>>),
 }
 
 /// No token could be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{message}; on Google Cloud give the service an account, elsewhere run `gcloud auth application-default login`"
-)]
+#[error("{message}")]
 pub struct TokenError {
     message: String,
     /// Whether trying again can help: who gives tokens was found, and did not answer as it should.
@@ -54,7 +56,11 @@ impl Tokens {
     }
 
     async fn of(&self, scopes: &[&str]) -> Result<Option<String>, TokenError> {
-        let Self::Google(provider) = self else { return Ok(None) };
+        let provider = match self {
+            Self::Anonymous => return Ok(None),
+            Self::Fixed(token) => return Ok(Some(token.expose().to_owned())),
+            Self::Google(provider) => provider,
+        };
         let fault = |error: &gcp_auth::Error, passes| TokenError { message: error.to_string(), passes };
         let provider = provider.get_or_try_init(gcp_auth::provider).await.map_err(|error| fault(&error, false))?;
         let token = provider.token(scopes).await.map_err(|error| fault(&error, true))?;
@@ -66,6 +72,7 @@ impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Anonymous => "Anonymous",
+            Self::Fixed(_) => "Fixed",
             Self::Google(_) => "Google",
         })
     }

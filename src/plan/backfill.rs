@@ -11,7 +11,7 @@ use jiff::civil::{DateTime, DateTimeRound};
 
 use super::verify::in_order;
 use crate::mapping::CursorKind;
-use crate::model::{Ask, Asks, Bound, Window, WindowRange, WindowUnit};
+use crate::model::{Ask, Asks, Bound, Code, Window, WindowRange, WindowUnit};
 
 /// The most windows of one backfill.
 pub const WINDOWS_MAX: usize = 10_000;
@@ -22,7 +22,7 @@ pub const WINDOW_ROWS_DEFAULT: u64 = 1_000_000;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackfillError {
     /// A `replace` has no windows.
-    #[error("{0} is in `mode: replace`: each `highwater sync` copies all of it, there is nothing to fill in")]
+    #[error("{0} is in `mode: replace`, where there is nothing to fill in; each `highwater sync` copies all of it")]
     Replace(String),
     /// Windows in time of a cursor that has none.
     #[error("--by {by} divides time, and the cursor of {table} has no {by}s; say --by key, or leave --by out")]
@@ -33,10 +33,10 @@ pub enum BackfillError {
         by: &'static str,
     },
     /// Ranges of keys have no ends in the cursor.
-    #[error("--by key brings all rows; --from and --to bound the cursor, so leave them out or choose another --by")]
+    #[error("--by key brings all rows; --from and --to bound the cursor; leave them out or choose another --by")]
     KeyBounds,
     /// The end is not above the beginning.
-    #[error("--to {to} is not above --from {from}")]
+    #[error("--to {to} is not above --from {from}; give the earlier end as --from")]
     Empty {
         /// The beginning.
         from: String,
@@ -53,7 +53,7 @@ pub enum BackfillError {
     },
     /// Rows below the end can still appear.
     #[error(
-        "rows of {table} from {ceiling} on may still change: choose --to at or below that; `highwater sync` brings the rest"
+        "rows of {table} from {ceiling} on may still change; choose --to at or below that, `highwater sync` brings the rest"
     )]
     Moving {
         /// The table.
@@ -63,7 +63,7 @@ pub enum BackfillError {
     },
     /// Too many windows.
     #[error(
-        "{table} would have more than {WINDOWS_MAX} windows: choose a larger unit with --by, more --window-rows, or nearer ends"
+        "{table} would have more than {WINDOWS_MAX} windows; choose a larger unit with --by, more --window-rows, or nearer ends"
     )]
     TooManyWindows {
         /// The table.
@@ -71,7 +71,7 @@ pub enum BackfillError {
     },
     /// Too many backfills are remembered.
     #[error(
-        "{table} has {} backfills that are remembered, with other units and ends; ask for one that goes on where one of them ends, or `highwater reset {table}`",
+        "{table} has {} backfills that are remembered, with other units and ends; ask for one that goes on where one of them ends, or `highwater reset {table}` to read everything again",
         Asks::MAX
     )]
     TooManyAsks {
@@ -88,12 +88,28 @@ pub enum BackfillError {
     },
     /// The table begins at a cursor, and ranges of keys bring everything.
     #[error(
-        "`backfill_start` of {0} leaves out older rows, and --by key brings all: remove `backfill_start`, or choose another --by"
+        "`backfill_start` of {0} leaves out older rows, and --by key brings all; remove `backfill_start`, or choose another --by"
     )]
     StartAndKey(String),
     /// The table has no row yet.
-    #[error("{0} has no row that is safe to read yet: there is nothing to fill in")]
+    #[error(
+        "{0} has no row that is safe to read yet, so there is nothing to fill in; `highwater sync` brings what comes"
+    )]
     NoRows(String),
+}
+
+impl BackfillError {
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Replace(_) | Self::Append { .. } | Self::StartAndKey(_) => Code::BackfillMode,
+            Self::NoTime { .. } | Self::KeyBounds | Self::Empty { .. } => Code::WindowBounds,
+            Self::NothingBelow { .. } | Self::NoRows(_) => Code::BackfillNothing,
+            Self::Moving { .. } => Code::BackfillMoving,
+            Self::TooManyWindows { .. } => Code::WindowsTooMany,
+            Self::TooManyAsks { .. } => Code::BackfillsTooMany,
+        }
+    }
 }
 
 /// A time on the grid at or before `text`; `None` if it is no time, or the unit is none of time.
@@ -376,7 +392,10 @@ fn check_append(asks: &Asks, ask: &Ask, known: Known<'_>) -> Result<(), Backfill
         return if asks.asks.iter().all(|other| other.by == WindowUnit::Key) {
             Ok(())
         } else {
-            refuse("other windows were asked for before, and a load by key brings their rows too".to_owned())
+            refuse(
+                "other windows were asked for before, and a load by key brings their rows too; choose the same --by"
+                    .to_owned(),
+            )
         };
     };
     let Some(began) = known.began else {
@@ -398,12 +417,17 @@ fn check_append(asks: &Asks, ask: &Ask, known: Known<'_>) -> Result<(), Backfill
             })
         };
         return match asks.asks.iter().find(|other| other.id != ask.id && !apart(other)) {
-            Some(other) => refuse(format!("the windows overlap those from {:?} to {:?}", other.from, other.to)),
+            Some(other) => refuse(format!(
+                "the windows overlap those from {:?} to {:?}; choose ends beyond those",
+                other.from, other.to
+            )),
             None => Ok(()),
         };
     }
     match [from, to].into_iter().find(|end| !on_grid(ask.by, end, began)) {
-        Some(end) => refuse(format!("its windows are whole {}s, and {end} is within one", ask.by.name())),
+        Some(end) => {
+            refuse(format!("its windows are whole {}s, and {end} is within one; choose the end of one", ask.by.name()))
+        }
         None => Ok(()),
     }
 }

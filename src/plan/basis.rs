@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::prune;
 use super::table::TablePlan;
 use crate::model::{Basis, Mode, SyncedColumn, TableSettings, TableState};
 
@@ -40,6 +41,7 @@ pub fn now(
         hashed: sorted(&wanted.hash),
         salt: wanted.salt.as_ref().map(|salt| tag(salt.expose())),
         naive_zone: wanted.naive_zone.clone(),
+        partition: prune::basis(settings, &plan.columns, was, false),
         reset: false,
     }
 }
@@ -107,6 +109,26 @@ pub fn changes(state: &TableState, now: &Basis) -> Vec<String> {
     changes
 }
 
+/// What is other about the key than when the target's rows were written, so that they are not found by it: one line each.
+/// `zoned` if a column of the key is a time that is converted from a zone.
+pub fn key_changes(was: &Basis, now: &Basis, zoned: bool) -> Vec<String> {
+    let mut changes = Vec::new();
+    if was.key != now.key {
+        changes.push(format!("it was {:?}, is {:?}", was.key, now.key));
+    }
+    let hashed = |basis: &Basis| basis.hashed.iter().filter(|name| now.key.contains(name)).cloned().collect::<Vec<_>>();
+    let (before, after) = (hashed(was), hashed(now));
+    if before != after {
+        changes.push(format!("the hashed columns of it were {before:?}, are {after:?}"));
+    } else if !after.is_empty() && was.salt != now.salt {
+        changes.push("the salt of its hashed columns changed".to_owned());
+    }
+    if zoned && was.naive_zone != now.naive_zone {
+        changes.push("the zone of its naive_timestamps changed".to_owned());
+    }
+    changes
+}
+
 /// Columns that are synced now and were not, though the source had them: left out by the settings until now.
 pub fn included(was: Option<&Basis>, now: &Basis) -> Vec<String> {
     let Some(was) = was.filter(|was| !was.reset) else { return Vec::new() };
@@ -140,6 +162,7 @@ mod tests {
             hashed: Vec::new(),
             salt: None,
             naive_zone: None,
+            partition: None,
             reset: false,
         }
     }

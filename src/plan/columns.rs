@@ -100,9 +100,12 @@ fn one(column: &Column, settings: &TableSettings, zone: Option<&TimeZone>, order
     if wanted.hash.contains(&column.name) {
         let salt = wanted.salt.clone().unwrap_or_else(|| Arc::new(Secret::new(String::new())));
         return match hashed(column, salt) {
-            _ if ordered => Err(refused("hash".into(), "its value stands in the state as part of a position")),
+            _ if ordered => Err(refused(
+                "hash".into(),
+                "its value stands in the state as part of a position; leave it out of `hash`",
+            )),
             Some(made) => Ok(made),
-            None => Err(refused("hash".into(), "it has no text form")),
+            None => Err(refused("hash".into(), "it has no text form; leave it out of `hash`")),
         };
     }
     let explicit = wanted.types.get(&column.name).copied();
@@ -112,24 +115,30 @@ fn one(column: &Column, settings: &TableSettings, zone: Option<&TimeZone>, order
     let made = match mapping::retarget(column, to, zone) {
         Retargeted::Fits(made) => made,
         Retargeted::MayLose(_) if ordered => {
-            return Err(refused(name, "a column of the key and the cursor must keep every value"));
+            return Err(refused(
+                name,
+                "a column of the key and the cursor must keep every value; leave it out of `types`",
+            ));
         }
         Retargeted::MayLose(made) if has_policy => made,
         Retargeted::MayLose(_) => {
             return Err(refused(
                 name,
-                "some values may not fit: say what is done with them by `unrepresentable: {columns: {…: null, clamp, reject or fail}}`",
+                "some values may not fit; say what is done with them by `unrepresentable: {columns: {…: null, clamp, reject or fail}}`",
             ));
         }
         Retargeted::NeedsZone => {
-            return Err(refused(name, "it has no time zone: say `naive_timestamps: {as: timestamp, timezone: …}`"));
+            return Err(refused(name, "it has no time zone; say `naive_timestamps: {as: timestamp, timezone: …}`"));
         }
-        Retargeted::Never => return Err(refused(name, "there is no such conversion")),
+        Retargeted::Never => return Err(refused(name, "there is no such conversion; choose another type")),
     };
     // 1.0 and 1.00 are one key at the source and two texts
     let becomes_text = made.ty == BqType::String && column.ty != BqType::String;
     if ordered && (becomes_text || !mapping::same_positions(column, &made)) {
-        return Err(refused(name, "a column of the key and the cursor is compared as it is at the source"));
+        return Err(refused(
+            name,
+            "a column of the key and the cursor is compared as it is at the source; leave it out of `types`",
+        ));
     }
     Ok(made)
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::propose::{Proposal, Wanted, Way};
-use crate::model::{Indexing, Mode, SourceTable};
+use crate::model::{Indexing, Mode, SCHEMA_LINE, SourceTable};
 
 /// The variable of a project that nobody named.
 const PROJECT: &str = "${HIGHWATER_PROJECT}";
@@ -75,8 +75,8 @@ pub struct Table {
 
 /// Writes the file. Variables are those of the environment, `${NAME}`.
 pub fn write(head: &Head, sources: &[Source]) -> String {
-    let mut text = String::from(
-        "# Proposed by `highwater discover` from names, types and indexes: look it over before the first sync.\n",
+    let mut text = format!(
+        "{SCHEMA_LINE}\n# Proposed by `highwater discover` from names, types and indexes: look it over before the first sync.\n",
     );
     let lines = [
         format!("project: {}", head.project.as_deref().map_or_else(|| PROJECT.to_owned(), value)),

@@ -27,9 +27,9 @@ pub struct Changes {
 /// A column whose type in BigQuery is not what the source's type becomes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "column {column:?} is {found} in BigQuery, and the source's type becomes {wanted}; say `types: {{{column}: {found}}}` \
-     to keep the column as it is, or `schema: {{incompatible: rebuild}}` to build the table anew beside itself and \
-     replace it"
+    "{}; say `types: {{{column}: {found}}}` to keep the column as it is, or `schema: {{incompatible: rebuild}}` to build the \
+     table anew beside itself and replace it",
+    self.what()
 )]
 pub struct Incompatible {
     /// The column's name in BigQuery.
@@ -38,6 +38,14 @@ pub struct Incompatible {
     pub found: String,
     /// The type that the source's column becomes.
     pub wanted: String,
+}
+
+impl Incompatible {
+    /// The difference, without the way out.
+    pub fn what(&self) -> String {
+        let Self { column, found, wanted } = self;
+        format!("column {column:?} is {found} in BigQuery, and the source's type becomes {wanted}")
+    }
 }
 
 /// Whether every value of `from` is one of `to`, so that BigQuery changes a column's type in place

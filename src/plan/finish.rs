@@ -3,7 +3,7 @@
 //! The engine asks [`Progress::next`], does it, tells what it saw by [`Progress::learn`], and asks again.
 //! Architecture Invariant: no job of a new attempt is asked for before the jobs of all earlier attempts were seen.
 
-use crate::model::{Attempt, JobFailure, JobKind, JobStats, JobStatus, NOT_WHOLE, TOO_MANY_DELETES};
+use crate::model::{Attempt, Code, JobFailure, JobKind, JobStats, JobStatus, NOT_WHOLE, TOO_MANY_DELETES};
 
 /// The most attempts at one job of an intent that one run submits; the next run may try again.
 pub const JOB_ATTEMPTS_PER_RUN: u32 = 5;
@@ -72,6 +72,16 @@ pub enum FinishError {
     /// The staging table vanished again and again.
     #[error("the staging table was gone after each of {0} load jobs")]
     StagingGone(u32),
+}
+
+impl FinishError {
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Job { .. } | Self::Rows { .. } => Code::JobFailed,
+            Self::Exhausted { .. } | Self::StagingGone(_) => Code::JobExhausted,
+        }
+    }
 }
 
 fn kind_name(kind: JobKind) -> &'static str {

@@ -1,14 +1,20 @@
 //! From the catalog's columns and the settings to one table's plan: columns, key, order, BigQuery schema. Pure.
 
+mod told;
+
+use self::told::{did_you_mean, unique_hint};
 use super::columns;
 use crate::mapping::{Column, CursorKind, names};
 use crate::model::{
     Basis, BqType, DELETED_AT, Field, FieldMode, Mode, Partitioning, SYNCED_AT, Schema, SourceTable, TableSettings,
-    TableSpec, TimeUnit, WantedPartitioning,
+    TableSpec, TimeUnit, WantedPartitioning, nearest,
 };
 
 /// Most clustering columns of a table (BigQuery, "Clustered tables: limitations").
 pub const CLUSTERING_MAX: usize = 4;
+
+/// Most names of similar columns in an error.
+const SIMILAR_MAX: usize = 3;
 
 /// What a run does with the table's columns.
 #[derive(Clone, Debug)]
@@ -60,7 +66,7 @@ pub enum PlanError {
         similar: Vec<String>,
     },
     /// The table has no columns that can be read.
-    #[error("table {0} has no columns")]
+    #[error("table {0} has no column that this user may read; GRANT SELECT on its columns")]
     NoColumns(SourceTable),
     /// The cursor's values do not grow in an order.
     #[error(
@@ -91,7 +97,7 @@ pub enum PlanError {
     /// A column has a name that Highwater's own columns need.
     #[error(
         "column {column:?} of {table} is {name:?} in BigQuery, which `metadata_columns` needs for itself; rename it at the \
-         source and `highwater reset`, or leave it out"
+         source, or leave it out"
     )]
     NameTaken {
         /// The table.
@@ -110,7 +116,7 @@ pub enum PlanError {
         column: String,
     },
     /// No key is configured and the table has none.
-    #[error("table {table} has no primary key, and `mode: {mode}` needs a key: say `key: [...]`{}", unique_hint(.unique))]
+    #[error("table {table} has no primary key, and `mode: {mode}` needs a key; say `key: [...]`{}", unique_hint(.unique))]
     NoKey {
         /// The table.
         table: SourceTable,
@@ -146,7 +152,8 @@ pub enum PlanError {
     Type(Box<BadType>),
     /// BigQuery cannot compare values of the key's type.
     #[error(
-        "column {column:?} of {table} cannot be part of the key: {source_type} becomes a type that BigQuery cannot compare or group by"
+        "column {column:?} of {table} cannot be part of the key: {source_type} becomes a type that BigQuery cannot compare or group \
+         by; name other columns as `key`, or say `mode: replace`"
     )]
     KeyNotComparable {
         /// The table.
@@ -157,7 +164,7 @@ pub enum PlanError {
         source_type: String,
     },
     /// A pattern does not mean such a table, or not by this name.
-    #[error("{table}, which the pattern {pattern:?} matches, {why}; or name the table itself")]
+    #[error("{table}, which the pattern {pattern:?} matches, {why}, or name the table itself")]
     NotMeant {
         /// The table.
         table: SourceTable,
@@ -185,8 +192,14 @@ pub enum PlanError {
         /// The name.
         zone: String,
     },
+    /// It is promised that the partition column never changes, and it does.
+    #[error(transparent)]
+    Promise(Box<super::prune::BadPromise>),
     /// The partition column's type does not fit.
-    #[error("`partition_by: {column}` of {table} does not fit: a {found} column cannot be partitioned by {wanted}")]
+    #[error(
+        "`partition_by: {column}` of {table} does not fit: a {found} column cannot be partitioned by {wanted}; name another \
+     column, or leave it out"
+    )]
     Partitioning {
         /// The table.
         table: SourceTable,
@@ -213,17 +226,6 @@ pub struct BadType {
     pub to: String,
     /// Why not, and the way out.
     pub why: &'static str,
-}
-
-fn did_you_mean(similar: &[String]) -> String {
-    if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(" or ")) }
-}
-
-fn unique_hint(unique: &[Vec<String>]) -> String {
-    match unique.first() {
-        Some(columns) => format!("; unique by an index: [{}]", columns.join(", ")),
-        None => String::new(),
-    }
 }
 
 /// Decides the plan.
@@ -379,10 +381,8 @@ pub(super) fn index(
     setting: &'static str,
 ) -> Result<usize, PlanError> {
     columns.iter().position(|column| column.name == name).ok_or_else(|| {
-        let near = |column: &&Column| {
-            strsim::damerau_levenshtein(&column.name.to_lowercase(), &name.to_lowercase()) <= name.len().max(3) / 3
-        };
-        let similar = columns.iter().filter(near).take(3).map(|column| column.name.clone()).collect();
+        let known = columns.iter().map(|column| (column.name.as_str(), column.name.clone()));
+        let similar = nearest(name, known, SIMILAR_MAX);
         PlanError::NoColumn { table: table.clone(), column: name.to_owned(), setting, similar }
     })
 }

@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use super::table::TablePlan;
 use crate::encode::cast::Cast;
 use crate::mapping::{self, Canonical, Column, CursorKind};
-use crate::model::{BqType, Checksum, Difference, FieldMode, Fingerprint, Label, Schema, TargetColumn};
+use crate::model::{BqType, Checksum, Code, Difference, FieldMode, Fingerprint, Label, Schema, TargetColumn};
 
 /// The most windows of one table.
 pub const WINDOWS_MAX: u64 = 1_000;
@@ -40,13 +40,13 @@ pub enum By {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// Windows in time of a cursor that is none.
-    #[error("--by divides time, and the cursor of {0} is not one that has {1}")]
+    #[error("--by divides time, and the cursor of {0} is not one that has {1}; leave --by out")]
     NoTime(String, &'static str),
     /// Bounds without a cursor.
-    #[error("--from and --to bound the cursor, and {0} has none")]
+    #[error("--from and --to bound the cursor, and {0} has none; leave them out")]
     NoCursor(String),
     /// A bound that the cursor's type does not take.
-    #[error("{bound:?} is not a value of the cursor of {table}, which is {wanted}")]
+    #[error("{bound:?} is not a value of the cursor of {table}, which is {wanted}; give one that is")]
     BadBound {
         /// The table.
         table: String,
@@ -57,15 +57,26 @@ pub enum VerifyError {
     },
     /// More windows than are told.
     #[error(
-        "{table} would have more than {WINDOWS_MAX} windows: choose a larger unit with --by, or bounds with --from and --to"
+        "{table} would have more than {WINDOWS_MAX} windows; choose a larger unit with --by, or bounds with --from and --to"
     )]
     TooManyWindows {
         /// The table.
         table: String,
     },
     /// No column can be compared.
-    #[error("no column of {0} can be compared exactly")]
+    #[error("no column of {0} can be compared exactly; `highwater gaps` compares numbers of rows")]
     NothingToCompare(String),
+}
+
+impl VerifyError {
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NoTime(..) | Self::NoCursor(_) | Self::BadBound { .. } => Code::WindowBounds,
+            Self::TooManyWindows { .. } => Code::WindowsTooMany,
+            Self::NothingToCompare(_) => Code::VerifyNothing,
+        }
+    }
 }
 
 /// A column that is not compared, and why.

@@ -102,6 +102,7 @@ fn last_run(record: &RunRecord) -> LastRun {
         outcome: record.outcome.name().to_owned(),
         error: record.error.clone(),
         error_class: record.error_class.map(|class| class.name().to_owned()),
+        code: record.report.error.as_ref().and_then(|error| error.code).map(|code| code.as_str().to_owned()),
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{RunId, RunRecord};
 use super::{FailureClass, Outcome};
-use crate::model::{Event, Hook};
+use crate::model::{Code, Event, Hook};
 
 /// The version of the object's form.
 pub const VERSION: u32 = 1;
@@ -83,6 +83,9 @@ pub struct Notice {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The code of that.
+    #[serde(default, deserialize_with = "Code::lenient", skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
     /// What was changed in the target's columns, or what stopped the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<String>,
@@ -186,6 +189,8 @@ fn tell(next: &mut Notified, record: &RunRecord, when: Patience) -> Option<Told>
         Outcome::Partial if record.report.moved_anything() => since = recover(next, &mut events),
         // another run is ahead, and says how it ended; a table that never was synced has not failed
         Outcome::Partial | Outcome::Superseded | Outcome::Unusable => {}
+        // a dry run is never kept: it says nothing of the table
+        Outcome::WouldSync => {}
     }
     (!events.is_empty()).then_some((events, again, since))
 }
@@ -209,6 +214,7 @@ fn notice(record: &RunRecord, report: &str, events: Vec<Event>, again: bool, sin
         target: record.target.clone(),
         outcome: record.outcome,
         error: record.error.as_deref().map(short),
+        code: record.report.error.as_ref().and_then(|error| error.code),
         drift: record.drift.iter().take(LINES_MAX).map(|line| short(line)).collect(),
         since,
         at: record.ended_at,
@@ -262,7 +268,8 @@ impl Notice {
         let name = format!("{}/{}", self.source, self.table);
         let since = self.since.map(|since| since.strftime("%Y-%m-%d %H:%M UTC").to_string());
         let failed = self.outcome == Outcome::Failed;
-        let error = self.error.as_deref().unwrap_or("it does not say why");
+        let code = self.code.map(|code| format!("{code}: ")).unwrap_or_default();
+        let error = format!("{code}{}", self.error.as_deref().unwrap_or("it does not say why"));
         match event {
             Event::Failure if self.again => {
                 format!("{name} still fails, since {}: {error}", since.unwrap_or_default())

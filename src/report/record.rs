@@ -28,6 +28,23 @@ impl RunId {
         Self(ulid::Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or(0), random).to_string())
     }
 
+    /// The same id as a UUID (RFC 9562, version 7): its time, and of its randomness what there is room for.
+    pub fn uuid(&self) -> String {
+        let bits = ulid::Ulid::from_string(&self.0).map_or(0, |id| id.0);
+        let (time, random) = (bits >> 80, bits & ((1 << 80) - 1));
+        let uuid =
+            (time << 80) | (0x7 << 76) | ((random >> 68 & 0xfff) << 64) | (0b10 << 62) | (random & ((1 << 62) - 1));
+        let hex = format!("{uuid:032x}");
+        let mut text = String::with_capacity(36);
+        for (at, digit) in hex.chars().enumerate() {
+            if matches!(at, 8 | 12 | 16 | 20) {
+                text.push('-');
+            }
+            text.push(digit);
+        }
+        text
+    }
+
     /// The id's text: digits and capital letters only.
     pub fn as_str(&self) -> &str {
         &self.0

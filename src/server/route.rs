@@ -11,13 +11,35 @@ pub(super) enum Route {
     Sync(TableId),
     /// `POST /pubsub`.
     PubSub,
+    /// What is looked at.
+    Page(Page),
+}
+
+/// What is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    /// `GET /`.
+    List,
+    /// `GET /tables/{source}/{table}`.
+    Table(TableId),
+    /// `GET /api/tables`.
+    Tables,
+    /// `GET /api/tables/{source}/{table}`.
+    TableData(TableId),
+    /// `GET /api/runs`.
+    Runs,
+    /// `GET /metrics`.
+    Metrics,
 }
 
 /// Why a request asks for nothing that there is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoRoute {
     /// No such path.
-    #[error("no such path; there are GET /healthz, POST /sync/{{source}}/{{table}} and POST /pubsub")]
+    #[error(
+        "no such path; there are GET /, /tables/{{source}}/{{table}}, /api/tables, /api/tables/{{source}}/{{table}}, \
+         /api/runs, /metrics and /healthz, POST /sync/{{source}}/{{table}} and /pubsub"
+    )]
     Path,
     /// The path takes another method.
     #[error("this path takes {0}")]
@@ -30,25 +52,40 @@ pub(super) enum NoRoute {
     Encoding,
 }
 
+/// The most segments of a path that there is.
+const SEGMENTS_MAX: usize = 4;
+
 /// Finds the route.
 ///
 /// # Errors
 /// There is none.
 pub(super) fn route(method: &str, path: &str) -> Result<Route, NoRoute> {
-    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
-    match (segments.next(), segments.next(), segments.next(), segments.next()) {
-        (Some("healthz"), None, None, None) => match method {
+    let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).splitn(SEGMENTS_MAX + 1, '/').collect();
+    let id =
+        |source, table| Ok::<_, NoRoute>(TableId { source: decode(source)?.parse()?, table: decode(table)?.parse()? });
+    let get = |page: Result<Page, NoRoute>| match method {
+        "GET" | "HEAD" => Ok(Route::Page(page?)),
+        _ => Err(NoRoute::Method("GET, HEAD")),
+    };
+    match segments.as_slice() {
+        ["healthz"] => match method {
             "GET" | "HEAD" => Ok(Route::Health),
-            _ => Err(NoRoute::Method("GET")),
+            _ => Err(NoRoute::Method("GET, HEAD")),
         },
-        (Some("pubsub"), None, None, None) => match method {
+        ["pubsub"] => match method {
             "POST" => Ok(Route::PubSub),
             _ => Err(NoRoute::Method("POST")),
         },
-        (Some("sync"), Some(source), Some(table), None) => match method {
-            "POST" => Ok(Route::Sync(TableId { source: decode(source)?.parse()?, table: decode(table)?.parse()? })),
+        ["sync", source, table] => match method {
+            "POST" => Ok(Route::Sync(id(source, table)?)),
             _ => Err(NoRoute::Method("POST")),
         },
+        [""] => get(Ok(Page::List)),
+        ["tables", source, table] => get(id(source, table).map(Page::Table)),
+        ["api", "tables"] => get(Ok(Page::Tables)),
+        ["api", "tables", source, table] => get(id(source, table).map(Page::TableData)),
+        ["api", "runs"] => get(Ok(Page::Runs)),
+        ["metrics"] => get(Ok(Page::Metrics)),
         _ => Err(NoRoute::Path),
     }
 }
@@ -83,11 +120,27 @@ mod tests {
         assert_eq!(route("POST", "/sync/fin/invoices"), sync("fin", "invoices"));
         assert_eq!(route("POST", "/sync/fin/a%2Fb%20%C3%A9"), sync("fin", "a/b \u{e9}"));
         assert_eq!(route("GET", "/sync/fin/invoices"), Err(NoRoute::Method("POST")));
+        for (path, page) in [
+            ("/", Page::List),
+            ("", Page::List),
+            ("/api/tables", Page::Tables),
+            ("/api/runs", Page::Runs),
+            ("/metrics", Page::Metrics),
+        ] {
+            assert_eq!(route("GET", path), Ok(Route::Page(page.clone())), "{path}");
+            assert_eq!(route("HEAD", path), Ok(Route::Page(page)), "{path}");
+            assert_eq!(route("POST", path), Err(NoRoute::Method("GET, HEAD")), "{path}");
+        }
+        assert!(matches!(route("GET", "/tables/fin/a%2Fb"), Ok(Route::Page(Page::Table(_)))));
+        assert!(matches!(route("GET", "/api/tables/fin/%ff"), Err(NoRoute::Encoding)));
         assert_eq!(route("POST", "/sync/fin/%zz"), Err(NoRoute::Encoding));
         assert_eq!(route("POST", "/sync/fin/%ff"), Err(NoRoute::Encoding));
         assert!(matches!(route("POST", "/sync/fin/"), Err(NoRoute::Name(_))));
-        for path in ["/", "", "/sync", "/sync/a", "/sync/a/b/c", "/healthz/", "//", "/pubsub/x"] {
+        for path in
+            ["/sync", "/sync/a", "/sync/a/b/c", "/healthz/", "//", "/pubsub/x", "/tables/a", "/api", "/metrics/"]
+        {
             assert_eq!(route("POST", path), Err(NoRoute::Path), "{path}");
+            assert_eq!(route("GET", path), Err(NoRoute::Path), "{path}");
         }
     }
 }

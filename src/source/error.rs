@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::SinkClosed;
-use crate::model::Class;
+use crate::model::{Class, Code};
 use crate::net::{Interrupted, TokenError};
 
 /// An error of a source database.
@@ -20,7 +20,7 @@ pub enum SourceError {
         cause: sqlx::Error,
     },
     /// Wrong user, password or database.
-    #[error("{address} refuses the login of user {user:?}: {message}; check the source's url")]
+    #[error("{address} refuses the login of user {user:?}: {message}; check user, password and database of the source")]
     Login {
         /// Host and port, or socket path.
         address: String,
@@ -40,7 +40,7 @@ pub enum SourceError {
         cause: TokenError,
     },
     /// TLS could not be set up as configured.
-    #[error("TLS with {address} failed; {hint}")]
+    #[error("TLS with {address} failed: {cause}; {hint}")]
     Tls {
         /// Host and port.
         address: String,
@@ -51,7 +51,7 @@ pub enum SourceError {
         cause: sqlx::Error,
     },
     /// A file of the TLS settings is not what it should be.
-    #[error("`tls.{key}` of the source: {} {problem}", .path.display())]
+    #[error("`tls.{key}` of the source: {} {problem}; name another file there", .path.display())]
     TlsFile {
         /// The setting.
         key: &'static str,
@@ -69,15 +69,29 @@ pub enum SourceError {
         similar: Vec<String>,
     },
     /// The table may not be read.
-    #[error("the source's user may not read {table}: {message}; GRANT SELECT on it")]
+    #[error(
+        "the source's user may not read {table}: {message}; GRANT SELECT on it (`highwater check` prints the statement)"
+    )]
     Denied {
         /// As configured.
         table: String,
         /// The server's message.
         message: String,
     },
+    /// A row has NULL in the key or the cursor, where no row may have it.
+    #[error(
+        "a row has NULL in column {column:?} of the key or the cursor, so that it has no place in the table's order; name \
+         another `key`, or make the column NOT NULL"
+    )]
+    KeyNull {
+        /// The column.
+        column: String,
+    },
     /// A position or bound of the state does not fit the column any more.
-    #[error("{what} of column {column:?} is not of its type: {value:?}")]
+    #[error(
+        "{what} of column {column:?} is not of its type: {value:?}; if the column's type was changed at the source, \
+         `highwater reset` reads the table again"
+    )]
     BadPosition {
         /// `watermark`, `ceiling` …
         what: &'static str,
@@ -171,7 +185,10 @@ pub enum SourceError {
 }
 
 fn hint(similar: &[String]) -> String {
-    if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(" or ")) }
+    if similar.is_empty() {
+        return "; correct its name in `tables`, or remove it there".to_owned();
+    }
+    format!("; did you mean {}?", similar.join(" or "))
 }
 
 impl SourceError {
@@ -180,6 +197,30 @@ impl SourceError {
         match cause {
             Interrupted::TimedOut(waited) => Self::Silent { what, waited, rows: 0 },
             Interrupted::Budget | Interrupted::Cancelled => Self::Interrupted { what, cause },
+        }
+    }
+
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Connect { .. } => Code::SourceDown,
+            Self::Login { .. } => Code::SourceLogin,
+            Self::Token { .. } => Code::SourceToken,
+            Self::Tls { .. } | Self::TlsFile { .. } => Code::SourceTls,
+            Self::NoTable { .. } => Code::SourceNoTable,
+            Self::Denied { .. } => Code::SourceDenied,
+            Self::KeyNull { .. } => Code::KeyNull,
+            Self::BadPosition { .. } => Code::WatermarkType,
+            Self::BadValue { .. } => Code::SourceValue,
+            Self::Unrepresentable { .. } => Code::Unrepresentable,
+            Self::TooManyRejects { .. } => Code::Rejects,
+            Self::BadFilter { .. } => Code::SourceFilter,
+            Self::Query { transient: true, .. } => Code::SourceBusy,
+            Self::Query { transient: false, .. } => Code::SourceQuery,
+            Self::Lost { .. } | Self::Silent { .. } => Code::SourceLost,
+            Self::Interrupted { cause, .. } => cause.code(),
+            // who waits for the stage hears its own error instead
+            Self::Sink(_) => Code::Bug,
         }
     }
 
@@ -202,7 +243,8 @@ impl SourceError {
             | Self::NoTable { .. }
             | Self::Denied { .. }
             | Self::BadFilter { .. } => Class::Usage,
-            Self::BadPosition { .. }
+            Self::KeyNull { .. }
+            | Self::BadPosition { .. }
             | Self::BadValue { .. }
             | Self::Unrepresentable { .. }
             | Self::TooManyRejects { .. } => Class::Permanent,

@@ -8,6 +8,7 @@ mod catalog;
 mod checkup;
 mod connect;
 mod error;
+mod explain;
 mod query;
 mod stream;
 mod survey;

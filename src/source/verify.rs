@@ -69,6 +69,7 @@ impl<'a> Scan<'a> {
             bytes_max: None,
             rejects_max: 0,
             filter: self.filter,
+            partition: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The state object's bytes.
 
-use crate::model::{STATE_VERSION, TableState};
+use crate::model::{Code, STATE_VERSION, TableState};
 
 /// The most bytes of a state object. A schema of 10,000 columns and 10,000 parts fit.
 pub const STATE_BYTES_MAX: u64 = 8 << 20;
@@ -9,14 +9,25 @@ pub const STATE_BYTES_MAX: u64 = 8 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// Written by a newer version.
-    #[error("it has version {0}, this binary knows {STATE_VERSION}: deploy the newer binary again")]
+    #[error("it has version {0}, this binary knows {STATE_VERSION}; deploy the newer binary again")]
     Version(u64),
     /// More than is read again.
-    #[error("it would have more than {STATE_BYTES_MAX} bytes: ask for fewer or larger windows")]
+    #[error("it would have more than {STATE_BYTES_MAX} bytes; ask for fewer or larger windows")]
     TooLarge,
     /// Not a state.
-    #[error("it is not a state object ({0}); repair or remove it")]
+    #[error("it is not a state object ({0}); restore an older version of it, or see what removing it means")]
     Malformed(serde_json::Error),
+}
+
+impl CodecError {
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Version(_) => Code::StateNewer,
+            Self::TooLarge => Code::StateTooLarge,
+            Self::Malformed(_) => Code::StateBroken,
+        }
+    }
 }
 
 /// Reads a state.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::bucket::{Bucket, BucketError, ContentType, Generation, Precondition, Put};
-use crate::model::{Class, SHARES_VERSION, Shares};
+use crate::model::{Class, Code, SHARES_VERSION, Shares};
 use crate::net::{Attempts, Context, Interrupted};
 
 /// The most bytes of a plan; 20,000 tables with long names fit.
@@ -33,7 +33,7 @@ pub enum SharesError {
         cause: serde_json::Error,
     },
     /// Written by a newer version.
-    #[error("{address} has version {version}, which this binary does not know: deploy the newer binary again")]
+    #[error("{address} has version {version}, which this binary does not know; deploy the newer binary again")]
     Version {
         /// Where it lies.
         address: String,
@@ -42,7 +42,7 @@ pub enum SharesError {
     },
     /// Made for another number of tasks.
     #[error(
-        "{address} shares the tables among {planned} tasks, and CLOUD_RUN_TASK_COUNT is {tasks}: start a new execution"
+        "{address} shares the tables among {planned} tasks, and CLOUD_RUN_TASK_COUNT is {tasks}; start a new execution"
     )]
     Tasks {
         /// Where it lies.
@@ -53,7 +53,7 @@ pub enum SharesError {
         tasks: u32,
     },
     /// More than is read again.
-    #[error("{address} would have more than {SHARES_BYTES_MAX} bytes: sync fewer tables in one job")]
+    #[error("{address} would have more than {SHARES_BYTES_MAX} bytes; sync fewer tables in one job")]
     TooLarge {
         /// Where it would lie.
         address: String,
@@ -64,6 +64,17 @@ pub enum SharesError {
 }
 
 impl SharesError {
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Bucket(error) => error.code(),
+            Self::Malformed { .. } => Code::StateBroken,
+            Self::Version { .. } => Code::StateNewer,
+            Self::Tasks { .. } | Self::TooLarge { .. } => Code::Shares,
+            Self::Interrupted(cause) => cause.code(),
+        }
+    }
+
     /// What may be done about it.
     pub fn class(&self) -> Class {
         match self {

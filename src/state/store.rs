@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::codec::{self, CodecError, STATE_BYTES_MAX};
 use crate::bucket::{Bucket, BucketError, ContentType, Generation, Precondition, Put};
-use crate::model::{Class, TableId, TableState};
+use crate::model::{Class, Code, SourceName, TableId, TableState};
 use crate::net::{Attempts, Context, Interrupted};
 
 /// How often a write that had no effect is sent. Cloud Storage takes one write per second per object name (quotas).
@@ -50,6 +50,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Bucket(error) => error.code(),
+            Self::Codec { cause, .. } => cause.code(),
+            Self::Interrupted(cause) => cause.code(),
+        }
+    }
+
     /// What may be done about it.
     pub fn class(&self) -> Class {
         match self {
@@ -66,6 +75,31 @@ pub fn object_name(id: &TableId) -> String {
     escape(&mut name, id.table.as_str());
     name.push_str(".json");
     name
+}
+
+/// Where the state objects of a source's tables lie.
+pub fn source_folder(source: &SourceName) -> String {
+    format!("state/{source}/")
+}
+
+/// The table whose state object has that name; `None` if it is another kind of object.
+pub fn table_of(object: &str) -> Option<TableId> {
+    let (source, escaped) = object.strip_prefix("state/")?.strip_suffix(".json")?.split_once('/')?;
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            // an object of a table's own folder
+            b'/' => return None,
+            b'%' => {
+                let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
+                bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+            }
+            other => bytes.push(other),
+        }
+    }
+    let table = String::from_utf8(bytes).ok()?;
+    Some(TableId { source: source.parse().ok()?, table: table.parse().ok()? })
 }
 
 /// The name of the state object of a window of that table.
@@ -333,6 +367,12 @@ mod tests {
     fn a_tables_name_is_one_segment_of_the_objects() {
         assert_eq!(object_name(&id()), "state/s/a%2Fb%20%C3%A9.json");
         assert_eq!(window_name(&id(), "1..2"), "state/s/a%2Fb%20%C3%A9/windows/1..2.json");
+        assert_eq!(table_of(&object_name(&id())), Some(id()));
+        for other in
+            [&window_name(&id(), "1..2"), &asks_name(&id()), "state/s/a%2.json", "state/s/a%zz.json", "reports/x.json"]
+        {
+            assert_eq!(table_of(other), None, "{other}");
+        }
         assert_eq!(asks_name(&id()), "state/s/a%2Fb%20%C3%A9/windows.json");
     }
 }

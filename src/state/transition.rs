@@ -1,8 +1,8 @@
 //! How a state may change: one pure function. Whatever is not here cannot happen to a state.
 
 use crate::model::{
-    Basis, BqTable, DeletesDone, Hold, Intent, IntentId, Lane, Note, Position, Rebuild, Reread, TableState,
-    WindowRange, WindowState,
+    Basis, BqTable, Code, DeletesDone, Hold, Intent, IntentId, Lane, Note, PartitionCheck, Position, Rebuild, Reread,
+    TableState, WindowRange, WindowState,
 };
 
 /// A change of the state.
@@ -44,6 +44,8 @@ pub enum Event {
         /// What the run syncs with.
         basis: Option<Box<Basis>>,
     },
+    /// A sample of the target's rows was in the partitions of the source's; `None` if no merge rests on that any more.
+    PartitionsChecked(Option<Box<PartitionCheck>>),
     /// A table that nothing was read of begins.
     BeginAt {
         /// Rows with a lesser cursor are left to backfills; `None` if nothing is.
@@ -101,7 +103,10 @@ pub enum ResetTo {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Illegal {
     /// An intent is pending.
-    #[error("intent {0} is pending: run `highwater sync` to finish it, or reset with --drop-intent")]
+    #[error(
+        "intent {0} is pending; `highwater sync` finishes it, or a reset with --drop-intent --keep-watermark gives it up and \
+         reads its rows again"
+    )]
     Pending(IntentId),
     /// The intent is not the one that is pending.
     #[error("intent {0} is not pending")]
@@ -118,6 +123,16 @@ pub enum Illegal {
     /// The state is not that of the window.
     #[error("the state is not that of this window")]
     NotTheWindow,
+}
+
+impl Illegal {
+    /// The code that people look up.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Pending(_) => Code::IntentPending,
+            Self::NotPending(_) | Self::Misplaced(_) | Self::NoReread | Self::Begun | Self::NotTheWindow => Code::Bug,
+        }
+    }
 }
 
 /// The state after the event.
@@ -175,6 +190,7 @@ pub fn apply(state: &TableState, event: Event) -> Result<TableState, Illegal> {
             next.rereads.extend(rereads);
             next.basis = basis;
         }
+        Event::PartitionsChecked(check) => next.partition_check = check,
         Event::BeginAt { from, basis } => begin_at(&mut next, from, basis)?,
         Event::LoadAgain(id) => load_again(&mut next, id)?,
         Event::Load { id, upto, basis } => {
@@ -215,8 +231,8 @@ fn keep_for_target(state: &mut TableState, holds: &[Hold]) {
 fn give_up_rebuild(state: &mut TableState) {
     if let Some(rebuild) = state.rebuild.take() {
         (state.watermark, state.rereads) = (rebuild.before, rebuild.rereads);
-        // one that was begun by an older version has none
-        state.basis = rebuild.basis.or_else(|| state.basis.take());
+        // also where it has none: what is known of the table that was built is not known of the target
+        state.basis = rebuild.basis;
     }
 }
 

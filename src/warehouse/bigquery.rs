@@ -1,7 +1,8 @@
-//! BigQuery by REST. `tables`, `jobs` and `queries` are the calls, `sql` and `checksum` the statements, `runs` all about the table of runs, `wire` the bodies.
+//! BigQuery by REST. `tables`, `jobs` and `queries` are the calls, `sql`, `ddl` and `checksum` the statements, `runs` all about the table of runs, `wire` the bodies.
 
 pub mod check;
 pub mod checksum;
+pub mod ddl;
 mod jobs;
 mod queries;
 pub mod runs;
@@ -96,6 +97,15 @@ fn refused(what: &str, answer: &Answer) -> WarehouseError {
 impl Warehouse for BigQuery {
     async fn table(&self, cx: &Context, table: &BqTable) -> Result<Option<TableInfo>, WarehouseError> {
         tables::table(self, cx, table).await
+    }
+
+    async fn dataset_location(
+        &self,
+        cx: &Context,
+        project: &str,
+        dataset: &str,
+    ) -> Result<Option<String>, WarehouseError> {
+        tables::dataset_location(self, cx, project, dataset).await
     }
 
     async fn ensure_dataset(

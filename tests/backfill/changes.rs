@@ -64,6 +64,8 @@ async fn a_windows_intent_can_be_dropped() {
     let args = ["backfill", "t", "--from", "2024-01-06", "--to", "2024-01-08", "--parallel", "1"];
     dies(&place, "intent-written", &args).await;
     let ran = place.run(&["reset", "t"]).await;
+    assert!(ran.code == 2 && ran.stderr.contains("HW-RESET-TWICE"), "{ran:?}");
+    let ran = place.run(&["reset", "t", "--again"]).await;
     assert!(ran.code == 2 && ran.stderr.contains("of a backfill is pending (state/pg/t/windows/2024-01-06"), "{ran:?}");
     let before = place.object("state/pg/t.json").await.unwrap();
     assert_eq!(place.run(&["reset", "t", "--drop-intent", "--keep-watermark"]).await.code, 0);

@@ -46,8 +46,9 @@ impl Answer {
             return if closes { Ok(()) } else { Err(format!("nothing said, and still open: {}", shown())) };
         }
         let error = serde_json::from_slice::<Value>(&self.body).ok().and_then(|body| {
-            let only = body.as_object().filter(|fields| fields.len() == 1)?;
-            only.get("error")?.as_str().map(str::to_owned)
+            let only = body.as_object().filter(|fields| fields.len() == 2)?;
+            let has_code = only.get("code")?.as_str()?.starts_with("HW-");
+            only.get("error")?.as_str().filter(|_| has_code).map(str::to_owned)
         });
         let one_line = !self.body.contains(&b'\n') && self.body.len() <= REFUSAL_BYTES_MAX;
         let typed = self.header("content-type") == Some("application/json");

@@ -222,6 +222,7 @@ async fn extract<S: Source>(source: &S, table: &SourceTable, kind: &Kind) -> Res
         bytes_max: None,
         rejects_max: 0,
         filter: None,
+        partition: None,
     };
     let mut sink = Collected::default();
     let done = session.read(&cx, &query, &mut sink).await.map_err(failed)?;

@@ -241,6 +241,7 @@ impl Plan {
             key: None,
             create: true,
             partitioning: None,
+            partition_immutable: false,
             cluster_by: Vec::new(),
             columns: ColumnSettings::default(),
             filter: None,

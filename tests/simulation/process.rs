@@ -244,6 +244,7 @@ fn outcome(report: &RunReport) -> &'static str {
     use highwater::report::Outcome;
     match report.outcome {
         Outcome::Synced => "runs: synced",
+        Outcome::WouldSync => "runs: dry",
         Outcome::UpToDate => "runs: up to date",
         Outcome::Partial => "runs: partial",
         Outcome::Superseded => "runs: superseded",

@@ -118,6 +118,7 @@ impl Session for SimSession {
             unique_keys: Vec::new(),
             comment: None,
             rows_estimate: None,
+            derived: Vec::new(),
         })
     }
 
@@ -229,7 +230,7 @@ impl Session for SimSession {
         rows.truncate(done);
         let last = rows.last().map(|row| position(query, row));
         let audit = Audit::new(query.columns.iter().map(|column| column.name.as_str()));
-        Ok(ReadDone { rows: done as u64, rejected: 0, bytes, last, end, audit })
+        Ok(ReadDone { rows: done as u64, rejected: 0, bytes, last, end, audit, partitions: None })
     }
 
     async fn checksums(

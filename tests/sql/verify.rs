@@ -43,6 +43,7 @@ pub fn cases() -> Vec<Value> {
                 columns: &columns,
                 key: &key,
                 cursor,
+                percent: None,
                 soft_deletes,
                 location: "EU",
                 job_project: "p-1",
@@ -62,6 +63,7 @@ pub fn cases() -> Vec<Value> {
                     sql.push(checksums_statement(&scan, rows, group, 10));
                 }
                 sql.push(fingerprints_statement(&scan, rows, 10));
+                sql.push(fingerprints_statement(&TargetScan { percent: Some(1), ..scan }, rows, 10));
             }
             let mut declared: serde_json::Map<String, Value> =
                 columns.iter().map(|column| (column.name.clone(), json!(column.ty.name()))).collect();

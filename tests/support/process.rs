@@ -19,6 +19,11 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// What was printed for a person, each error on one line as logs and reports have it.
+    pub fn told(&self) -> String {
+        self.stderr.replace("\n  way out: ", "; ")
+    }
+
     /// The JSON reports that it printed.
     pub fn reports(&self) -> Vec<RunReport> {
         self.stdout
@@ -54,6 +59,45 @@ pub async fn run(folder: &Path, env: &[(String, String)], args: &[&str]) -> Ran 
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// The code of `highwater ARGS` whose output nobody reads, nor its log: both pipes are closed before it writes.
+pub async fn run_unread(folder: &Path, env: &[(String, String)], args: &[&str]) -> i32 {
+    let mut child = command(folder, env).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    let status = tokio::time::timeout(COMMAND_MAX, child.wait()).await.expect("the command hangs").unwrap();
+    status.code().unwrap_or(-1)
+}
+
+/// The code and the stderr of `highwater ARGS` whose output goes to a device that is full.
+pub async fn run_into_full(folder: &Path, env: &[(String, String)], args: &[&str]) -> (i32, String) {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    // `output` would put a pipe in its place
+    let ran = command(folder, env).args(args).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let output = tokio::time::timeout(COMMAND_MAX, ran.wait_with_output()).await.expect("the command hangs").unwrap();
+    (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
+}
+
+/// What a terminal of so many columns got from `highwater ARGS`, all of it as it was written: the code, and the text.
+/// Standard output is that terminal too, unless it goes to `out`.
+pub async fn run_on_terminal(
+    folder: &Path,
+    env: &[(String, String)],
+    columns: u16,
+    out: Option<&Path>,
+    args: &[&str],
+) -> (i32, String) {
+    let mut python = Command::new("python3");
+    python.arg("-c").arg(include_str!("terminal.py")).arg(columns.to_string());
+    python.arg(out.unwrap_or(Path::new("-"))).arg(env!("CARGO_BIN_EXE_highwater")).args(args);
+    python.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    for name in ["PORT", "HIGHWATER_CONFIG", "SYNC_DATABASES", "HIGHWATER_LOG", "NO_COLOR"] {
+        python.env_remove(name);
+    }
+    python.env("TERM", "xterm-256color").envs(env.iter().map(|(name, value)| (name, value)));
+    let output = tokio::time::timeout(COMMAND_MAX, python.output()).await.expect("the command hangs").unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap_or(-1), String::from_utf8(output.stdout).unwrap())
 }
 
 /// Starts `highwater ARGS` in `folder` and gives its log.

@@ -121,7 +121,7 @@ impl Google<'_> {
     async fn jobs(&self, place: &Place, identity: Option<&str>) -> (Finding, Option<String>) {
         let about = format!("project {}", place.job_project);
         match self.warehouse.dry_run(&self.looks.look(), place.jobs(), "SELECT 1").await {
-            Ok(DryRun::Fine { identity }) => {
+            Ok(DryRun::Fine { identity, .. }) => {
                 let found =
                     format!("by a dry run in {}, as {}", place.location, identity.as_deref().unwrap_or("nobody"));
                 (Finding::new(&about, "run jobs", Standing::Ok).found(found), identity)

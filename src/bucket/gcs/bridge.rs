@@ -11,7 +11,7 @@ use crate::net::Tokens;
 pub(super) fn credentials(tokens: &Tokens) -> Credentials {
     match tokens {
         Tokens::Anonymous => anonymous::Builder::new().build(),
-        Tokens::Google(_) => Credentials::from(Bridge { tokens: tokens.clone() }),
+        Tokens::Google(_) | Tokens::Fixed(_) => Credentials::from(Bridge { tokens: tokens.clone() }),
     }
 }
 

@@ -4,6 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Line;
 use crate::cli::output;
+use crate::model::Told;
+use crate::page::text::duration;
 use crate::report::Outcome;
 
 /// The most days that have a column of their own; `--json` has them all.
@@ -33,10 +35,11 @@ pub(super) fn print(lines: &[Line], days: &[String]) {
         let failed = line.last_run.as_ref().filter(|last| last.outcome == Outcome::Failed.name());
         if let Some(last) = failed {
             let why = last.error.as_deref().unwrap_or("it does not say why");
-            output::line(&format!("{name}: failed at {}: {why}", second(&last.ended_at)));
+            let code = last.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
+            output::line(&format!("{name}: failed at {}: {code}{why}", second(&last.ended_at)));
         }
-        if let Some(error) = &line.error {
-            output::fault(&format!("{name}: {error}"));
+        if let Some((code, error)) = line.code.zip(line.error.as_ref()) {
+            output::fault(&Told { code, message: format!("{name}: {error}") });
         }
     }
 }
@@ -81,31 +84,12 @@ fn second(at: &str) -> String {
     }
 }
 
-/// Seconds as the two greatest of their units.
-fn duration(seconds: i64) -> String {
-    const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let (mut text, mut rest, mut parts) = (String::new(), seconds, 0);
-    for (unit, name) in UNITS {
-        if (rest >= unit || parts > 0) && parts < 2 {
-            text = format!("{text}{}{name}", rest / unit);
-            rest %= unit;
-            parts += 1;
-        }
-    }
-    if text.is_empty() { "0s".to_owned() } else { text }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_instants_are_short() {
-        for (seconds, text) in
-            [(0, "0s"), (59, "59s"), (61, "1m1s"), (7_260, "2h1m"), (86_400, "1d0h"), (1_000_000, "11d13h")]
-        {
-            assert_eq!(duration(seconds), text);
-        }
+    fn instants_are_short() {
         assert_eq!(second("2026-01-02T03:04:05.678900Z"), "2026-01-02T03:04:05Z");
         assert_eq!(days(Timestamp::UNIX_EPOCH, 2), ["1970-01-01", "1969-12-31"]);
     }

@@ -125,7 +125,7 @@ pub(super) fn section<'v, 'a>(
     let host = database.pick(variables, "HOST").unwrap_or_else(|| {
         variables.required(
             &database.own("HOST"),
-            "the database's host, or a socket's path; DB_HOST says it for all databases",
+            "the database's host, or a socket's path (DB_HOST says it for all databases)",
         )
     });
     let host_name = variables.parse(&host, host_name).unwrap_or_else(|| STAND_IN.to_owned());
@@ -157,7 +157,7 @@ fn host_name(text: &str) -> Result<String, String> {
     }
     match text.starts_with('/') || text.chars().all(|c| c.is_alphanumeric() || "-._".contains(c)) {
         true => Ok(text.to_owned()),
-        false => Err("is not a host: say a name, an address or a socket's path; the port goes into DB_PORT".to_owned()),
+        false => Err("is not a host; say a name, an address or a socket's path; the port goes into DB_PORT".to_owned()),
     }
 }
 

@@ -18,7 +18,7 @@ const DIGITS_MAX: usize = 19;
 
 /// Parses `1m30s`, `500ms`, `1.5h`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let fault = || format!("{text:?} is not a duration: say for example 90s, 1m30s, 1.5h or 500ms");
+    let fault = || format!("{text:?} is not a duration; say for example 90s, 1m30s, 1.5h or 500ms");
     if text == "0" {
         return Ok(Duration::ZERO);
     }

@@ -3,9 +3,7 @@
 use super::database::Database;
 use super::variables::{Variables, list};
 use super::{AUDIENCE, AUTH, INVOKERS, database, table};
-
-/// The most bytes of a name that is compared with the known ones.
-const NEAR_BYTES_MAX: usize = 200;
+use crate::model::nearest;
 
 /// The variables that begin like ours and that nobody knows, in one line, each with the nearest of ours.
 pub(super) fn unknown(variables: &Variables<'_>, databases: &[Database]) -> Option<String> {
@@ -39,9 +37,7 @@ pub(super) fn unknown(variables: &Variables<'_>, databases: &[Database]) -> Opti
 }
 
 fn line(name: &str, known: &[String]) -> String {
-    let distance = |known: &str| strsim::damerau_levenshtein(known, name);
-    let near = known.iter().filter(|_| name.len() <= NEAR_BYTES_MAX).min_by_key(|known| distance(known));
-    match near.filter(|known| distance(known) <= 1 + name.len() / 4) {
+    match nearest(name, known.iter().map(|known| (known.as_str(), known)), 1).pop() {
         Some(near) => format!("{name} (did you mean {near}?)"),
         None => name.to_owned(),
     }

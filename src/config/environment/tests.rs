@@ -53,7 +53,7 @@ fn env(changes: &str) -> Env {
 }
 
 fn faults(changes: &str) -> Vec<String> {
-    load(&env(changes)).map(|_| ()).unwrap_err().lines().to_vec()
+    load(&env(changes)).map(|_| ()).unwrap_err().told().iter().map(|told| told.message.clone()).collect()
 }
 
 fn loaded(changes: &str) -> Loaded {
@@ -123,6 +123,15 @@ fn reports_and_hooks() {
 }
 
 #[test]
+fn who_is_told_of_lineage() {
+    assert_eq!(loaded("").config.lineage, None);
+    let both = "HIGHWATER_LINEAGE_URL=https://h/api/v1/lineage\nHIGHWATER_LINEAGE_TOKEN=very-secret";
+    let lineage = loaded(both).config.lineage.unwrap();
+    assert_eq!(lineage.url, Secret::new("https://h/api/v1/lineage".to_owned()));
+    assert_eq!(lineage.token, Some(Secret::new("very-secret".to_owned())));
+}
+
+#[test]
 fn who_may_call() {
     assert_eq!(loaded("").config.auth, None);
     let both = "HIGHWATER_AUTH_AUDIENCE=https://hw.run.app\nHIGHWATER_AUTH_INVOKERS=A@b.c, d@e.f";
@@ -169,14 +178,14 @@ fn tls_modes_of_every_spelling() {
 #[test]
 fn each_fault_names_the_variable_and_the_way_out() {
     for (changes, wanted) in [
-        ("GCP_PROJECT_ID=", "GCP_PROJECT_ID: is not set; it is the Google Cloud project of the targets"),
+        ("GCP_PROJECT_ID=", "GCP_PROJECT_ID: is not set; set it to the Google Cloud project of the targets"),
         (
             "HIGHWATER_BUCKET=",
-            "HIGHWATER_BUCKET: is not set; it is the Cloud Storage bucket for state and parts, which the variables of old \
+            "HIGHWATER_BUCKET: is not set; set it to the Cloud Storage bucket for state and parts, which the variables of old \
              have no name for",
         ),
-        ("BQ_DATASET_ID=a-b", "BQ_DATASET_ID: \"a-b\" is not a dataset: letters, digits and _ only"),
-        ("SYNC_TIMEOUT=10", "SYNC_TIMEOUT: \"10\" is not a duration: say for example 90s, 1m30s, 1.5h or 500ms"),
+        ("BQ_DATASET_ID=a-b", "BQ_DATASET_ID: \"a-b\" is not a dataset; say letters, digits and _ only"),
+        ("SYNC_TIMEOUT=10", "SYNC_TIMEOUT: \"10\" is not a duration; say for example 90s, 1m30s, 1.5h or 500ms"),
         ("SYNC_TIMEOUT=200h", "SYNC_TIMEOUT: must be within 1s and 168h"),
         (
             "DRY_RUN=true",
@@ -190,20 +199,20 @@ fn each_fault_names_the_variable_and_the_way_out() {
         ("FINANCE_DB_PORT=http", "FINANCE_DB_PORT: \"http\" is not a whole number from 1 to 65535"),
         (
             "DB_HOST=",
-            "FINANCE_DB_HOST: is not set; it is the database's host, or a socket's path; DB_HOST says it for all databases",
+            "FINANCE_DB_HOST: is not set; set it to the database's host, or a socket's path (DB_HOST says it for all databases)",
         ),
         (
             "DB_HOST=mysql://u:p@ss@h/d",
-            "DB_HOST: is not a host: say a name, an address or a socket's path; the port goes",
+            "DB_HOST: is not a host; say a name, an address or a socket's path; the port goes",
         ),
         (
             "FINANCE_DB_TLS_CERT_PATH=/c\nFINANCE_DB_TLS_KEY_PATH=/k\nFINANCE_DB_SSLMODE=disable",
             "FINANCE_DB_TLS_KEY_PATH: certificates are given, and `mode: disable` would not look at them",
         ),
-        ("WEB_SHOP_DB_USER=", "WEB_SHOP_DB_USER: is not set; it is the database's user"),
-        ("FINANCE_DB_NAME=", "FINANCE_DB_NAME: is not set; it is the database's name"),
+        ("WEB_SHOP_DB_USER=", "WEB_SHOP_DB_USER: is not set; set it to the database's user"),
+        ("FINANCE_DB_NAME=", "FINANCE_DB_NAME: is not set; set it to the database's name"),
         ("FINANCE_DB_NAME=a/b", "FINANCE_DB_NAME: \"a/b\" is not a database's name: it may hold no `/`"),
-        ("FINANCE_TABLES=", "FINANCE_TABLES: is not set; it is the list of tables, with commas between them"),
+        ("FINANCE_TABLES=", "FINANCE_TABLES: is not set; set it to the list of tables, with commas between them"),
         ("WEB_SHOP_ORDERS_ENABLED=false", "WEB_SHOP_TABLES: names no table; name at least one"),
         ("FINANCE_ENABLED=0\nWEB_SHOP_ENABLED=0", "SYNC_DATABASES: names no source; name at least one database"),
         (
@@ -222,13 +231,13 @@ fn each_fault_names_the_variable_and_the_way_out() {
         ),
         (
             "WEB_SHOP_ORDERS_TARGET_TABLE=a;b",
-            "WEB_SHOP_ORDERS_TARGET_TABLE: \"a;b\" is not a BigQuery table name: letters, digits, _, - and spaces only",
+            "WEB_SHOP_ORDERS_TARGET_TABLE: \"a;b\" is not a BigQuery table name; say letters, digits, _, - and spaces only",
         ),
         (
             "DB_SSLMODE=tls",
             "DB_SSLMODE: \"tls\" is not one of disable, disabled, false, allow, prefer, preferred, require",
         ),
-        ("DB_TLS_CERT_PATH=/cert", "DB_TLS_CERT_PATH: `cert` and `key` go together: give both or neither"),
+        ("DB_TLS_CERT_PATH=/cert", "DB_TLS_CERT_PATH: `cert` and `key` go together; give both or neither"),
         ("LOG_LEVEL=loud", "LOG_LEVEL: \"loud\" is not one of debug, info, warn"),
         ("LOG_ENV=test", "LOG_ENV: \"test\" is not one of dev, prod"),
         ("HIGHWATER_CHUNK_ROWS=0", "HIGHWATER_CHUNK_ROWS: 0 is not within 1 to 1000000000 rows"),

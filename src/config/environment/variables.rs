@@ -7,6 +7,7 @@ use super::super::env::Env;
 use super::super::placeholders::escape;
 use super::super::reader::Findings;
 use super::super::tree::{Kind, Node, Place};
+use crate::model::Code;
 
 /// What a key holds that must be there and is not: the configuration is refused, and its other faults are told too.
 pub(super) const STAND_IN: &str = "missing";
@@ -53,7 +54,7 @@ impl<'a> Variables<'a> {
     /// A variable that must be set; `what` says what it is.
     pub(super) fn required(&self, name: &str, what: &str) -> Variable<'a> {
         self.get(name).unwrap_or_else(|| {
-            self.fault(name, &format!("is not set; it is {what}"));
+            self.findings.fault(Code::ConfigMissing, self.place(name), "", &format!("is not set; set it to {what}"));
             Variable { name: name.to_owned(), value: STAND_IN }
         })
     }
@@ -66,7 +67,7 @@ impl<'a> Variables<'a> {
     }
 
     pub(super) fn fault(&self, name: &str, problem: &str) {
-        self.findings.fault(self.place(name), "", problem);
+        self.findings.fault(Code::ConfigVariable, self.place(name), "", problem);
     }
 
     /// Notes what became of a variable that is not taken as it was; those of one kind are told together.

@@ -4,6 +4,7 @@ use super::super::placeholders::{escape, is_well_formed, names};
 use super::super::reader::one_line;
 use super::super::yaml;
 use super::{Entry, scalar_of};
+use crate::model::SCHEMA_LINE;
 
 /// Spaces of one level.
 const INDENT: usize = 2;
@@ -71,7 +72,7 @@ impl Page {
     }
 
     pub(super) fn finish(self) -> String {
-        self.lines.join("\n") + "\n"
+        format!("{SCHEMA_LINE}\n{}\n", self.lines.join("\n"))
     }
 }
 

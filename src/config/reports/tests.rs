@@ -57,11 +57,14 @@ fn hooks_are_a_list_or_a_list_with_patience() {
     assert_eq!(notify.hooks[0].on, [Event::Drift, Event::Recovery]);
     assert_eq!(parse("").unwrap().notify.hooks, []);
     for (more, told) in [
-        ("notify: [{}]", "f.yaml:7:10: notify[0]: say either `webhook: ${URL}` or `pubsub: projects/P/topics/T`"),
+        (
+            "notify: [{}]",
+            "f.yaml:7:10: notify[0]: names nobody; say either `webhook: ${URL}` or `pubsub: projects/P/topics/T`",
+        ),
         ("notify: [{ webhook: 'https://h/x', pubsub: projects/p/topics/abc }]", "say either"),
         ("notify: [{ webhook: 'http://hooks.example.com/very-secret' }]", "must begin with https://"),
         ("notify: [{ webhook: 'very-secret' }]", "notify[0].webhook: is not a url"),
-        ("notify: [{ pubsub: runs }]", "\"runs\" is not a topic: say projects/P/topics/T"),
+        ("notify: [{ pubsub: runs }]", "\"runs\" is not a topic; say projects/P/topics/T"),
         ("notify: [{ pubsub: projects/p/topics/ab }]", "is not a topic"),
         ("notify: [{ webhook: '${SLACK_URL}', on: [fail] }]", "\"fail\" is not one of failure, drift, recovery"),
         ("notify: [{ webook: '${SLACK_URL}' }]", "did you mean `webhook`?"),

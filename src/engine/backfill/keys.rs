@@ -68,7 +68,7 @@ impl<B: Bucket, W: Warehouse> Asking<'_, B, W> {
         }
         let upto = match self.at.state.watermark.clone() {
             Some(_) if self.is_append() => {
-                let why = "its sync brings all rows already".to_owned();
+                let why = "its sync brings all rows already; `highwater gaps` says whether rows lack".to_owned();
                 return Err(BackfillError::Append { table, why }.into());
             }
             Some(watermark) => watermark,

@@ -33,6 +33,11 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             }
             return Ok(PassEnd::Done);
         }
+        if self.options.deletes == LookForDeletes::Never {
+            self.report
+                .note("it is time to look for rows that are gone at the source: a run would compare all keys".into());
+            return Ok(PassEnd::Done);
+        }
         if self.cx.is_stopping() {
             return Ok(PassEnd::OutOfTime);
         }
@@ -71,6 +76,8 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     ) -> Result<Option<Box<Intent>>, RunError> {
         let piece = Piece { deletes: pass(prepared, settings), ..Piece::new(Lane::Deletes) };
         let keys = Prepared { plan: prepared.plan.key_alone(), ..prepared.clone() };
+        // keys are no rows that are moved: they are counted by themselves
+        self.cx.watch().keys();
         let chunk = chunk::extract(self.engine, self.cx, self.settings, &keys, session, &piece).await?;
         self.report.durations_ms.extract += millis(chunk.took);
         let Some(mut intent) = chunk.intent else { return Ok(None) };

@@ -5,9 +5,11 @@ use super::super::prepare::Prepared;
 use super::super::{Engine, RunError, RunOptions};
 use super::{PassEnd, Run};
 use crate::bucket::Bucket;
-use crate::model::{Lane, TableSettings};
+use crate::model::{Basis, Lane, TableSettings};
 use crate::net::{Context, Interrupted};
+use crate::plan::prune;
 use crate::source::{Session as _, Source};
+use crate::state::transition::{self, Event};
 use crate::warehouse::Warehouse;
 
 /// Writes the rows with these keys again, as they are now, by the protocol of a chunk; gives how many there were. The
@@ -23,6 +25,7 @@ pub(in crate::engine) async fn repair<B: Bucket, W: Warehouse, S: Source>(
     let mut run = Run::new(engine, cx, settings, RunOptions::default());
     // before the rows are read: what is committed from here on makes the intent's write fail
     run.at = run.store.read(cx).await?;
+    run.note_written(prepared)?;
     let mut session = source.connect(cx).await?;
     session.begin(cx).await?;
     let piece = Piece { keys: Some(keys), ..Piece::new(Lane::Repair) };
@@ -30,5 +33,18 @@ pub(in crate::engine) async fn repair<B: Bucket, W: Warehouse, S: Source>(
         PassEnd::Done => Ok(run.report.rows),
         PassEnd::Superseded => Err(RunError::Superseded),
         PassEnd::Reconnect | PassEnd::OutOfTime => Err(Interrupted::Budget.into()),
+    }
+}
+
+impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
+    /// Notes how these rows write the partition column, together with their intent.
+    fn note_written(&mut self, prepared: &Prepared) -> Result<(), RunError> {
+        let state = &self.at.state;
+        let Some(basis) = &state.basis else { return Ok(()) };
+        let partition = prune::basis(self.settings, &prepared.plan.columns, Some(basis.as_ref()), false);
+        let basis = Some(Box::new(Basis { partition, ..basis.as_ref().clone() }));
+        let (note, holds, rereads) = (state.note.clone(), state.holds.clone(), Vec::new());
+        self.at.state = transition::apply(state, Event::Remember { note, holds, rereads, basis })?;
+        Ok(())
     }
 }

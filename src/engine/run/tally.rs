@@ -9,9 +9,10 @@ use super::super::{RunError, finish, sweep};
 use super::{Run, millis};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
-use crate::model::{Bound, Class, Intent, Lane, TableSettings};
-use crate::plan::freshness;
-use crate::report::{Failure, JobReport, Outcome, RunReport};
+use crate::model::{Becomes, Bound, Class, Flow, FlowColumn, Intent, Lane, Position, TableSettings};
+use crate::plan::{expected, freshness};
+use crate::report::{JobReport, Outcome, RunReport};
+use crate::source::Source;
 use crate::warehouse::Warehouse;
 
 /// What a look at the source came to, for what is said of the target's freshness.
@@ -35,6 +36,61 @@ impl Seen {
 }
 
 impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
+    pub(super) async fn connect<S: Source>(&self, source: &S) -> Result<S::Session, RunError> {
+        self.cx.watch().connecting();
+        Ok(source.connect(self.cx).await?)
+    }
+
+    /// Keeps what the look at the source came to, for what is said of the run while it lasts and at its end.
+    pub(super) fn look_at(&mut self, prepared: &Prepared) {
+        self.seen = Some(Seen::of(prepared, self.settings));
+        self.keep_flow(prepared);
+        let bound = prepared.ceiling.as_ref().and_then(|ceiling| ceiling.bound.as_ref());
+        self.expect(prepared, self.at.state.watermark.as_ref(), self.settings.backfill_start.as_deref(), bound);
+    }
+
+    /// Keeps which columns become which, for who is told of lineage.
+    pub(super) fn keep_flow(&mut self, prepared: &Prepared) {
+        let plan = &prepared.plan;
+        let wanted = &self.settings.columns;
+        let columns = plan.columns.iter().zip(&plan.names).map(|(column, target)| FlowColumn {
+            source: column.name.clone(),
+            source_type: column.source_type.clone(),
+            target: target.clone(),
+            becomes: if wanted.hash.contains(&column.name) {
+                Becomes::Hash
+            } else if column.cast.is_some() || wanted.types.contains_key(&column.name) {
+                Becomes::Cast
+            } else {
+                Becomes::Same
+            },
+        });
+        let target = plan.target.schema.0.iter().map(|field| (field.name.clone(), field.ty.to_string()));
+        self.report.flow = Some(Box::new(Flow { columns: columns.collect(), target: target.collect() }));
+    }
+
+    /// Tells who looks on how many rows may be left, from `lower` (or `from`) up to `upper`.
+    pub(super) fn expect(
+        &self,
+        prepared: &Prepared,
+        lower: Option<&Position>,
+        from: Option<&str>,
+        upper: Option<&Bound>,
+    ) {
+        let state = &self.at.state;
+        self.cx.watch().expect(expected::rows(expected::Input {
+            table_rows: prepared.rows_estimate.filter(|_| self.window.is_none()),
+            synced: state.rows_total,
+            mode: self.settings.mode,
+            filtered: self.settings.filter.is_some(),
+            whole_numbers: prepared.plan.cursor_kind() == Some(CursorKind::Number),
+            lower: lower.and_then(|at| at.cursor.as_deref()).or(from),
+            begun: lower.is_some(),
+            bounded_below: from.is_some() || state.began.is_some(),
+            upper: upper.map(|bound| bound.value.as_str()),
+        }));
+    }
+
     /// The report of a run that ended so.
     pub(super) async fn concluded(mut self, begun: Instant, result: Result<Outcome, RunError>) -> RunReport {
         if result.is_ok() {
@@ -58,7 +114,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
                 if error.is_drift() {
                     report.drifted(error.one_line());
                 }
-                report.error = Some(Failure { message: error.one_line(), class: error.class().into() });
+                report.error = Some(error.failure());
             }
         }
         report
@@ -105,6 +161,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     }
 
     pub(super) fn committed(&mut self, intent: &Intent, jobs: Vec<JobReport>, recovered: bool) {
+        self.cx.watch().committed();
         self.report.recovered += u64::from(recovered);
         if let Some(pass) = &intent.deletes {
             let affected = jobs.iter().find(|job| job.id.starts_with("hw_merge_")).map_or(0, |job| job.rows);

@@ -13,7 +13,7 @@ use crate::mapping::CursorKind;
 use crate::model::{Bound, Lane, Mode, TableSettings, TableState, Window, WindowRange};
 use crate::net::Context;
 use crate::plan::verify::in_order;
-use crate::plan::{backfill, basis};
+use crate::plan::{backfill, basis, prune};
 use crate::report::{RunReport, WindowRun};
 use crate::source::{Session as _, Source};
 use crate::state::Store;
@@ -68,7 +68,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     pub(super) async fn window_pass<S: Source>(&mut self, source: &S, window: &Window) -> Result<PassEnd, RunError> {
         let begun = Instant::now();
         let live = self.live().await?;
-        let mut session = source.connect(self.cx).await?;
+        let mut session = self.connect(source).await?;
         let ready =
             prepare::prepare(self.engine, self.cx, self.wanted(), &mut session, &live, &mut self.report).await?;
         self.report.durations_ms.plan += millis(begun.elapsed());
@@ -80,8 +80,12 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             }
             Ready::RebuildLost => return Err(RunError::Superseded),
         };
+        self.check_noted(&live, &prepared)?;
         self.keep_basis(&prepared)?;
+        self.check_partitions(&mut session, &prepared, live.partition_check.as_deref()).await?;
+        self.keep_flow(&prepared);
         let piece = self.window_piece(window, &prepared)?;
+        self.expect(&prepared, piece.lower.as_ref(), piece.from.as_deref(), piece.ceiling.as_ref());
         let end = self.drive(&mut session, &prepared, piece).await?;
         let end = if end == PassEnd::Done {
             self.cx.limit(self.cx.remaining(), session.close()).await.unwrap_or_default();
@@ -101,6 +105,18 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             return Err(RunError::Busy { table: self.settings.id.to_string(), why });
         }
         Ok(strict(&live))
+    }
+
+    /// Merges of the live sync rest on how its own state says that the partition column was written.
+    fn check_noted(&self, live: &TableState, prepared: &Prepared) -> Result<(), RunError> {
+        let noted = live.basis.as_ref().and_then(|basis| basis.partition.as_deref());
+        if prune::is_noted(noted, prepared.basis.partition.as_deref()) {
+            return Ok(());
+        }
+        let table = self.settings.id.to_string();
+        let why =
+            format!("its partition column is written otherwise now, and `highwater sync {table}` notes that first");
+        Err(RunError::Busy { table, why })
     }
 
     /// A position in a window is one in the order of its settings. With others it is read from its first row, where rows may

@@ -3,7 +3,7 @@
 use super::super::{Engine, RunError, prepare};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
-use crate::model::{Basis, Mode, Schema, TableSettings, TableState};
+use crate::model::{Basis, Mode, Schema, Step, TableSettings, TableState};
 use crate::net::Context;
 use crate::plan::table::{self, Catalog, TablePlan};
 use crate::plan::verify::{self, Compared, VerifyError};
@@ -37,6 +37,7 @@ pub(super) async fn look<B: Bucket, W: Warehouse, S: Session>(
     session: &mut S,
     state: &TableState,
 ) -> Result<Looked, RunError> {
+    cx.watch().step(Step::Planning);
     let description = session.describe(cx, &settings.table).await?;
     let catalog = Catalog {
         columns: &description.columns,
@@ -119,6 +120,7 @@ impl Looked {
             columns: &self.compared.columns,
             key: &self.key_places,
             cursor: self.cursor_place,
+            percent: None,
             soft_deletes: self.soft_deletes,
             location: &settings.location,
             job_project: &settings.job_project,

@@ -9,7 +9,8 @@ use super::{Pair, RunError, is_written};
 use crate::bucket::Bucket;
 use crate::engine::prepare::Prepared;
 use crate::engine::{finish, run};
-use crate::model::{Difference, Mode, Removal, TableSettings};
+use crate::model::{Difference, Mode, Removal, Step, TableSettings};
+use crate::plan::prune::{Off, Pruning};
 use crate::report::VerifyReport;
 use crate::source::Source;
 use crate::warehouse::{ExtraRows, Warehouse};
@@ -24,6 +25,7 @@ pub(super) async fn mend<B: Bucket, W: Warehouse, S: Source>(
     delete_extra: bool,
     report: &mut VerifyReport,
 ) -> Result<(), RunError> {
+    pair.cx.watch().step(Step::Repairing);
     // a table whose deleted rows go loses extra ones too
     let delete_extra = delete_extra || settings.deletes.is_some();
     let written = |row: &&Confirmed| is_written(settings.mode, row.kind);
@@ -39,7 +41,11 @@ pub(super) async fn mend<B: Bucket, W: Warehouse, S: Source>(
             whole: true,
             basis: looked.basis.clone(),
             cleared: looked.cleared.clone(),
+            rows_estimate: None,
             backfill: false,
+            // what is repaired may be wrong in the very column
+            pruning: Pruning::Off(Off::NotAsked),
+            target_rows: 0,
         };
         let rows = run::repair(pair.engine, pair.cx, source, settings, &prepared, keys).await?;
         report.note(format!("{rows} rows were written again as they are at the source"));

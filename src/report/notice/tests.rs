@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use super::*;
-use crate::model::{HookAddress, Mode, Secret, TableId};
+use crate::model::{Code, HookAddress, Mode, Secret, TableId};
 use crate::report::{Failure, RunReport, WindowRun};
 
 const WHEN: Patience = Patience { patience: Duration::from_secs(15 * 60), remind: Duration::from_secs(24 * 3600) };
@@ -13,7 +13,7 @@ fn run(minute: i64, outcome: Outcome, class: Option<FailureClass>, drift: &[&str
     let id = TableId { source: "pg".parse().unwrap(), table: "t".parse().unwrap() };
     let mut report = RunReport::new(&id, "p.d.t".to_owned(), Mode::Merge);
     report.outcome = outcome;
-    report.error = class.map(|class| Failure { message: "why".to_owned(), class });
+    report.error = class.map(|class| Failure { code: Some(Code::TargetGone), message: "why".to_owned(), class });
     drift.iter().for_each(|line| report.drifted((*line).to_owned()));
     let at = Timestamp::from_second(1_772_323_200 + minute * 60).unwrap();
     RunRecord::new(RunId::new(at, u128::try_from(minute).unwrap()), at, at, &report)
@@ -95,7 +95,7 @@ fn who_wants_failures_alone_is_told_of_a_run_that_columns_stopped() {
     let hooks = [hook(&[Event::Failure]), hook(&[Event::Drift]), hook(&[Event::Recovery]), hook(&Event::ALL)];
     let left: Vec<(usize, Event)> = notice.left(&hooks).map(|(number, _, event)| (number, event)).collect();
     assert_eq!(left, [(0, Event::Failure), (1, Event::Drift), (3, Event::Drift)]);
-    assert_eq!(notice.text(Event::Failure), "pg/t fails: why");
+    assert_eq!(notice.text(Event::Failure), "pg/t fails: HW-TARGET-GONE: why");
     assert_eq!(notice.text(Event::Drift), "pg/t is stopped by its columns: x");
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::model::Code;
 use crate::server::answer::Answer;
 
 /// The most characters of a text of the caller's that the log repeats.
@@ -108,16 +109,31 @@ impl Reason {
         }
     }
 
+    /// The code that people look up, as the answer and the log have it.
+    pub(in crate::server) fn code(&self) -> Code {
+        match self.kind() {
+            Kind::NoToken | Kind::BadToken => Code::AuthToken,
+            Kind::NotAllowed => Code::AuthForbidden,
+            Kind::NobodyCanTell => Code::AuthKeys,
+        }
+    }
+
     /// The answer. What exactly is wrong stays in the log: whoever may know it can read that.
     pub(in crate::server) fn answer(&self) -> Answer {
         match self.kind() {
             // RFC 6750, 3.1: whoever sent no token is told of no error
-            Kind::NoToken => Answer::fault(401, "no token; send `Authorization: Bearer` with an identity token")
-                .with_challenge("Bearer"),
-            Kind::BadToken => Answer::fault(401, "the token is not accepted; the service's log says why")
+            Kind::NoToken => {
+                Answer::fault(401, self.code(), "no token; send `Authorization: Bearer` with an identity token")
+                    .with_challenge("Bearer")
+            }
+            Kind::BadToken => Answer::fault(401, self.code(), "the token is not accepted; the service's log says why")
                 .with_challenge("Bearer error=\"invalid_token\""),
-            Kind::NotAllowed => Answer::fault(403, "this caller may not start runs; the service's log says why"),
-            Kind::NobodyCanTell => Answer::fault(503, "callers cannot be checked at the moment; try again"),
+            Kind::NotAllowed => {
+                Answer::fault(403, self.code(), "this caller may not start runs; the service's log says why")
+            }
+            Kind::NobodyCanTell => {
+                Answer::fault(503, self.code(), "callers cannot be checked at the moment; try again")
+            }
         }
     }
 }

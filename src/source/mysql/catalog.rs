@@ -10,15 +10,15 @@ use super::stream::{fetch, text, try_fetch};
 use super::{MySqlSession, error};
 use crate::mapping::Column;
 use crate::mapping::mysql::{CatalogColumn, Dialect, Ident, Param, QualifiedTable, column};
-use crate::model::{Indexing, SourceTable, TableKind};
+use crate::model::{Derivation, Derived, Indexing, SourceTable, TableKind, nearest};
 use crate::net::Context;
 use crate::source::{CATALOG_MAX, Description, SourceError};
 
 const WHAT: &str = "reading the catalog";
 /// The most tables that a misspelled name is compared with.
 const NAMES_MAX: usize = 10_000;
-/// Less alike than this is not worth mentioning.
-const SIMILAR_MIN: f64 = 0.7;
+/// Most names of similar tables in an error.
+const SIMILAR_MAX: usize = 3;
 
 const TABLE: &str = "\
 SELECT TABLE_NAME, TABLE_TYPE, TABLE_COMMENT, CAST(TABLE_ROWS AS CHAR) FROM information_schema.tables \
@@ -26,7 +26,7 @@ WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
 
 const COLUMNS: &str = "\
 SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CAST(NUMERIC_PRECISION AS CHAR), \
-    CAST(NUMERIC_SCALE AS CHAR), CAST(DATETIME_PRECISION AS CHAR), COLUMN_COMMENT \
+    CAST(NUMERIC_SCALE AS CHAR), CAST(DATETIME_PRECISION AS CHAR), COLUMN_COMMENT, EXTRA, GENERATION_EXPRESSION \
 FROM information_schema.columns WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 
 /// An index on a prefix keeps whole values unique too. One on an expression has parts without a column.
@@ -76,6 +76,7 @@ pub(super) async fn describe(
         // the server fills a view's comment with the word VIEW
         comment: text(head, 2).filter(|comment| !comment.is_empty() && !is_view),
         rows_estimate: text(head, 3).and_then(|rows| rows.parse().ok()),
+        derived: rows.iter().filter_map(derived).collect(),
     })
 }
 
@@ -111,6 +112,17 @@ fn facts(row: &MySqlRow) -> CatalogColumn {
         comment: text(row, 8).filter(|comment| !comment.is_empty()),
         checked_json: false,
     }
+}
+
+/// What the server says of a column that it makes itself. An expression is NULL or empty where there is none.
+fn derived(row: &MySqlRow) -> Option<Derived> {
+    let extra = text(row, 9).unwrap_or_default();
+    let how = match text(row, 10).filter(|expression| !expression.is_empty()) {
+        Some(expression) => Derivation::Expression(expression),
+        None if extra.to_ascii_lowercase().contains("on update") => Derivation::OnUpdate,
+        None => return None,
+    };
+    Some(Derived { column: text(row, 1)?, how })
 }
 
 /// Names of the columns for which a check promises `json_valid`.
@@ -190,7 +202,7 @@ async fn absent(session: &mut MySqlSession, cx: &Context, table: &SourceTable, d
         Err(interrupted) => return interrupted,
     }
     match names(session, cx, database).await {
-        Ok(names) => SourceError::NoTable { table: table.to_string(), similar: similar(&table.name, names) },
+        Ok(names) => SourceError::NoTable { table: table.to_string(), similar: similar(&table.name, &names) },
         Err(error) => error,
     }
 }
@@ -214,15 +226,9 @@ async fn names(session: &mut MySqlSession, cx: &Context, database: &str) -> Resu
     let rows = fetch(&mut session.conn, cx, CATALOG_MAX, WHAT, statement).await?;
     Ok(rows.iter().filter_map(|row| text(row, 0)).collect())
 }
-
-/// At most three names, the most alike first.
-fn similar(name: &str, names: Vec<String>) -> Vec<String> {
-    let wanted = name.to_lowercase();
-    let score = |other: String| (strsim::jaro_winkler(&wanted, &other.to_lowercase()), other);
-    let mut scored: Vec<(f64, String)> =
-        names.into_iter().map(score).filter(|(like, _)| *like >= SIMILAR_MIN).collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    scored.into_iter().take(3).map(|(_, name)| name).collect()
+/// Names that are near, the nearest first.
+fn similar(name: &str, names: &[String]) -> Vec<String> {
+    nearest(name, names.iter().map(|other| (other.as_str(), other.clone())), SIMILAR_MAX)
 }
 
 #[cfg(test)]
@@ -231,8 +237,8 @@ mod tests {
 
     #[test]
     fn similar_names_the_best_first() {
-        let names = ["invoices", "invoice_items", "customers", "Invoice", "x"].map(str::to_owned).to_vec();
-        assert_eq!(similar("invoces", names), ["invoices", "Invoice", "invoice_items"]);
+        let names = ["invoices", "invoice_items", "customers", "Invoice", "x"].map(str::to_owned);
+        assert_eq!(similar("invoces", &names), ["invoices", "Invoice"]);
     }
 
     #[test]

@@ -31,6 +31,9 @@ const TRANSIENT: [u16; 28] = [
     1689, 1927, 1969, 2006, 2013, 3024, 3168, 3572, 4031,
 ];
 
+/// The statement took longer than its limit: MariaDB, MySQL.
+pub(super) const OUT_OF_TIME: [u16; 2] = [1969, 3024];
+
 /// The server's error number and message, if the server said anything.
 pub(super) fn server(error: &sqlx::Error) -> Option<&MySqlDatabaseError> {
     error.as_database_error()?.try_downcast_ref()

@@ -157,6 +157,13 @@ pub(super) fn rows(table: QualifiedTable<'_>, query: &ReadQuery<'_>) -> Result<S
     Ok(Statement { sql, params: conditions.params })
 }
 
+/// The statement of how many rows there are, without the limit.
+pub(super) fn count(table: QualifiedTable<'_>, query: &ReadQuery<'_>) -> Result<Statement, SourceError> {
+    let conditions = conditions(query)?;
+    let sql = format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table}{}", conditions.clause());
+    Ok(Statement { sql, params: conditions.params })
+}
+
 /// The statement of the position of one row: its values in the order of [`order_columns`].
 pub(super) fn position(
     table: QualifiedTable<'_>,

@@ -230,7 +230,8 @@ pub(super) async fn read<S: BlockSink>(
         Some(_) | None => ReadEnd::Exhausted,
     });
     let last = if rows_done + rejected > 0 { encoder.last_position()? } else { None };
-    Ok(ReadDone { rows: rows_done, rejected, bytes: bytes_done, last, end, audit: encoder.writer.audit })
+    let partitions = encoder.writer.partitions();
+    Ok(ReadDone { rows: rows_done, rejected, bytes: bytes_done, last, end, audit: encoder.writer.audit, partitions })
 }
 
 /// The position that a row of [`super::query::position`] says.
@@ -293,7 +294,8 @@ impl<'a> RowEncoder<'a> {
         Ok(Self {
             query,
             codecs: query.columns.iter().map(codec).collect::<Result<_, SourceError>>()?,
-            writer: RowWriter::new(cells(query, |_index, column| codec(column), |index| marks.contains(&index))?),
+            writer: RowWriter::new(cells(query, |_index, column| codec(column), |index| marks.contains(&index))?)
+                .watching(query.partition),
             last: marks.iter().map(|_| Mark::default()).collect(),
             marks,
         })

@@ -1,20 +1,16 @@
 //! What `pg_catalog` says of one table: columns with their base types, keys, rights, size.
 
-use std::cmp::Reverse;
-
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{DEFAULT_SCHEMA, error};
 use crate::mapping::postgres::{Facts, Operators, column};
-use crate::model::{Indexing, SourceTable, TableKind};
+use crate::model::{Derivation, Derived, Indexing, SourceTable, TableKind, nearest};
 use crate::source::{Description, SourceError};
 
 const WHAT: &str = "reading the catalog";
 /// Most names of similar tables in an error.
 const SIMILAR_MAX: usize = 3;
-/// Least likeness of a similar name, from 0 to 1.
-const SIMILAR_MIN: f64 = 0.6;
 
 /// The relation itself. The estimate of a partitioned table is the sum of its partitions'.
 const RELATION: &str = "
@@ -54,6 +50,10 @@ const COLUMNS: &str = "
            (SELECT e.extname::text FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
              WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid
                AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' LIMIT 1) AS extension,
+           CASE WHEN a.attgenerated <> '' THEN (
+               SELECT pg_get_expr(made.adbin, made.adrelid) FROM pg_attrdef AS made
+                WHERE made.adrelid = a.attrelid AND made.adnum = a.attnum)
+            END AS generated,
            operators.schema AS operator_schema, operators.names AS operator_names
       FROM base
       JOIN pg_attribute AS a ON a.attrelid = $1::int8::oid AND a.attnum = base.attnum
@@ -100,9 +100,12 @@ pub(super) async fn describe(connection: &mut PgConnection, table: &SourceTable)
 
     let rows = sqlx::query(COLUMNS).bind(relation.oid).persistent(false).fetch_all(&mut *connection);
     let mut columns = Vec::new();
-    let mut hidden = Vec::new();
+    let (mut hidden, mut derived) = (Vec::new(), Vec::new());
     for row in rows.await.map_err(lost)? {
         let facts = facts(&row).map_err(lost)?;
+        if let Some(expression) = row.try_get("generated").map_err(lost)? {
+            derived.push(Derived { column: facts.name.clone(), how: Derivation::Expression(expression) });
+        }
         if row.try_get("readable").map_err(lost)? {
             columns.push(column(facts));
         } else {
@@ -126,6 +129,7 @@ pub(super) async fn describe(connection: &mut PgConnection, table: &SourceTable)
         unique_keys,
         comment: relation.comment,
         rows_estimate: relation.estimate.map(whole),
+        derived,
     })
 }
 
@@ -274,20 +278,13 @@ async fn no_table(connection: &mut PgConnection, table: &SourceTable) -> Result<
     Ok(SourceError::NoTable { table: table.to_string(), similar: similar(table, &names) })
 }
 
-/// At most [`SIMILAR_MAX`] of `names` (schema and name), the most alike first.
+/// At most [`SIMILAR_MAX`] of `names` (schema and name), the nearest first, whatever their schema.
 fn similar(table: &SourceTable, names: &[(String, String)]) -> Vec<String> {
-    let wanted = table.name.to_lowercase();
-    let wanted_schema = table.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
-    let mut scored: Vec<(f64, bool, String)> = Vec::new();
-    for (schema, name) in names {
-        let score = strsim::normalized_levenshtein(&wanted, &name.to_lowercase());
-        if score >= SIMILAR_MIN {
-            let shown = if schema == DEFAULT_SCHEMA { name.clone() } else { format!("{schema}.{name}") };
-            scored.push((score, schema == wanted_schema, shown));
-        }
-    }
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(Reverse(a.1).cmp(&Reverse(b.1))).then(a.2.cmp(&b.2)));
-    scored.into_iter().take(SIMILAR_MAX).map(|(_, _, shown)| shown).collect()
+    let shown = |(schema, name): &(String, String)| match schema == DEFAULT_SCHEMA {
+        true => name.clone(),
+        false => format!("{schema}.{name}"),
+    };
+    nearest(&table.name, names.iter().map(|known| (known.1.as_str(), shown(known))), SIMILAR_MAX)
 }
 
 #[cfg(test)]
@@ -299,7 +296,7 @@ mod tests {
         let names = [("public", "invoices"), ("app", "invoice"), ("public", "customers"), ("public", "Invoice")];
         let names = names.map(|(schema, name)| (schema.to_owned(), name.to_owned()));
         let table = SourceTable { schema: None, name: "invoice".to_owned() };
-        assert_eq!(similar(&table, &names), ["Invoice", "app.invoice", "invoices"]);
+        assert_eq!(similar(&table, &names), ["app.invoice", "Invoice", "invoices"]);
         let table = SourceTable { schema: None, name: "zzz".to_owned() };
         assert!(similar(&table, &names).is_empty());
     }

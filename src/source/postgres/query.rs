@@ -82,6 +82,19 @@ pub(super) fn build(query: &ReadQuery<'_>) -> Result<Built, SourceError> {
     Ok(builder.finish())
 }
 
+/// The SQL of how many rows `query` has, without its limit.
+pub(super) fn build_count(query: &ReadQuery<'_>) -> Result<Built, SourceError> {
+    let unlimited = ReadQuery { rows_max: None, ..*query };
+    let mut builder = Builder::new(&unlimited)?;
+    builder.selected = vec!["count(*)".to_owned()];
+    builder.bounds()?;
+    builder.keyset()?;
+    builder.keys("key", query.range.keys)?;
+    builder.conditions.extend(query.filter.map(condition));
+    builder.order.clear();
+    Ok(builder.finish())
+}
+
 /// The SQL of the position of one row of `query`: nothing but its values is selected.
 pub(super) fn build_position(query: &ReadQuery<'_>, place: Place) -> Result<Built, SourceError> {
     let mut builder = Builder::new(query)?;

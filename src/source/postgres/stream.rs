@@ -97,7 +97,8 @@ pub(super) async fn read<S: BlockSink>(
         end = ReadEnd::CutByRows;
     }
     let last = lines.last_position()?;
-    Ok(ReadDone { rows: sent_rows, rejected, bytes: sent_bytes, last, end, audit: lines.writer.audit })
+    let partitions = lines.writer.partitions();
+    Ok(ReadDone { rows: sent_rows, rejected, bytes: sent_bytes, last, end, audit: lines.writer.audit, partitions })
 }
 
 /// The position of one row of `query`.
@@ -177,7 +178,7 @@ impl<'a> Lines<'a> {
         let codec =
             |index: usize, column: &Column| built.codecs.get(index).copied().ok_or_else(|| error::bad_value(column));
         let ordered = |index: usize| built.key.iter().chain(&built.cursor).any(|slot| slot.column == index);
-        let writer = RowWriter::new(cells(query, codec, ordered)?);
+        let writer = RowWriter::new(cells(query, codec, ordered)?).watching(query.partition);
         Ok(Self { columns: query.columns, built, writer, last: None })
     }
 
@@ -211,5 +212,5 @@ fn slot_text(row: &PgRow, slot: &Slot) -> Result<Option<String>, Malformed> {
 
 /// Rows with NULL in the key would be passed over by every later read: better to stop.
 fn null_in_key(column: &Column) -> SourceError {
-    SourceError::BadPosition { what: "the key's value", column: column.name.clone(), value: "NULL".to_owned() }
+    SourceError::KeyNull { column: column.name.clone() }
 }

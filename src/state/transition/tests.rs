@@ -1,7 +1,7 @@
 //! What a state may become, and what the protocol forbids.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 use super::*;
-use crate::model::{BqType, DeletesPass, Fraction, Mode, Removal, Schema};
+use crate::model::{BqType, DeletesPass, Fraction, Mode, PartitionBasis, Removal, Schema};
 
 fn at(cursor: &str) -> Option<Position> {
     Some(Position { cursor: Some(cursor.into()), key: vec!["1".into()] })
@@ -31,6 +31,7 @@ fn intent(number: u128, lane: Lane, lower: Option<Position>, upper: Option<Posit
         rejected: 0,
         rejects: vec![],
         deletes: None,
+        pruned: None,
     })
 }
 
@@ -161,6 +162,36 @@ fn deletes_move_nothing_but_their_own_note() {
     assert_eq!(refused.deletes, Some(DeletesDone { at_us: 7, refused: Some("3 of 4".into()) }));
 }
 
+#[test]
+fn a_look_at_a_sample_comes_and_goes_and_moves_nothing_else() {
+    let table = BqTable { project: "p".into(), dataset: "d".into(), table: "t".into() };
+    let check = PartitionCheck { table, column: "p".into(), written: "as INT64".into(), at_us: 7, rows: 3 };
+    let idle = TableState { watermark: at("a"), rows_total: 1, ..TableState::new() };
+    let pending = apply(&idle, Event::Begin(intent(1, Lane::Live, at("a"), at("b")))).unwrap();
+    for before in [idle, pending] {
+        let looked = apply(&before, Event::PartitionsChecked(Some(Box::new(check.clone())))).unwrap();
+        assert_eq!(looked, TableState { partition_check: Some(Box::new(check.clone())), ..before.clone() });
+        assert_eq!(apply(&looked, Event::PartitionsChecked(None)), Ok(before));
+    }
+}
+
+#[test]
+fn what_is_known_of_a_table_that_was_given_up_is_not_known_of_the_target() {
+    let noted = |written: &str| {
+        let basis = apply(&TableState::new(), load_of(1)).unwrap().basis.unwrap();
+        let partition = PartitionBasis { column: "p".into(), written: written.into(), before: None };
+        Box::new(Basis { partition: Some(Box::new(partition)), ..*basis })
+    };
+    let table = BqTable { project: "p".into(), dataset: "d".into(), table: "s".into() };
+    for basis in [None, Some(noted("as DATE"))] {
+        let idle = TableState { watermark: at("z"), basis: basis.clone(), ..TableState::new() };
+        let building = apply(&idle, Event::Rebuild(table.clone())).unwrap();
+        let remember = Event::Remember { note: None, holds: vec![], rereads: vec![], basis: Some(noted("as INT64")) };
+        let built = apply(&building, remember).unwrap();
+        assert_eq!(apply(&built, Event::RebuildLost).unwrap().basis, basis);
+    }
+}
+
 fn range(from: &str, to: &str) -> WindowRange {
     WindowRange::Cursor { from: from.into(), to: to.into() }
 }
@@ -190,6 +221,25 @@ fn a_window_moves_within_its_own_state() {
     assert_eq!((again.watermark, again.rows_total, again.window.unwrap().complete), (None, 0, false));
 }
 
+fn load_of(number: u128) -> Event {
+    let basis = Box::new(Basis {
+        target: BqTable { project: "p".into(), dataset: "d".into(), table: "t".into() },
+        mode: Mode::Merge,
+        cursor: None,
+        key: vec![],
+        filter: None,
+        columns: vec![],
+        gone: vec![],
+        left_out: vec![],
+        hashed: vec![],
+        salt: None,
+        naive_zone: None,
+        partition: None,
+        reset: false,
+    });
+    Event::Load { id: id(number), upto: at("z").unwrap(), basis }
+}
+
 #[test]
 fn only_a_table_that_nothing_was_read_of_begins_elsewhere() {
     let new = TableState::new();
@@ -197,26 +247,9 @@ fn only_a_table_that_nothing_was_read_of_begins_elsewhere() {
     let began = apply(&new, begin("m")).unwrap();
     assert_eq!(apply(&began, begin("m")), Ok(began.clone()));
     assert_eq!(apply(&began, begin("k")), Err(Illegal::Begun));
-    let basis = || {
-        Box::new(Basis {
-            target: BqTable { project: "p".into(), dataset: "d".into(), table: "t".into() },
-            mode: Mode::Merge,
-            cursor: None,
-            key: vec![],
-            filter: None,
-            columns: vec![],
-            gone: vec![],
-            left_out: vec![],
-            hashed: vec![],
-            salt: None,
-            naive_zone: None,
-            reset: false,
-        })
-    };
-    let load = |number| Event::Load { id: id(number), upto: at("z").unwrap(), basis: basis() };
-    let loading = apply(&new, load(1)).unwrap();
+    let loading = apply(&new, load_of(1)).unwrap();
     assert_eq!((loading.watermark.clone(), loading.load.clone()), (at("z"), Some(id(1))));
-    assert_eq!(apply(&loading, load(2)), Err(Illegal::Begun));
+    assert_eq!(apply(&loading, load_of(2)), Err(Illegal::Begun));
     assert_eq!(apply(&loading, begin("m")), Err(Illegal::Begun));
     assert_eq!(apply(&loading, Event::Loaded(id(2))), Ok(loading.clone()));
     // the live sync goes on meanwhile, and its intent does not hold the end of the load

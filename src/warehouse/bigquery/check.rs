@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::WarehouseError;
-use super::wire::DatasetBody;
+use super::wire::{Count, DatasetBody};
 use super::{BigQuery, garbled, get, refused, with_body};
 use crate::model::BqTable;
 use crate::net::{CallError, Context, Method};
@@ -26,6 +26,8 @@ pub enum DryRun {
     Fine {
         /// Whose job it would be (`Job.user_email`).
         identity: Option<String>,
+        /// Bytes that it would process; `None` where the service does not say.
+        bytes: Option<u64>,
     },
     /// It would not; what BigQuery says.
     Refused(String),
@@ -64,6 +66,13 @@ struct Query<'a> {
 struct Job {
     #[serde(rename = "user_email")]
     identity: Option<String>,
+    statistics: Statistics,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Statistics {
+    total_bytes_processed: Option<Count>,
 }
 
 #[derive(Serialize)]
@@ -117,7 +126,8 @@ impl BigQuery {
         match answer.status {
             200 => {
                 let job: Job = serde_json::from_slice(&answer.body).map_err(|error| garbled(what, &error))?;
-                Ok(DryRun::Fine { identity: job.identity })
+                let bytes = job.statistics.total_bytes_processed.map(|bytes| bytes.0);
+                Ok(DryRun::Fine { identity: job.identity, bytes })
             }
             _ => {
                 let error = refused(what, &answer);

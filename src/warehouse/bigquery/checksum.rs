@@ -128,7 +128,8 @@ fn inner(scan: &TargetScan<'_>, rows: &Rows, more: &[String]) -> String {
         outer.push(format!("SUBSTR(R.kd, 1, {}) IN ({})", first.len(), words(&rows.buckets)));
     }
     let outer = if outer.is_empty() { String::new() } else { format!(" WHERE {}", outer.join(" AND ")) };
-    format!("(SELECT {} FROM {} AS T{clause}) AS R{outer}", select.join(", "), Path(scan.table))
+    let part = scan.percent.map(|percent| format!(" TABLESAMPLE SYSTEM ({percent} PERCENT)")).unwrap_or_default();
+    format!("(SELECT {} FROM {} AS T{part}{clause}) AS R{outer}", select.join(", "), Path(scan.table))
 }
 
 /// The statement of checksums: group, rows, sum, least, greatest.
@@ -199,6 +200,7 @@ mod tests {
             columns: &columns,
             key: &[0],
             cursor: Some(1),
+            percent: None,
             soft_deletes: true,
             location: "EU",
             job_project: "p",

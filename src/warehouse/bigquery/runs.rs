@@ -67,7 +67,7 @@ pub fn days_statement(scan: &RunsScan<'_>) -> String {
 pub fn last_statement(scan: &RunsScan<'_>) -> String {
     format!(
         "SELECT `source`, `table`, `run_id`, FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%E6SZ', `ended_at`), `outcome`, `error`, \
-         `error_class` FROM {} WHERE {} AND `window` IS NULL \
+         `error_class`, JSON_VALUE(`report`, '$.error.code') FROM {} WHERE {} AND `window` IS NULL \
          QUALIFY ROW_NUMBER() OVER (PARTITION BY `source`, `table` ORDER BY `ended_at` DESC, `run_id` DESC) = 1 \
          LIMIT {RUNS_ANSWER_MAX}",
         Path(&scan.place.table),
@@ -177,7 +177,8 @@ fn day_of(cells: Vec<Option<String>>) -> Option<RunsDay> {
 }
 
 fn last_of(cells: Vec<Option<String>>) -> Option<LastRun> {
-    let [source, table, run_id, ended_at, outcome, error, error_class] = <[Option<String>; 7]>::try_from(cells).ok()?;
+    let [source, table, run_id, ended_at, outcome, error, error_class, code] =
+        <[Option<String>; 8]>::try_from(cells).ok()?;
     let (source, table, run_id) = (source?, table?, run_id?);
-    Some(LastRun { source, table, run_id, ended_at: ended_at?, outcome: outcome?, error, error_class })
+    Some(LastRun { source, table, run_id, ended_at: ended_at?, outcome: outcome?, error, error_class, code })
 }

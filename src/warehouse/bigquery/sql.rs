@@ -1,10 +1,11 @@
 //! The statements that move a staging table's rows into the target. Pure; every name is quoted by its type.
 
 mod deletes;
+mod prune;
 
 use std::fmt;
 
-use crate::model::{BqTable, BqType, DELETED_AT, Intent, Mode, NOT_WHOLE, SYNCED_AT};
+use crate::model::{BqTable, BqType, DELETED_AT, Field, FieldMode, Intent, Mode, NOT_WHOLE, OUTSIDE, SYNCED_AT};
 
 /// A quoted identifier: a column, or one part of a path.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +56,9 @@ impl fmt::Display for Path<'_> {
 /// The one statement that applies the intent.
 ///
 /// - `merge`: rows are matched by key; a row whose cursor is older than the target's does not overwrite it, and a
-///   NULL cursor counts as older than any value. A key that is not enforced is made unique first, newest row first.
+///   NULL cursor counts as older than any value. A key that is not enforced is made unique first, newest row first. Of a
+///   chunk that says in which partitions its rows are, no other partition of the target is looked at; the statement fails
+///   without effect if a row is in another all the same.
 /// - `append`: every row is inserted.
 /// - of the lane of deletes: rows of the target without a match go.
 /// - `replace`: all rows of the target go and all of the staging table come, in one atomic statement. The table
@@ -94,12 +97,16 @@ pub fn merge_statement(intent: &Intent) -> String {
 
 /// The staging table's rows that meet `condition`, or an error if it does not hold all of the intent's.
 fn whole(intent: &Intent, columns: &str, condition: &str) -> String {
-    let staging = Path(&intent.staging);
+    let (staging, rows) = (Path(&intent.staging), intent.rows);
     let nulls = list(intent.schema.0.iter().map(|_| "NULL".to_owned()));
+    let inside = intent.pruned.as_deref().map(|pruned| {
+        let inside = prune::condition(pruned, "");
+        format!(" OR IF((SELECT COUNTIF({inside}) FROM {staging}) = {rows}, FALSE, ERROR('{OUTSIDE}'))")
+    });
     format!(
         "(SELECT {columns} FROM {staging}{condition}) UNION ALL (SELECT {nulls} FROM UNNEST([0]) WHERE \
-         IF((SELECT COUNT(*) FROM {staging}) = {}, FALSE, ERROR('{NOT_WHOLE}')))",
-        intent.rows
+         IF((SELECT COUNT(*) FROM {staging}) = {rows}, FALSE, ERROR('{NOT_WHOLE}')){})",
+        inside.unwrap_or_default()
     )
 }
 
@@ -125,7 +132,8 @@ fn merge(intent: &Intent, columns: &str) -> String {
         newest = format!(" WHERE TRUE QUALIFY ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {order}) = 1");
     }
     let source = whole(intent, columns, &newest);
-    let matched: Vec<String> = intent.key.iter().map(|key| format!("T.{0} = S.{0}", Ident(key))).collect();
+    let mut matched: Vec<String> = intent.key.iter().map(|key| format!("T.{0} = S.{0}", Ident(key))).collect();
+    matched.extend(intent.pruned.as_deref().map(|pruned| format!("({})", prune::condition(pruned, "T."))));
     let newer = match &intent.cursor {
         Some(cursor) => format!(" AND (T.{0} IS NULL OR S.{0} >= T.{0})", Ident(cursor)),
         None => String::new(),
@@ -151,6 +159,19 @@ fn merge(intent: &Intent, columns: &str) -> String {
     )
 }
 
+/// The intent's statement with no row to move, for asking what it would cost before there is a staging table: that is a
+/// subselect of the same columns and types. Equal but for the bytes of the staging table.
+pub fn merge_without_staging(intent: &Intent) -> String {
+    let column = |field: &Field| match field.mode {
+        FieldMode::Repeated => format!("CAST([] AS ARRAY<{}>) AS {}", field.ty, Ident(&field.name)),
+        FieldMode::Nullable | FieldMode::Required => format!("CAST(NULL AS {}) AS {}", field.ty, Ident(&field.name)),
+    };
+    let columns = list(intent.schema.0.iter().map(column));
+    let nothing = format!("(SELECT {columns} FROM UNNEST([0]) WHERE FALSE)");
+    // no other table has the name of an intent's
+    merge_statement(intent).replace(&Path(&intent.staging).to_string(), &nothing)
+}
+
 /// The statement that changes a column's type to a wider one. One column a statement, as BigQuery's DDL has it.
 pub fn widen_statement(table: &BqTable, column: &str, ty: BqType) -> String {
     format!("ALTER TABLE {} ALTER COLUMN {} SET DATA TYPE {ty}", Path(table), Ident(column))
@@ -163,7 +184,7 @@ fn list(items: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Field, FieldMode, IntentId, Lane, Schema};
+    use crate::model::{IntentId, Lane, Schema};
 
     fn intent(mode: Mode, columns: &[&str], key: &[&str], cursor: Option<&str>, key_enforced: bool) -> Intent {
         let table = |name: &str| BqTable { project: "p-1".into(), dataset: "d".into(), table: name.into() };
@@ -195,6 +216,7 @@ mod tests {
             rejected: 0,
             rejects: vec![],
             deletes: None,
+            pruned: None,
         }
     }
 

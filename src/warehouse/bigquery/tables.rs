@@ -26,7 +26,33 @@ pub(super) async fn table(api: &BigQuery, cx: &Context, table: &BqTable) -> Resu
     let fields = body.schema.fields.into_iter().filter_map(|field| serde_json::from_value::<Field>(field).ok());
     let etag = if body.etag.is_empty() { answer.etag.unwrap_or_default() } else { body.etag };
     let schema = Schema(fields.collect());
-    Ok(Some(TableInfo { schema, etag, rows: body.num_rows.0, location: body.location, layout }))
+    let streamed = body.streaming_buffer.map_or(0, |buffer| buffer.estimated_rows.0);
+    Ok(Some(TableInfo {
+        schema,
+        etag,
+        rows: body.num_rows.0.saturating_add(streamed),
+        bytes: body.num_bytes.0,
+        location: body.location,
+        layout,
+    }))
+}
+
+pub(super) async fn dataset_location(
+    api: &BigQuery,
+    cx: &Context,
+    project: &str,
+    dataset: &str,
+) -> Result<Option<String>, WarehouseError> {
+    let what = format!("looking at dataset {project}.{dataset}");
+    let answer = api.call(cx, &what, &get(api.url(&what, &[project, "datasets", dataset])?)).await?;
+    match answer.status {
+        200 => {
+            let body: DatasetBody = serde_json::from_slice(&answer.body).map_err(|error| garbled(&what, &error))?;
+            Ok(Some(body.location))
+        }
+        404 => Ok(None),
+        _ => Err(refused(&what, &answer)),
+    }
 }
 
 pub(super) async fn ensure_dataset(

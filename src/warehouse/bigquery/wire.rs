@@ -162,12 +162,22 @@ pub(super) fn partitioning(wanted: Option<&Partitioning>) -> (Option<TimePartiti
     }
 }
 
+/// `Streamingbuffer` as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct StreamingBuffer {
+    pub(super) estimated_rows: Count,
+}
+
 /// `Table` as read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct TableBody {
     pub(super) etag: String,
     pub(super) num_rows: Count,
+    pub(super) num_bytes: Count,
+    /// Rows that were streamed and are not in storage yet.
+    pub(super) streaming_buffer: Option<StreamingBuffer>,
     pub(super) location: String,
     pub(super) schema: FieldsRead,
     time_partitioning: Option<TimePartitioningRead>,

@@ -261,7 +261,10 @@ fn the_caller_is_told_no_more_than_that_and_the_header_says_which_token() {
     assert_eq!((missing.status, missing.challenge, missing.retry), (401, Some("Bearer"), false));
     let audience = Reason::Audience(vec!["theirs".to_owned()]).answer();
     assert_eq!((audience.status, audience.challenge), (401, Some("Bearer error=\"invalid_token\"")));
-    assert_eq!(audience.body, "{\"error\":\"the token is not accepted; the service's log says why\"}");
+    assert_eq!(
+        audience.body,
+        "{\"error\":\"the token is not accepted; the service's log says why\",\"code\":\"HW-AUTH-TOKEN\"}"
+    );
     let other = Reason::NotInvoker.answer();
     assert_eq!((other.status, other.challenge, other.retry), (403, None, false));
     let no_keys = Reason::NoKeys("10.0.0.1".to_owned()).answer();

@@ -53,6 +53,7 @@ fn built(case: &Case<'_>) -> Result<(String, Vec<Param>), SourceError> {
         bytes_max: None,
         rejects_max: 0,
         filter: None,
+        partition: None,
     };
     let statement = rows(TABLE, &query)?;
     let tail =
@@ -175,6 +176,7 @@ fn a_position_is_looked_up_without_reading_rows() {
         bytes_max: None,
         rejects_max: 0,
         filter: None,
+        partition: None,
     };
     let sql = |place, query: &ReadQuery<'_>| super::position(TABLE, query, place).map(|statement| statement.sql).ok();
     assert_eq!(

@@ -56,6 +56,7 @@ fn built(cursor: Option<usize>, key: &[usize], range: Range<'_>) -> Result<Built
         bytes_max: None,
         rejects_max: 0,
         filter: None,
+        partition: None,
     })
 }
 
@@ -222,6 +223,7 @@ fn a_position_is_looked_up_without_reading_rows() {
         bytes_max: None,
         rejects_max: 0,
         filter: Some("x > 1"),
+        partition: None,
     };
     let last = build_position(&query, Place::Last).unwrap();
     let (_, sql) = last.sql.split_once(" FROM ").unwrap();
