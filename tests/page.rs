@@ -197,10 +197,10 @@ fn check_metrics(metrics: &str) {
     }
 }
 
-async fn many_viewers_cost_one_look() {
-    let place = Place::new().await;
-    let names: Vec<String> = (0..20).map(|number| format!("t{number}")).collect();
-    let tables: Vec<String> = names.iter().map(|name| format!("{name}: {{ cursor: u }}")).collect();
+/// So many tables of which nothing is known, a way to the bucket, the paths that were asked for on it, and the
+/// environment of a service that takes it.
+async fn counted(place: &Place, tables: usize) -> (Calls, Arc<Mutex<Vec<String>>>, Vec<(String, String)>) {
+    let tables: Vec<String> = (0..tables).map(|number| format!("t{number}: {{ cursor: u }}")).collect();
     let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
     place.configure(&tables, &[], "");
     let calls = Calls::open(&place.valve.url).await;
@@ -212,6 +212,12 @@ async fn many_viewers_cost_one_look() {
     });
     let mut env = place.env();
     env[0].1 = calls.url.clone();
+    (calls, seen, env)
+}
+
+async fn many_viewers_cost_one_look() {
+    let place = Place::new().await;
+    let (_calls, seen, mut env) = counted(&place, 20).await;
     // whatever else were asked would not answer, and be seen
     env[1].1 = "http://127.0.0.1:1".to_owned();
     let service = Service::start(place.folder.path(), &env).await;
@@ -223,7 +229,7 @@ async fn many_viewers_cost_one_look() {
         assert_eq!(answer.status(), 200);
     }
     let states = || std::mem::take(&mut *seen.lock().unwrap()).iter().filter(|path| path.contains("state%2F")).count();
-    assert_eq!(states(), names.len(), "one look at each state");
+    assert_eq!(states(), 20, "one look at each state");
     tokio::time::sleep(LOOK_KEPT).await;
     assert_eq!(get(&service, "/").await.status(), 200);
     // states are a minute old at the most, reports are listed anew
@@ -233,18 +239,7 @@ async fn many_viewers_cost_one_look() {
 
 async fn many_at_once_on_tables_are_bounded() {
     let place = Place::new().await;
-    let tables: Vec<String> = (0..40).map(|number| format!("t{number}: {{ cursor: u }}")).collect();
-    let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
-    place.configure(&tables, &[], "");
-    let calls = Calls::open(&place.valve.url).await;
-    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-    let told = seen.clone();
-    calls.decide(move |call| {
-        told.lock().unwrap().push(call.path.clone());
-        None
-    });
-    let mut env = place.env();
-    env[0].1 = calls.url.clone();
+    let (calls, seen, env) = counted(&place, 40).await;
     let service = Service::start(place.folder.path(), &env).await;
     assert_eq!(get(&service, "/").await.status(), 200);
     seen.lock().unwrap().clear();

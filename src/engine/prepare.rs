@@ -158,7 +158,8 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     })))
 }
 
-fn catalog(description: &Description) -> Catalog<'_> {
+/// What the plan of a table is decided from.
+pub(super) fn catalog(description: &Description) -> Catalog<'_> {
     Catalog {
         columns: &description.columns,
         hidden: &description.hidden,

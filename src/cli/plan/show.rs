@@ -1,7 +1,7 @@
 //! A plan for a person: a head, aligned facts, warnings last. Prose is at most [`WIDTH`] wide; statements, which are to be
 //! copied, are not broken.
 
-use crate::cli::output::layout::{shown, width};
+use crate::cli::output::layout::{bytes, grouped, shown, width};
 use crate::report::plan::{
     Amount, NextKind, NextRun, PlanReport, PlannedColumn, PlannedCost, PlannedJobs, PlannedScan, Served,
 };
@@ -52,9 +52,9 @@ pub(super) fn lines(report: &PlanReport) -> Vec<String> {
                 "`{}`: {} runs and up to {} load jobs a day of the project's {}; none of them into the target, so that \
                  BigQuery's 1,500 a table do not matter",
                 quota.schedule,
-                number(quota.runs_per_day),
-                number(quota.load_jobs_per_day),
-                number(quota.project_limit_per_day)
+                grouped(quota.runs_per_day),
+                grouped(quota.load_jobs_per_day),
+                grouped(quota.project_limit_per_day)
             ),
         );
     }
@@ -103,7 +103,7 @@ impl Page {
 
 fn tell_next(page: &mut Page, next: &NextRun) {
     if let Some(intent) = &next.finishes_first {
-        let (id, rows) = (&intent.id, number(intent.rows));
+        let (id, rows) = (&intent.id, grouped(intent.rows));
         let what = if intent.lost {
             format!("drops intent {id} first: what was staged for it is gone, and its {rows} rows are read again")
         } else {
@@ -133,7 +133,7 @@ fn tell_next(page: &mut Page, next: &NextRun) {
         page.fact("held back", &format!("by {holder}"));
     }
     if let Some(rows) = next.null_cursor_rows {
-        page.fact("NULL cursor", &format!("{} rows; `null_cursor: include` syncs them", number(rows)));
+        page.fact("NULL cursor", &format!("{} rows; `null_cursor: include` syncs them", grouped(rows)));
     }
     if next.deletes_due {
         page.fact("deletes", "it is time to look for rows that are gone: all keys are compared");
@@ -156,8 +156,8 @@ fn index(scan: &PlannedScan) -> String {
 
 fn to_move(amount: &Amount) -> String {
     let rows = match (amount.rows_counted, amount.rows_estimate) {
-        (Some(rows), _) => format!("{} rows, counted", number(rows)),
-        (None, Some(rows)) => format!("about {} rows, the database's estimate", number(rows)),
+        (Some(rows), _) => format!("{} rows, counted", grouped(rows)),
+        (None, Some(rows)) => format!("about {} rows, the database's estimate", grouped(rows)),
         (None, None) => "rows unknown: the database has no estimate".to_owned(),
     };
     let from = if amount.bytes_from == Some("past_runs") { "of NDJSON by past runs" } else { "by statistics" };
@@ -219,7 +219,7 @@ fn jobs(jobs: &PlannedJobs) -> String {
         }
         (_, _) => "how long is not known: no run of the last days moved rows".to_owned(),
     };
-    format!("{} load, {} to the target{other}; {time}", number(jobs.load_jobs), number(jobs.merge_jobs))
+    format!("{} load, {} to the target{other}; {time}", grouped(jobs.load_jobs), grouped(jobs.merge_jobs))
 }
 
 fn cost(cost: &PlannedCost) -> String {
@@ -228,7 +228,7 @@ fn cost(cost: &PlannedCost) -> String {
     let read = bytes(cost.merge_bytes);
     let pruned = match (cost.pruned_bytes, cost.pruned_dollars) {
         (Some(size), Some(dollars)) => {
-            let rows = number(cost.pruned_rows_sampled.unwrap_or(0));
+            let rows = grouped(cost.pruned_rows_sampled.unwrap_or(0));
             format!("; with pruning, for the next {rows} rows: {}, ${dollars:.5}", bytes(size))
         }
         (_, _) => String::new(),
@@ -238,35 +238,6 @@ fn cost(cost: &PlannedCost) -> String {
         "one MERGE reads {most}{read} of the target, ${:.5} on demand, by {from}, besides the chunk{pruned}{advice}",
         cost.merge_dollars
     )
-}
-
-/// With a comma between thousands.
-fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// In a unit that suits it.
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-fn bytes(bytes: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB"];
-    let mut size = bytes as f64;
-    let mut shown = format!("{bytes} bytes");
-    for unit in units {
-        if size < 1024.0 {
-            break;
-        }
-        size /= 1024.0;
-        shown = format!("{size:.1} {unit}");
-    }
-    shown
 }
 
 #[cfg(test)]
@@ -286,11 +257,5 @@ mod tests {
         let mut page = Page::default();
         page.statement(&"x".repeat(200));
         assert_eq!(page.lines[0].len(), 200 + INDENT);
-    }
-
-    #[test]
-    fn numbers_and_sizes() {
-        assert_eq!(["0", "999", "1,000", "12,345,678"].map(str::to_owned), [0, 999, 1_000, 12_345_678].map(number));
-        assert_eq!([bytes(0), bytes(1023), bytes(1536), bytes(5 << 30)].concat(), "0 bytes1023 bytes1.5 KiB5.0 GiB");
     }
 }

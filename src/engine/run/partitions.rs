@@ -39,7 +39,9 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         }
         let empty = prepared.target_rows == 0;
         let rows = if empty { 0 } else { Box::pin(self.compare_sample(session, prepared, probe)).await? };
-        tracing::info!(%table, column, rows, "a sample of rows has not moved to other partitions");
+        if rows > 0 {
+            tracing::info!(%table, column, rows, "a sample of rows has not moved to other partitions");
+        }
         let check = PartitionCheck { table: table.clone(), column, written, at_us: now_us, rows };
         self.at.state = transition::apply(&self.at.state, Event::PartitionsChecked(Some(Box::new(check))))?;
         self.dirty = true;

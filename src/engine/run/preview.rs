@@ -15,7 +15,7 @@ use crate::model::{
 use crate::net::Context;
 use crate::plan::drift::Incompatible;
 use crate::plan::finish::JOB_ATTEMPTS_MAX;
-use crate::plan::table::{self, Catalog, TablePlan};
+use crate::plan::table::{self, TablePlan};
 use crate::report::RunReport;
 use crate::source::explain::Explain;
 use crate::source::{Block, BlockSink, Description, ReadDone, ReadEnd, ReadQuery, SinkClosed, Source};
@@ -263,13 +263,7 @@ async fn describe<B: Bucket, W: Warehouse, S: Explain>(
     let (cx, settings) = (run.cx, run.settings);
     let description = session.describe(cx, &settings.table).await?;
     preview.hints = session.hints(cx, &settings.table).await?;
-    let catalog = Catalog {
-        columns: &description.columns,
-        hidden: &description.hidden,
-        primary_key: &description.primary_key,
-        unique_keys: &description.unique_keys,
-        comment: description.comment.as_deref(),
-    };
+    let catalog = prepare::catalog(&description);
     let settled = prepare::settle(settings, &description, catalog, &run.at.state)?;
     preview.plan = Some(table::decide(catalog, settled.as_ref(), run.at.state.basis.as_deref())?);
     preview.description = Some(description);

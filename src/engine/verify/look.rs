@@ -5,7 +5,7 @@ use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
 use crate::model::{Basis, Mode, Schema, Step, TableSettings, TableState};
 use crate::net::Context;
-use crate::plan::table::{self, Catalog, TablePlan};
+use crate::plan::table::{self, TablePlan};
 use crate::plan::verify::{self, Compared, VerifyError};
 use crate::plan::{basis, columns, drift};
 use crate::source::{Description, Scan, Session};
@@ -39,13 +39,7 @@ pub(super) async fn look<B: Bucket, W: Warehouse, S: Session>(
 ) -> Result<Looked, RunError> {
     cx.watch().step(Step::Planning);
     let description = session.describe(cx, &settings.table).await?;
-    let catalog = Catalog {
-        columns: &description.columns,
-        hidden: &description.hidden,
-        primary_key: &description.primary_key,
-        unique_keys: &description.unique_keys,
-        comment: description.comment.as_deref(),
-    };
+    let catalog = prepare::catalog(&description);
     let settled = prepare::settle(settings, &description, catalog, state)?;
     let settings = settled.as_ref();
     let plan = table::decide(catalog, settings, state.basis.as_deref())?;
