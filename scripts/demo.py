@@ -271,13 +271,18 @@ def fill(stack: Stack) -> None:
         raise Failed(f"the bucket was refused with {status}: {answer}")
 
 
+def push(service: Service, journal: Journal, title: str, table: Table) -> int:
+    begun = time.monotonic()
+    report = service.push(table)
+    journal.step(f"{title} {table.source}/{table.name}", f"{report['outcome']}, {report['rows']} rows", time.monotonic() - begun)
+    return report["rows"]
+
+
 def push_all(service: Service, journal: Journal, title: str, wanted: dict[str, int] | None) -> None:
     for table in TABLES:
-        begun = time.monotonic()
-        report = service.push(table)
-        if wanted is not None and report["rows"] != wanted[table.name]:
-            raise Failed(f"{table.name}: {report['rows']} rows moved, {wanted[table.name]} were changed")
-        journal.step(f"{title} {table.source}/{table.name}", f"{report['outcome']}, {report['rows']} rows", time.monotonic() - begun)
+        rows = push(service, journal, title, table)
+        if wanted is not None and rows != wanted[table.name]:
+            raise Failed(f"{table.name}: {rows} rows moved, {wanted[table.name]} were changed")
 
 
 def compare(stack: Stack, journal: Journal) -> None:

@@ -128,9 +128,10 @@ def play() -> None:
         log = demo.WORK / "highwater.log"
         service = demo.Service(binary, stack, log)
         try:
-            service.push(demo.TABLES[0])
+            demo.push(service, journal, "push", demo.TABLES[0])
             first = time.monotonic() - begun
-            demo.push_all(service, journal, "push", None)
+            for table in demo.TABLES[1:]:
+                demo.push(service, journal, "push", table)
             config = demo.WORK / "highwater.yaml"
             env = write_env(stack, binary, config)
             print(GUIDE.format(first=first, build=built, url=service.url, log=log, config=config, env=env, round=ROUND_SECONDS), flush=True)
