@@ -16,6 +16,7 @@ pub fn tests() -> Vec<Test> {
         a_row_that_moved_is_refused_by_the_sample,
         a_move_that_the_sample_misses_is_found_by_verify,
         a_pending_chunk_is_finished_without_the_setting,
+        a_window_that_was_left_pending_is_read_again,
         promises_that_cannot_hold_are_refused,
         what_was_written_otherwise_turns_it_off,
         a_setting_that_was_away_while_the_column_was_written_otherwise,
@@ -117,8 +118,13 @@ async fn a_move_that_the_sample_misses_is_found_by_verify() {
     let place = Place::new().await;
     place.pg(PG).await;
     place.configure(&["t: { cursor: u, partition_by: p, partition_immutable: true }"], &[], "");
+    let name = "state/pg/t.json".to_owned();
     place.sync(&["t"]).await;
-    // the day's sample was looked at
+    // the first run has nothing to compare with, so the second one looks at the day's sample
+    assert!(place.object(&name).await.unwrap().get("partition_check").is_none());
+    place.pg("UPDATE t SET v = 'b', u = '2026-03-01 12:00Z' WHERE id = 1").await;
+    place.sync(&["t"]).await;
+    assert_eq!(place.object(&name).await.unwrap()["partition_check"]["rows"], 300);
     place.pg("UPDATE t SET p = '2025-05-05Z', u = '2026-03-02Z' WHERE id = 7").await;
     place.sync(&["t"]).await;
     let twice = "SELECT CAST(COUNT(*) AS STRING) FROM {d}.t WHERE id = 7";
@@ -128,7 +134,6 @@ async fn a_move_that_the_sample_misses_is_found_by_verify() {
     assert_eq!((code, report.outcome), (1, VerifyOutcome::Differs), "{report:?}");
     assert_eq!(named.iter().map(|(_, key)| key.as_slice()).collect::<Vec<_>>(), [["7"]], "{report:?}");
     // the next day's sample finds it too
-    let name = "state/pg/t.json".to_owned();
     let mut state = place.object(&name).await.unwrap();
     let at_us = state["partition_check"]["at_us"].as_i64().unwrap();
     state["partition_check"]["at_us"] = (at_us - 25 * 3_600_000_000).into();
@@ -157,6 +162,30 @@ async fn a_pending_chunk_is_finished_without_the_setting() {
     let merges = merges(&place);
     let last: Vec<bool> = merges.iter().rev().take(2).map(|sql| is_pruned(sql)).collect();
     assert_eq!(last, [false, true], "the chunk that was found, then one of its own: {merges:?}");
+    place.assert_equal(&["t"]).await;
+    place.assert_clean().await;
+}
+
+async fn a_window_that_was_left_pending_is_read_again() {
+    let place = Place::new().await;
+    place.pg(PG).await;
+    place.configure(&["t: { cursor: u, partition_by: p, partition_immutable: true }"], &[], "");
+    place.sync(&["t"]).await;
+    let backfill = ["backfill", "t", "--from", "2026-03-01", "--to", "2026-03-02"];
+    place.gate.fail_jobs("_1", "quotaExceeded", "Quota exceeded: a test's");
+    assert_eq!(place.run(&backfill).await.code, 75);
+    place.gate.fail_jobs("(none)", "", "");
+    let pending = place.objects("state/pg/t/windows/").await.remove(0);
+    assert!(!place.object(&pending).await.unwrap()["intent"]["pruned"].is_null(), "{pending}");
+    // the promise goes, a row moves and is brought: what was staged of it is older, and would not see it
+    place.configure(&["t: { cursor: u, partition_by: p }"], &[], "");
+    place.pg("UPDATE t SET p = '2025-05-05Z', u = '2026-03-02Z' WHERE id = 7").await;
+    place.sync(&["t"]).await;
+    let before = merges(&place).len();
+    let ran = place.run(&backfill).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let merges = merges(&place).split_off(before);
+    assert!(merges.len() == 1 && !is_pruned(&merges[0]), "{merges:?}");
     place.assert_equal(&["t"]).await;
     place.assert_clean().await;
 }
@@ -296,7 +325,8 @@ async fn a_target_made_by_hand_and_a_promise_that_comes_back() {
     assert!(is_pruned(&merges(&place).pop().unwrap()));
     // the look is of a promise that is no more
     let name = "state/pg/t.json".to_owned();
-    assert_eq!(place.object(&name).await.unwrap()["partition_check"]["rows"], 0);
+    place.sync(&["t"]).await;
+    assert_eq!(place.object(&name).await.unwrap()["partition_check"]["rows"], 300);
     set(not, "t");
     place.sync(&["t"]).await;
     assert!(place.object(&name).await.unwrap().get("partition_check").is_none());

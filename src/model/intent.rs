@@ -218,6 +218,14 @@ pub struct Intent {
     pub pruned: Option<Box<Pruned>>,
 }
 
+impl Intent {
+    /// Whether its merge is right only as long as the rows of a key stay in their partitions: where the partition column is
+    /// part of the key they do so by themselves.
+    pub fn rests_on_promise(&self) -> bool {
+        self.pruned.as_ref().is_some_and(|pruned| self.key.iter().all(|name| name != pruned.column()))
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
 fn is_zero(number: &u64) -> bool {
     *number == 0

@@ -415,9 +415,11 @@ pub fn is_noted(noted: Option<&PartitionBasis>, now: Option<&PartitionBasis>) ->
     noted.is_none_or(|noted| noted.before.is_some() || now == Some(noted))
 }
 
-/// All that decides what is written of a value. A number is what it is, whatever the type that held it.
+/// All that decides what is written of a value. A whole number is what it is, whatever the type that held it; one with a
+/// floating point is written by the shortest text of its width.
 fn written(column: &Column) -> String {
-    let mut text = if column.ty == BqType::Int64 {
+    let floats = ["real", "double", "float"].iter().any(|name| column.source_type.starts_with(name));
+    let mut text = if column.ty == BqType::Int64 && !floats {
         "as INT64".to_owned()
     } else {
         format!("from {} as {}", column.source_type, column.ty)

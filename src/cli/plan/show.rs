@@ -1,7 +1,7 @@
 //! A plan for a person: a head, aligned facts, warnings last. Prose is at most [`WIDTH`] wide; statements, which are to be
 //! copied, are not broken.
 
-use crate::cli::output::layout::{bytes, grouped, shown, width};
+use crate::cli::output::layout::{bytes, grouped, shown, wrap};
 use crate::report::plan::{
     Amount, NextKind, NextRun, PlanReport, PlannedColumn, PlannedCost, PlannedJobs, PlannedScan, Served,
 };
@@ -79,20 +79,11 @@ struct Page {
 impl Page {
     /// A fact, wrapped.
     fn fact(&mut self, name: &str, text: &str) {
-        let mut line = format!("  {name:<columns$}", columns = INDENT - 2);
-        let mut empty = true;
-        for word in shown(text).split(' ').filter(|word| !word.is_empty()) {
-            if !empty && width(&line) + 1 + width(word) > WIDTH {
-                self.lines.push(std::mem::replace(&mut line, " ".repeat(INDENT)));
-                empty = true;
-            }
-            if !empty {
-                line.push(' ');
-            }
-            line.push_str(word);
-            empty = false;
+        let mut name = format!("  {name:<columns$}", columns = INDENT - 2);
+        for line in wrap(&shown(text), WIDTH - INDENT) {
+            self.lines.push(format!("{name}{line}"));
+            name = " ".repeat(INDENT);
         }
-        self.lines.push(line);
     }
 
     /// A statement, as it stands.

@@ -33,15 +33,15 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         let (table, now_us) = (&prepared.plan.target.table, prepared.now_us);
         let (column, written) = (probe.plan.names.last().cloned().unwrap_or_default(), probe.written.clone());
         let looked = Looked { table, column: &column, written: &written };
-        let due = prune::is_due(&[self.at.state.partition_check.as_deref(), other], looked, now_us);
-        if !due || self.options.moves == LookForMoves::Never {
+        // a window does not hear of a promise that was away: the table's own look, which went with it, tells
+        let own = self.at.state.partition_check.as_deref().filter(|_| self.window.is_none() || other.is_some());
+        let due = prune::is_due(&[own, other], looked, now_us);
+        // where there is nothing to compare nothing is known: the next run looks
+        if !due || self.options.moves == LookForMoves::Never || prepared.target_rows == 0 {
             return Ok(());
         }
-        let empty = prepared.target_rows == 0;
-        let rows = if empty { 0 } else { Box::pin(self.compare_sample(session, prepared, probe)).await? };
-        if rows > 0 {
-            tracing::info!(%table, column, rows, "a sample of rows has not moved to other partitions");
-        }
+        let rows = Box::pin(self.compare_sample(session, prepared, probe)).await?;
+        tracing::info!(%table, column, rows, "a sample of rows has not moved to other partitions");
         let check = PartitionCheck { table: table.clone(), column, written, at_us: now_us, rows };
         self.at.state = transition::apply(&self.at.state, Event::PartitionsChecked(Some(Box::new(check))))?;
         self.dirty = true;

@@ -1,4 +1,9 @@
 //! What a run does first: the intent that it finds is finished, whoever wrote it.
+//!
+//! One kind is given up instead: a window's whose merge rests on a promise about its partition column. Since it was staged
+//! the live sync may have brought newer versions of its rows, written otherwise or without the promise, into partitions that
+//! its merge does not look at, so that the older one would be inserted beside them. The live lane brings nothing newer before
+//! it has finished what it finds.
 
 use tokio::time::Instant;
 
@@ -7,6 +12,7 @@ use super::super::faults::Point;
 use super::super::finish::{self, Finished};
 use super::{Run, millis};
 use crate::bucket::Bucket;
+use crate::plan::finish::Progress;
 use crate::state::transition::Event;
 use crate::warehouse::Warehouse;
 
@@ -29,7 +35,10 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             }
             tracing::info!(intent = %intent.id, rows = intent.rows, "an intent is pending: finishing it");
             let begun = Instant::now();
-            let finished = match finish::finish(self.engine, self.cx, &intent, finish::progress(&intent, false)).await {
+            let outlived = self.window.is_some() && intent.rests_on_promise();
+            let progress =
+                if outlived { Progress::given_up(intent.rows) } else { finish::progress(&intent, false) };
+            let finished = match finish::finish(self.engine, self.cx, &intent, progress).await {
                 Err(error) if self.is_overtaken(&intent, &error).await? => continue,
                 finished => finished?,
             };
@@ -43,6 +52,11 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             if self.write(event).await? {
                 match finished {
                     Finished::Applied(jobs) => self.committed(&intent, jobs, true),
+                    Finished::Unappliable if outlived => self.report.note(format!(
+                        "intent {} rested on what was promised of the partition column when it was staged: its rows are \
+                         read again",
+                        intent.id
+                    )),
                     Finished::Unappliable => {
                         let note =
                             format!("intent {} had lost its parts and was dropped: its rows are read again", intent.id);

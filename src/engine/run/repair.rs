@@ -25,6 +25,11 @@ pub(in crate::engine) async fn repair<B: Bucket, W: Warehouse, S: Source>(
     let mut run = Run::new(engine, cx, settings, RunOptions::default());
     // before the rows are read: what is committed from here on makes the intent's write fail
     run.at = run.store.read(cx).await?;
+    if run.at.state.rebuild.is_some() {
+        // the note of what is written would be that of the other table
+        let why = "it is being built anew".to_owned();
+        return Err(RunError::Busy { table: settings.id.to_string(), why });
+    }
     run.note_written(prepared)?;
     let mut session = source.connect(cx).await?;
     session.begin(cx).await?;

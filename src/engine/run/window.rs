@@ -10,7 +10,7 @@ use super::super::{Engine, RunError, RunOptions};
 use super::{PassEnd, Run, millis};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
-use crate::model::{Bound, Lane, Mode, TableSettings, TableState, Window, WindowRange};
+use crate::model::{Bound, Intent, Lane, Mode, TableSettings, TableState, Window, WindowRange};
 use crate::net::Context;
 use crate::plan::verify::in_order;
 use crate::plan::{backfill, basis, prune};
@@ -103,6 +103,12 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         if live.rebuild.is_some() {
             let why = "it is being built anew".to_owned();
             return Err(RunError::Busy { table: self.settings.id.to_string(), why });
+        }
+        if live.intent.as_ref().is_some_and(Intent::rests_on_promise) && !self.settings.partition_immutable {
+            // it was staged under the promise: newer rows may not come before it
+            let table = self.settings.id.to_string();
+            let why = format!("a chunk of when it had `partition_immutable` is pending, and `highwater sync {table}` ends it");
+            return Err(RunError::Busy { table, why });
         }
         Ok(strict(&live))
     }
