@@ -56,34 +56,44 @@ type Encode = Box<dyn Fn(&mut Vec<u8>)>;
 
 struct Case {
     name: String,
-    encode: Encode,
+    /// Makes the rows, which only a case that is run needs.
+    make: Box<dyn Fn() -> Encode>,
 }
 
-fn case<C: RowCodec + 'static>(name: &str, codecs: Vec<C>, value: impl Fn(u64, usize) -> Option<Vec<u8>>) -> Case {
-    let rows: Vec<Row> =
-        (0..ROWS).map(|row| Row((0..codecs.len()).map(|column| value(row, column)).collect())).collect();
-    let encode = move |out: &mut Vec<u8>| {
-        let cell = |(&codec, name): (&C, &'static str)| Cell {
-            name,
-            field: name,
-            codec,
-            cast: None,
-            policy: Policy::Null,
-            becomes: "",
-            ordered: false,
-            exact: false,
-        };
-        let mut writer = RowWriter::new(codecs.iter().zip(NAMES).map(cell).collect());
-        for row in &rows {
-            assert_eq!(writer.write(out, row).unwrap(), Written::Row);
-        }
+fn case<C: RowCodec + 'static>(
+    name: &str,
+    codecs: Vec<C>,
+    value: impl Fn(u64, usize) -> Option<Vec<u8>> + 'static,
+) -> Case {
+    let make = move || {
+        let row = |row: u64| Row((0..codecs.len()).map(|column| value(row, column)).collect());
+        let rows: Vec<Row> = (0..ROWS).map(row).collect();
+        let codecs = codecs.clone();
+        Box::new(move |out: &mut Vec<u8>| encode(&codecs, &rows, out)) as Encode
     };
-    Case { name: name.to_owned(), encode: Box::new(encode) }
+    Case { name: name.to_owned(), make: Box::new(make) }
+}
+
+fn encode<C: RowCodec>(codecs: &[C], rows: &[Row], out: &mut Vec<u8>) {
+    let cell = |(&codec, name): (&C, &'static str)| Cell {
+        name,
+        field: name,
+        codec,
+        cast: None,
+        policy: Policy::Null,
+        becomes: "",
+        ordered: false,
+        exact: false,
+    };
+    let mut writer = RowWriter::new(codecs.iter().zip(NAMES).map(cell).collect());
+    for row in rows {
+        assert_eq!(writer.write(out, row).unwrap(), Written::Row);
+    }
 }
 
 /// One type in every column.
-fn of_type<C: RowCodec + 'static>(name: &str, codec: C, value: impl Fn(u64) -> Vec<u8>) -> Case {
-    case(name, vec![codec; 20], |row, column| Some(value(row * COLUMNS + column as u64)))
+fn of_type<C: RowCodec + 'static>(name: &str, codec: C, value: impl Fn(u64) -> Vec<u8> + 'static) -> Case {
+    case(name, vec![codec; 20], move |row, column| Some(value(row * COLUMNS + column as u64)))
 }
 
 /// A 64-bit mix of a number, so that values look like no sequence.
@@ -190,7 +200,7 @@ fn postgres() -> Vec<Case> {
         of_type("postgres/jsonb", PgCodec::Jsonb, jsonb),
         of_type("postgres/checked-json", PgCodec::CheckedJson, document),
         of_type("postgres/int4-array", PgCodec::Repeated(&ELEMENT), array),
-        case("postgres/row", mixed_postgres(), |row, column| postgres_value(row, column)),
+        of_columns("postgres/row", mixed_postgres()),
     ]
 }
 
@@ -217,90 +227,89 @@ fn mysql() -> Vec<Case> {
         of_type("mysql/bytes", MyCodec::Bytes, |n| [mixed(n), mixed(n + 1)].map(u64::to_be_bytes).concat()),
         of_type("mysql/json", MyCodec::Json, document),
         of_type("mysql/unchecked-json", MyCodec::UncheckedJson, document),
-        case("mysql/row", mixed_mysql(), |row, column| mysql_value(row, column)),
+        of_columns("mysql/row", mixed_mysql()),
     ]
 }
 
-/// The columns of the table `mixed` that `bench/data.py` makes.
-fn mixed_postgres() -> Vec<PgCodec> {
+/// What a column of type `C` is read by, and its value of a number.
+type Column<C> = (C, fn(u64) -> Vec<u8>);
+
+/// Rows of these columns; one value of ten of the third is NULL, as in the table `mixed` that `bench/data.py` makes.
+fn of_columns<C: RowCodec + 'static>(name: &str, columns: Vec<Column<C>>) -> Case {
+    let codecs = columns.iter().map(|(codec, _)| *codec).collect();
+    case(name, codecs, move |row, column| {
+        let null = column == 2 && row.is_multiple_of(10);
+        (!null).then(|| columns[column].1(row * COLUMNS + column as u64))
+    })
+}
+
+fn mixed_postgres() -> Vec<Column<PgCodec>> {
     use PgCodec::{
         Bool, Bytea, Date, Float4, Float8, Int2, Int4, Int8, Jsonb, Numeric, Text, Timestamp, TimestampTz, Uuid,
     };
+    let int4: fn(u64) -> Vec<u8> = |n| small::<i32>(n, 1_000_000).to_be_bytes().to_vec();
+    let int8: fn(u64) -> Vec<u8> = |n| small::<i64>(n, 1 << 50).to_be_bytes().to_vec();
+    let instant: fn(u64) -> Vec<u8> = |n| micros(n).to_be_bytes().to_vec();
+    let sixteen: fn(u64) -> Vec<u8> = |n| [mixed(n), mixed(n + 1)].map(u64::to_be_bytes).concat();
     vec![
-        Int8,
-        Int4,
-        Int4,
-        Int2,
-        Int8,
-        Bool,
-        Float4,
-        Float8,
-        Numeric,
-        Numeric,
-        Text,
-        Text,
-        Text,
-        Date,
-        Timestamp,
-        TimestampTz,
-        Uuid,
-        Bytea,
-        Jsonb,
-        TimestampTz,
+        (Int8, int8),
+        (Int4, int4),
+        (Int4, int4),
+        (Int2, |n| small::<i16>(n, 30_000).to_be_bytes().to_vec()),
+        (Int8, int8),
+        (Bool, |n| vec![small::<u8>(n, 2)]),
+        (Float4, |n| (n as f32 / 7.0).to_be_bytes().to_vec()),
+        (Float8, |n| (n as f64 / 3.0).to_be_bytes().to_vec()),
+        (Numeric, numeric),
+        (Numeric, numeric),
+        (Text, text),
+        (Text, text),
+        (Text, text),
+        (Date, |n| small::<i32>(n, 10_000).to_be_bytes().to_vec()),
+        (Timestamp, instant),
+        (TimestampTz, instant),
+        (Uuid, sixteen),
+        (Bytea, sixteen),
+        (Jsonb, jsonb),
+        (TimestampTz, instant),
     ]
 }
 
-/// One value of ten of the third column is NULL, as there.
-fn postgres_value(row: u64, column: usize) -> Option<Vec<u8>> {
-    let number = row * COLUMNS + column as u64;
-    Some(match mixed_postgres()[column] {
-        _ if column == 2 && row.is_multiple_of(10) => return None,
-        PgCodec::Bool => vec![small::<u8>(number, 2)],
-        PgCodec::Int2 => small::<i16>(number, 30_000).to_be_bytes().to_vec(),
-        PgCodec::Int4 => small::<i32>(number, 1_000_000).to_be_bytes().to_vec(),
-        PgCodec::Float4 => (row as f32 / 7.0).to_be_bytes().to_vec(),
-        PgCodec::Float8 => (row as f64 / 3.0).to_be_bytes().to_vec(),
-        PgCodec::Numeric => numeric(number),
-        PgCodec::Date => small::<i32>(number, 10_000).to_be_bytes().to_vec(),
-        PgCodec::Timestamp | PgCodec::TimestampTz => micros(number).to_be_bytes().to_vec(),
-        PgCodec::Uuid | PgCodec::Bytea => [mixed(number), mixed(number + 1)].map(u64::to_be_bytes).concat(),
-        PgCodec::Jsonb => jsonb(number),
-        PgCodec::Text => text(number),
-        _ => small::<i64>(number, 1 << 50).to_be_bytes().to_vec(),
-    })
-}
-
-fn mixed_mysql() -> Vec<MyCodec> {
+fn mixed_mysql() -> Vec<Column<MyCodec>> {
     use MyCodec::{Bool, Bytes, Date, DateTime, Double, Numeric, Signed, Single, Text};
+    let integer: fn(u64) -> Vec<u8> = |n| small::<i64>(n, 1 << 50).to_le_bytes().to_vec();
+    let int: fn(u64) -> Vec<u8> = |n| small::<i32>(n, 1_000_000).to_le_bytes().to_vec();
     vec![
-        Signed, Signed, Signed, Signed, Signed, Bool, Single, Double, Numeric, Numeric, Text, Text, Text, Date,
-        DateTime, DateTime, Text, Bytes, Text, DateTime,
+        (Signed, integer),
+        (Signed, int),
+        (Signed, int),
+        (Signed, |n| small::<i16>(n, 30_000).to_le_bytes().to_vec()),
+        (Signed, integer),
+        (Bool, |n| vec![small::<u8>(n, 2)]),
+        (Single, |n| (n as f32 / 7.0).to_le_bytes().to_vec()),
+        (Double, |n| (n as f64 / 3.0).to_le_bytes().to_vec()),
+        (Numeric, decimal),
+        (Numeric, decimal),
+        (Text, text),
+        (Text, text),
+        (Text, text),
+        (Date, date),
+        (DateTime, datetime),
+        (DateTime, datetime),
+        (Text, text),
+        (Bytes, |n| [mixed(n), mixed(n + 1)].map(u64::to_le_bytes).concat()),
+        (Text, document),
+        (DateTime, datetime),
     ]
-}
-
-fn mysql_value(row: u64, column: usize) -> Option<Vec<u8>> {
-    let number = row * COLUMNS + column as u64;
-    Some(match mixed_mysql()[column] {
-        _ if column == 2 && row.is_multiple_of(10) => return None,
-        MyCodec::Bool => vec![small::<u8>(number, 2)],
-        MyCodec::Single => (row as f32 / 7.0).to_le_bytes().to_vec(),
-        MyCodec::Double => (row as f64 / 3.0).to_le_bytes().to_vec(),
-        MyCodec::Numeric => decimal(number),
-        MyCodec::Date => date(number),
-        MyCodec::DateTime => datetime(number),
-        MyCodec::Bytes => [mixed(number), mixed(number + 1)].map(u64::to_be_bytes).concat(),
-        MyCodec::Text => text(number),
-        _ => small::<i64>(number, 1 << 50).to_le_bytes().to_vec(),
-    })
 }
 
 /// Encodes so many batches, for who counts instructions; prints how many bytes a batch has.
 fn count(cases: &[Case], name: &str, batches: u64) {
     let case = cases.iter().find(|case| case.name == name).unwrap();
-    let mut out = Vec::new();
+    let (encode, mut out) = ((case.make)(), Vec::new());
     for _ in 0..batches {
         out.clear();
-        (case.encode)(&mut out);
+        encode(&mut out);
     }
     println!("{}", serde_json::json!({ "rows": ROWS, "columns": COLUMNS, "bytes": out.len() }));
 }
@@ -316,13 +325,12 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("encode");
     for case in &cases {
-        let mut out = Vec::new();
-        (case.encode)(&mut out);
         group.throughput(Throughput::Elements(ROWS * COLUMNS));
         group.bench_function(&case.name, |bencher| {
+            let (encode, mut out) = ((case.make)(), Vec::new());
             bencher.iter(|| {
                 out.clear();
-                (case.encode)(&mut out);
+                encode(&mut out);
                 out.len()
             });
         });

@@ -76,7 +76,7 @@ struct Sink {
 enum To {
     Nowhere,
     Folder(PathBuf),
-    Storage(GcsBucket),
+    Storage(Box<GcsBucket>),
 }
 
 impl Sink {
@@ -85,7 +85,8 @@ impl Sink {
             PartsTo::Nowhere => To::Nowhere,
             PartsTo::Folder(folder) => To::Folder(folder.clone()),
             PartsTo::Storage { url, bucket, prefix } => {
-                To::Storage(GcsBucket::new(bucket, prefix, Some(url.parse().unwrap()), Tokens::Anonymous))
+                let storage = Some(url.parse().unwrap());
+                To::Storage(Box::new(GcsBucket::new(bucket, prefix, storage, Tokens::Anonymous)))
             }
         };
         Self { to, bytes: AtomicU64::new(0) }
