@@ -90,6 +90,7 @@ class Bench:
         self.command = "make bench-large" if parts == ["large"] else " ".join(["make bench" if parts == PARTS[:-1] else f"bench/bench.py --only {','.join(parts)}"])
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hw-bench-"))
         self.stack: program.demo.Stack | None = None
+        self.faults: list[str] = []
 
     def __enter__(self) -> Bench:
         wanted = [bench for bench, users in {"extract": ["speed"], "encoders": ["encoders"]}.items() if set(users) & set(self.parts)]
@@ -134,6 +135,7 @@ class Bench:
         if WITH_PEERS:
             todo += peers.stages(self.stack, tables[:2], self.folder, lambda table: make.servers(table.source), say)
         stages.rounds(todo, RUNS, say)
+        self.faults += [f"{stage.title}: {stage.failure}" for stage in todo if stage.failure is not None and stage.kind != "peer"]
         kept = [{"table": stage.table, "name": stage.name, "title": stage.title, "rows": stage.rows, "kind": stage.kind, "same": stage.same, "command": stage.command,
                  "failure": stage.failure, "runs": [dataclasses.asdict(result) for result in stage.results]} for stage in todo]
         return {"about": facts, "runs": RUNS, "tables": [{"key": table.key, "title": table.title, "rows": table.rows} for table in tables], "stages": kept}
@@ -202,7 +204,9 @@ def main() -> int:
         say(str(failed))
         return 1
     print(report.markdown(json.loads((arguments.output / "results.json").read_text())))
-    return 0
+    for fault in bench.faults:
+        say(fault)
+    return 1 if bench.faults else 0
 
 
 if __name__ == "__main__":
