@@ -43,9 +43,14 @@ fuzz: ## every parser fuzzed for FUZZ_SECONDS (600); findings go to fuzz/artifac
 	$(PYTHON) scripts/fuzz.py run --seconds $(FUZZ_SECONDS)
 
 .PHONY: bench
-bench: ## how fast rows leave the databases, beside their own clients (BENCH_ROWS, BENCH_RUNS)
+bench: ## speed from the databases to BigQuery beside their own clients and other programs, encoders, small syncs, initial load (bench/README.md; an hour or two)
 	$(PYTHON) scripts/stack.py --only $(SERVERS) install
-	$(CARGO) bench --locked --bench extract
+	$(PYTHON) bench/bench.py
+
+.PHONY: bench-large
+bench-large: ## 1, 5 and 20 million rows in one sync: memory over time, seconds, the effect of the chunk's size
+	$(PYTHON) scripts/stack.py --only $(SERVERS) install
+	$(PYTHON) bench/bench.py --only large
 
 .PHONY: startup
 startup: ## how soon the release build answers after it is started, and its size when idle
