@@ -36,8 +36,7 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
             tracing::info!(intent = %intent.id, rows = intent.rows, "an intent is pending: finishing it");
             let begun = Instant::now();
             let outlived = self.window.is_some() && intent.rests_on_promise();
-            let progress =
-                if outlived { Progress::given_up(intent.rows) } else { finish::progress(&intent, false) };
+            let progress = if outlived { Progress::given_up(intent.rows) } else { finish::progress(&intent, false) };
             let finished = match finish::finish(self.engine, self.cx, &intent, progress).await {
                 Err(error) if self.is_overtaken(&intent, &error).await? => continue,
                 finished => finished?,

@@ -107,7 +107,9 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
         if live.intent.as_ref().is_some_and(Intent::rests_on_promise) && !self.settings.partition_immutable {
             // it was staged under the promise: newer rows may not come before it
             let table = self.settings.id.to_string();
-            let why = format!("a chunk of when it had `partition_immutable` is pending, and `highwater sync {table}` ends it");
+            let why = format!(
+                "a chunk of when it had `partition_immutable` is pending, and `highwater sync {table}` ends it"
+            );
             return Err(RunError::Busy { table, why });
         }
         Ok(strict(&live))
