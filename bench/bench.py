@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Measures Highwater beside the databases' own clients and other programs, on this machine, with servers of its own.
 
-  bench.py [--only PARTS] [--output DIR]
+  bench.py [--only PARTS] [--output DIR] [--before]
 
 PARTS are speed (with peers), encoders, small, load and large; without --only all but `large`. Results are written to DIR
-(bench/): results.json, RESULTS.md, memory.svg; parts that are not measured stay as they were. bench/README.md says what is
+(bench/): results.json, RESULTS.md, memory.svg; parts that are not measured stay as they were. With --before the encoders are
+kept as what later ones are shown beside: run it on the commit before a change. bench/README.md says what is
 measured, and which variables say how much of it. Standard library only; everything that is started is stopped again.
 """
 
@@ -188,17 +189,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="PARTS", help=f"some of {','.join(PARTS)}")
     parser.add_argument("--output", type=pathlib.Path, metavar="DIR", default=program.ROOT / "bench", help="where results are written (bench/)")
+    parser.add_argument("--before", action="store_true", help="with `--only encoders`: keep them to show later ones beside")
     arguments = parser.parse_args()
     parts = arguments.only.split(",") if arguments.only else PARTS[:-1]
     if unknown := set(parts) - set(PARTS):
         parser.error(f"--only takes {','.join(PARTS)}, not {','.join(sorted(unknown))}")
+    if arguments.before and parts != ["encoders"]:
+        parser.error("--before goes with `--only encoders`")
     arguments.output.mkdir(parents=True, exist_ok=True)
     # told to end, it stops what it has started
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with Bench(parts, arguments.output) as bench:
             for part in parts:
-                keep(arguments.output, part, getattr(bench, part)())
+                keep(arguments.output, "encoders_before" if arguments.before else part, getattr(bench, part)())
                 say(f"{part} is in {arguments.output / 'RESULTS.md'}")
     except (Failed, program.demo.Failed) as failed:
         say(str(failed))

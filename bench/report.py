@@ -101,10 +101,14 @@ def speed(section: dict) -> list[str]:
     return lines
 
 
-def encoders(section: dict) -> list[str]:
+def encoders(section: dict, before: dict | None) -> list[str]:
+    old = {case["case"]: case for case in before["cases"]} if before else {}
     rows = [[case["case"], f"{number(case['ns'], 1)} ({number(case['ns_low'], 1)} – {number(case['ns_high'], 1)})", number(case["instructions"], 1),
+             *([number(old.get(case["case"], {}).get("instructions"), 1)] if before else []),
              number(case["bytes"], 1), number(case["bytes"] / case["ns"] * 1e3, 0)] for case in section["cases"]]
-    return ["## Encoders, by type", "", *about(section), *table(["type", "ns a value: median (95 % interval)", "instructions a value", "bytes a value", "MB/s"], rows)]
+    head = ["type", "ns a value: median (95 % interval)", "instructions a value", *([f"at {before['about']['commit']}"] if before else []), "bytes a value", "MB/s"]
+    told = [f"Instructions before are those of {before['about']['commit']}, counted on {before['about']['date']} with {before['about']['rustc']}.", ""] if before else []
+    return ["## Encoders, by type", "", *about(section), *told, *table(head, rows)]
 
 
 def of_spread(found: dict, factor: float = 1000.0, digits: int = 1) -> str:
@@ -170,5 +174,5 @@ def markdown(results: dict) -> str:
     lines = [HEAD]
     for name, write in SECTIONS.items():
         if name in results:
-            lines += write(results[name])
+            lines += write(results[name], results.get("encoders_before")) if write is encoders else write(results[name])
     return "\n".join(lines).rstrip() + "\n"
