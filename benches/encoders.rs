@@ -11,6 +11,7 @@ use highwater::encode::postgres::PgCodec;
 use highwater::encode::row::{Cell, RowWriter, Values, Written};
 use highwater::encode::{Malformed, RowCodec};
 use highwater::model::Policy;
+use highwater::source::Block;
 
 /// Rows of a batch.
 const ROWS: u64 = 500;
@@ -51,8 +52,8 @@ impl Values for Row {
     }
 }
 
-/// Encodes one batch; the bytes that it came to are left in the buffer.
-type Encode = Box<dyn Fn(&mut Vec<u8>)>;
+/// Encodes one batch; the lines that it came to are left in the block.
+type Encode = Box<dyn Fn(&mut Block)>;
 
 struct Case {
     name: String,
@@ -69,12 +70,12 @@ fn case<C: RowCodec + 'static>(
         let row = |row: u64| Row((0..codecs.len()).map(|column| value(row, column)).collect());
         let rows: Vec<Row> = (0..ROWS).map(row).collect();
         let codecs = codecs.clone();
-        Box::new(move |out: &mut Vec<u8>| encode(&codecs, &rows, out)) as Encode
+        Box::new(move |out: &mut Block| encode(&codecs, &rows, out)) as Encode
     };
     Case { name: name.to_owned(), make: Box::new(make) }
 }
 
-fn encode<C: RowCodec>(codecs: &[C], rows: &[Row], out: &mut Vec<u8>) {
+fn encode<C: RowCodec>(codecs: &[C], rows: &[Row], out: &mut Block) {
     let cell = |(&codec, name): (&C, &'static str)| Cell {
         name,
         field: name,
@@ -87,7 +88,7 @@ fn encode<C: RowCodec>(codecs: &[C], rows: &[Row], out: &mut Vec<u8>) {
     };
     let mut writer = RowWriter::new(codecs.iter().zip(NAMES).map(cell).collect());
     for row in rows {
-        assert_eq!(writer.write(out, row).unwrap(), Written::Row);
+        assert_eq!(writer.write(&mut out.bytes, &mut out.fields, row).unwrap(), Written::Row);
     }
 }
 
@@ -306,12 +307,12 @@ fn mixed_mysql() -> Vec<Column<MyCodec>> {
 /// Encodes so many batches, for who counts instructions; prints how many bytes a batch has.
 fn count(cases: &[Case], name: &str, batches: u64) {
     let case = cases.iter().find(|case| case.name == name).unwrap();
-    let (encode, mut out) = ((case.make)(), Vec::new());
+    let (encode, mut out) = ((case.make)(), Block::empty());
     for _ in 0..batches {
         out.clear();
         encode(&mut out);
     }
-    println!("{}", serde_json::json!({ "rows": ROWS, "columns": COLUMNS, "bytes": out.len() }));
+    println!("{}", serde_json::json!({ "rows": ROWS, "columns": COLUMNS, "bytes": out.bytes.len() }));
 }
 
 fn main() {
@@ -327,11 +328,11 @@ fn main() {
     for case in &cases {
         group.throughput(Throughput::Elements(ROWS * COLUMNS));
         group.bench_function(&case.name, |bencher| {
-            let (encode, mut out) = ((case.make)(), Vec::new());
+            let (encode, mut out) = ((case.make)(), Block::empty());
             bencher.iter(|| {
                 out.clear();
                 encode(&mut out);
-                out.len()
+                out.bytes.len()
             });
         });
     }

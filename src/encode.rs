@@ -2,8 +2,8 @@
 //! no allocation per row. Pure.
 //!
 //! `json` writes BigQuery's NDJSON forms and serves both databases; `postgres` and `mysql` read the databases' binary
-//! forms; `cast` changes a written value into another type's; `line` frames a row; `partitions` tells which partitions rows are in; `row` writes whole rows and knows
-//! what is done with values that BigQuery cannot hold.
+//! forms; `cast` changes a written value into another type's; `line` frames a row; `partitions` tells which partitions rows are in;
+//! `row` writes whole rows and knows what is done with values that BigQuery cannot hold.
 
 pub mod cast;
 mod decimal;

@@ -6,6 +6,7 @@ pub mod model;
 // pure: no I/O, no clock
 pub mod audit;
 pub mod encode;
+pub mod gzip;
 pub mod mapping;
 pub mod page;
 pub mod plan;
@@ -24,6 +25,7 @@ pub mod warehouse;
 
 // what a run does, and what is kept and told of it
 pub mod engine;
+
 pub mod journal;
 
 // wiring and the doors

@@ -30,6 +30,7 @@ pub use verify::{Scan, Which};
 use crate::audit::Audit;
 use crate::encode::partitions::Grid;
 use crate::encode::row::{Cell, RowError, Values};
+use crate::gzip::Fields;
 use crate::mapping::Column;
 use crate::model::{
     Activity, Bound, Checksum, Derived, Fingerprint, Group, Indexing, Position, Pruned, Rows, SourceTable, TableKind,
@@ -276,6 +277,22 @@ pub struct Block {
     pub bytes: Vec<u8>,
     /// How many.
     pub rows: u64,
+    /// Where their fields begin.
+    pub fields: Fields,
+}
+
+impl Block {
+    /// One with room for [`BLOCK_BYTES`] and the row that goes beyond them.
+    pub fn empty() -> Self {
+        Self { bytes: Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 4), ..Self::default() }
+    }
+
+    /// Takes everything out; the room stays.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows = 0;
+        self.fields.clear();
+    }
 }
 
 /// Takes blocks; the await is the backpressure.

@@ -163,7 +163,7 @@ fn hash(out: &mut Vec<u8>, salt: &Secret, raw: &[u8]) -> Fidelity {
 
 fn float(out: &mut Vec<u8>, number: &str, clamp: bool) -> Fidelity {
     let Ok(value) = number.parse::<f64>() else { return Fidelity::Unrepresentable };
-    let shortest = value.is_finite().then(|| plain(ryu::Buffer::new().format_finite(value))).flatten();
+    let shortest = value.is_finite().then(|| plain(zmij::Buffer::new().format_finite(value))).flatten();
     let exact = shortest.is_some_and(|shortest| normal(&shortest) == normal(number));
     if !exact && !clamp {
         return Fidelity::Unrepresentable;

@@ -7,6 +7,7 @@ use super::line::FieldNames;
 use super::partitions::{Grid, Touched};
 use super::{Malformed, RowCodec};
 use crate::audit::{Audit, Fidelity, Finding};
+use crate::gzip::Fields;
 use crate::model::{Policy, Pruned};
 
 /// The most bytes of a row as NDJSON (BigQuery quotas, "Load jobs": maximum row size 100 MB).
@@ -147,19 +148,40 @@ impl<'a, C: RowCodec> RowWriter<'a, C> {
         }
     }
 
-    /// Appends the row's line. A rejected row leaves nothing behind.
+    /// Appends the row's line, and to `fields` where its fields begin. A rejected row leaves nothing behind.
     ///
     /// # Errors
     /// A value that is not of its type, or that the column's policy does not bear; `out` then holds a piece of it.
-    pub fn write(&mut self, out: &mut Vec<u8>, row: &impl Values) -> Result<Written, RowError> {
-        let row_start = out.len();
-        self.names.open(out);
+    pub fn write(&mut self, out: &mut Vec<u8>, fields: &mut Fields, row: &impl Values) -> Result<Written, RowError> {
+        let (row_start, mark) = (out.len(), fields.mark());
+        let reason = match self.write_values(out, fields, row)? {
+            None => {
+                self.names.close(out, row_start);
+                if out.len() - row_start <= ROW_BYTES_MAX {
+                    return Ok(Written::Row);
+                }
+                Reason::TooLarge
+            }
+            Some(reason) => reason,
+        };
+        fields.back_to(mark);
+        Ok(self.reject(out, row_start, row, &reason))
+    }
+
+    /// Appends the row's fields; tells why the row is a reject.
+    #[inline]
+    fn write_values(
+        &mut self,
+        out: &mut Vec<u8>,
+        fields: &mut Fields,
+        row: &impl Values,
+    ) -> Result<Option<Reason>, RowError> {
         for index in 0..self.hot.len() {
             let Hot { codec, cast, ordered, repeated } = self.hot[index];
             let malformed = |_malformed| RowError::Malformed { column: index };
             let raw = match row.raw(index).map_err(malformed)? {
                 Some(raw) if raw.len() <= ROW_BYTES_MAX => raw,
-                Some(_) => return Ok(self.reject(out, row_start, row, &Reason::TooLarge)),
+                Some(_) => return Ok(Some(Reason::TooLarge)),
                 None if ordered => return Err(RowError::Null { column: index }),
                 None if repeated => b"".as_slice(),
                 None => {
@@ -181,26 +203,22 @@ impl<'a, C: RowCodec> RowWriter<'a, C> {
             };
             if fidelity == Fidelity::Exact {
                 self.touch(index, Some(&out[value..]));
-                out.push(b',');
+                fields.push(start, index);
                 continue;
             }
             match self.inexact(out, value, index, fidelity, raw, row)? {
                 Next::Value => {
                     self.touch(index, Some(&out[value..]));
-                    out.push(b',');
+                    fields.push(start, index);
                 }
                 Next::Nothing => {
                     self.touch(index, None);
                     out.truncate(start);
                 }
-                Next::Reject => return Ok(self.reject(out, row_start, row, &Reason::Value(index))),
+                Next::Reject => return Ok(Some(Reason::Value(index))),
             }
         }
-        self.names.close(out);
-        if out.len() - row_start > ROW_BYTES_MAX {
-            return Ok(self.reject(out, row_start, row, &Reason::TooLarge));
-        }
-        Ok(Written::Row)
+        Ok(None)
     }
 
     #[cold]
@@ -356,7 +374,7 @@ mod tests {
     fn written(cell: Cell<'_, PgCodec>, value: Option<&[u8]>) -> (Result<Written, RowError>, String, Audit) {
         let mut writer = RowWriter::new(vec![cell]);
         let mut out = b"before\n".to_vec();
-        let done = writer.write(&mut out, &Row(vec![value.map(<[u8]>::to_vec)]));
+        let done = writer.write(&mut out, &mut Fields::default(), &Row(vec![value.map(<[u8]>::to_vec)]));
         (done, String::from_utf8_lossy(&out[7..]).into_owned(), writer.audit)
     }
 
@@ -430,7 +448,7 @@ mod tests {
         }
         let mut writer = RowWriter::new(vec![cell(PgCodec::Repeated(&PgCodec::NumericText), Policy::Null)]);
         let mut out = Vec::new();
-        let done = writer.write(&mut out, &Row(vec![Some(raw)]));
+        let done = writer.write(&mut out, &mut Fields::default(), &Row(vec![Some(raw)]));
         let Ok(Written::Rejected(reject)) = done else { unreachable!("rejected") };
         assert!(reject.starts_with(b"{\"reason\":\"the row has more than 100000000 bytes as JSON\""));
         assert!(reject.len() < REJECT_VALUE_BYTES_MAX + 1000, "{} bytes", reject.len());

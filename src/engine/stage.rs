@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::faults::{Faults, Point};
 use super::{Engine, RunError};
 use crate::bucket::{Bucket, BucketError, ContentType, Precondition, Put};
+use crate::gzip::{self, Gzip};
 use crate::model::{Limits, Step};
 use crate::net::{Attempts, Context};
 use crate::source::{BLOCK_BYTES, Block, BlockSink, SinkClosed};
@@ -103,13 +104,13 @@ impl BlockSink for StageSink {
         match &mut self.packer {
             Packer::Thread { pieces, used } => {
                 pieces.send(Piece::Block(block)).await.map_err(|_closed| SinkClosed)?;
-                Ok(used.try_recv().unwrap_or_else(|_none_yet| empty_block()))
+                Ok(used.try_recv().unwrap_or_else(|_none_yet| Block::empty()))
             }
             Packer::Inline(part) => {
-                if let Some(bytes) = part.add(&block.bytes).map_err(|_full| SinkClosed)? {
+                if let Some(bytes) = part.add(&block).map_err(|_full| SinkClosed)? {
                     send_part(&self.parts, bytes).await?;
                 }
-                Ok(emptied(block).unwrap_or_else(empty_block))
+                Ok(emptied(block).unwrap_or_else(Block::empty))
             }
         }
     }
@@ -134,13 +135,8 @@ async fn send_part(parts: &mpsc::Sender<Part>, bytes: Bytes) -> Result<(), SinkC
 
 /// A used block for new lines; `None` if one huge row has made it too large to keep.
 fn emptied(mut block: Block) -> Option<Block> {
-    block.bytes.clear();
-    block.rows = 0;
+    block.clear();
     (block.bytes.capacity() <= 2 * BLOCK_BYTES).then_some(block)
-}
-
-fn empty_block() -> Block {
-    Block { bytes: Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 4), rows: 0 }
 }
 
 impl StageSink {
@@ -184,7 +180,7 @@ fn compress(
                 return Ok(());
             }
         };
-        if let Some(bytes) = part.add(&block.bytes)?
+        if let Some(bytes) = part.add(&block)?
             && parts.blocking_send(Part { bytes, rejects: false }).is_err()
         {
             return Ok(());
@@ -207,6 +203,8 @@ struct Filling {
 
 #[derive(Debug)]
 enum Encoder {
+    /// Level 1.
+    Fast(Box<Gzip>),
     Gzip(Box<GzEncoder<Vec<u8>>>),
     Plain(Vec<u8>),
 }
@@ -216,6 +214,7 @@ impl Encoder {
         let buffer = Vec::with_capacity(limits.part_bytes.get() as usize);
         match limits.gzip_level.get() {
             0 => Self::Plain(buffer),
+            1 => Self::Fast(Box::new(Gzip::new(buffer))),
             level => Self::Gzip(Box::new(GzEncoder::new(buffer, Compression::new(level)))),
         }
     }
@@ -228,18 +227,21 @@ impl Filling {
 
     fn len(&self) -> usize {
         match &self.encoder {
+            Encoder::Fast(gzip) => gzip.size(),
             Encoder::Gzip(gzip) => gzip.get_ref().len(),
             Encoder::Plain(bytes) => bytes.len(),
         }
     }
 
     /// Takes whole lines in; gives the part that was full before them.
-    fn add(&mut self, lines: &[u8]) -> Result<Option<Bytes>, std::io::Error> {
+    fn add(&mut self, block: &Block) -> Result<Option<Bytes>, std::io::Error> {
+        let lines = block.bytes.as_slice();
         // the lines may not shrink at all, so the part is cut before it could grow too large
-        let full = self.len() + lines.len() > self.limits.part_bytes.get() as usize;
+        let full = self.len() + gzip::bound(lines.len()) > self.limits.part_bytes.get() as usize;
         let part = if full { self.take()? } else { None };
         self.empty = self.empty && lines.is_empty();
         match &mut self.encoder {
+            Encoder::Fast(gzip) => gzip.write(lines, &block.fields),
             Encoder::Gzip(gzip) => gzip.write_all(lines)?,
             Encoder::Plain(buffer) => buffer.write_all(lines)?,
         }
@@ -253,6 +255,7 @@ impl Filling {
         }
         self.empty = true;
         let bytes = match std::mem::replace(&mut self.encoder, Encoder::new(self.limits)) {
+            Encoder::Fast(gzip) => gzip.finish(),
             Encoder::Gzip(gzip) => gzip.finish()?,
             Encoder::Plain(bytes) => bytes,
         };

@@ -64,7 +64,7 @@ impl Civil {
             return Fidelity::Unrepresentable;
         }
         out.push(b'"');
-        json::push_date(out, i64::from(self.year), self.month, self.day);
+        json::push_date(out, self.year.into(), self.month.into(), self.day.into());
         out.push(b'"');
         Fidelity::Exact
     }
@@ -91,9 +91,9 @@ impl Civil {
     }
 
     fn push(self, out: &mut Vec<u8>) {
-        json::push_date(out, i64::from(self.year), self.month, self.day);
+        json::push_date(out, self.year.into(), self.month.into(), self.day.into());
         out.push(b'T');
-        json::push_time(out, self.hour, self.minute, self.second, self.micros);
+        json::push_time(out, self.hour.into(), self.minute.into(), self.second.into(), self.micros);
     }
 
     /// `YYYY-MM-DD` of a position.
@@ -142,10 +142,10 @@ impl Clock {
 
     /// TIME.
     pub(super) fn write(self, out: &mut Vec<u8>) -> Fidelity {
-        match u8::try_from(self.hours) {
-            Ok(hour @ 0..24) if !self.negative => {
+        match self.hours {
+            hour @ 0..24 if !self.negative => {
                 out.push(b'"');
-                json::push_time(out, hour, self.minute, self.second, self.micros);
+                json::push_time(out, hour, self.minute.into(), self.second.into(), self.micros);
                 out.push(b'"');
                 Fidelity::Exact
             }

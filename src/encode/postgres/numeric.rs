@@ -4,7 +4,7 @@
 //! sign, number of decimals shown — and then the digits. Leading and trailing zero digits are not stored.
 
 use crate::audit::Fidelity;
-use crate::encode::Malformed;
+use crate::encode::{Malformed, json};
 
 const NEGATIVE: u16 = 0x4000;
 const NAN: u16 = 0xC000;
@@ -97,8 +97,9 @@ impl<'a> Numeric<'a> {
         }
     }
 
+    /// Zero, which has no digits, has no sign.
     fn negative(self) -> bool {
-        self.sign == NEGATIVE && self.digits.iter().any(|digit| *digit != [0, 0])
+        self.sign == NEGATIVE && !self.digits.is_empty()
     }
 
     /// A JSON string for NUMERIC or BIGNUMERIC, without needless zeros; nothing if it does not fit.
@@ -146,24 +147,18 @@ impl<'a> Numeric<'a> {
         self.push_digits(out, scale);
     }
 
-    /// The digit of base 10,000 with that weight; zero where none is stored.
-    fn group(self, weight: i32) -> [u8; GROUP] {
-        let index = usize::try_from(self.weight - weight).ok();
-        let digit = index.and_then(|index| self.digits.get(index)).map_or(0, |digit| u16::from_be_bytes(*digit));
-        let [high, low] = [digit / 100, digit % 100];
-        [high / 10, high % 10, low / 10, low % 10].map(|figure| b'0' + u8::try_from(figure).unwrap_or(0))
-    }
-
+    #[inline]
     fn push_digits(self, out: &mut Vec<u8>, scale: Option<usize>) -> Written {
         let start = out.len();
-        for weight in (0..=self.weight).rev() {
-            let group = self.group(weight);
-            if out.len() > start {
-                out.extend_from_slice(&group);
-            } else {
-                let zeros = group.iter().take_while(|figure| **figure == b'0').count();
-                out.extend_from_slice(&group[zeros..]);
+        let before_point = usize::try_from(self.weight + 1).unwrap_or(0);
+        let (integer, fraction) = self.digits.split_at(before_point.min(self.digits.len()));
+        if let Some((first, rest)) = integer.split_first() {
+            push_leading(out, group(*first));
+            for digit in rest {
+                out.extend_from_slice(&group(*digit));
             }
+            // zeros at the end are not stored
+            out.resize(out.len() + (before_point - integer.len()) * GROUP, b'0');
         }
         let integer_digits = out.len() - start;
         if integer_digits == 0 {
@@ -171,9 +166,13 @@ impl<'a> Numeric<'a> {
         }
         let point = out.len();
         out.push(b'.');
-        let last = self.weight - i32::try_from(self.digits.len()).unwrap_or(0) + 1;
-        for weight in (last.min(0)..0).rev() {
-            out.extend_from_slice(&self.group(weight));
+        if !fraction.is_empty() {
+            // nor are those between the point and the first digit
+            let zeros = usize::try_from(-1 - self.weight).unwrap_or(0);
+            out.resize(out.len() + zeros * GROUP, b'0');
+            for digit in fraction {
+                out.extend_from_slice(&group(*digit));
+            }
         }
         match scale {
             Some(scale) => out.resize(point + 1 + scale, b'0'),
@@ -187,5 +186,24 @@ impl<'a> Numeric<'a> {
             out.truncate(point);
         }
         Written { integer_digits, fraction_digits }
+    }
+}
+
+/// The figures of a digit of base 10,000.
+#[inline]
+fn group(digit: [u8; 2]) -> [u8; GROUP] {
+    let digit = u32::from(u16::from_be_bytes(digit));
+    let ([a, b], [c, d]) = (json::pair(digit / 100), json::pair(digit));
+    [a, b, c, d]
+}
+
+/// The number's first figures, without zeros in front; the digit is not zero.
+#[inline]
+fn push_leading(out: &mut Vec<u8>, group: [u8; GROUP]) {
+    match group {
+        [b'0', b'0', b'0', d] => out.push(d),
+        [b'0', b'0', c, d] => out.extend_from_slice(&[c, d]),
+        [b'0', b, c, d] => out.extend_from_slice(&[b, c, d]),
+        whole => out.extend_from_slice(&whole),
     }
 }

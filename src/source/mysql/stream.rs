@@ -174,7 +174,7 @@ pub(super) async fn read<S: BlockSink>(
     let table = query.table.to_string();
     let mut encoder = RowEncoder::new(query)?;
     let mut rows: Rows<'_> = conn.fetch_many(bound(statement));
-    let mut block = Block { bytes: Vec::with_capacity(BLOCK_BYTES + (BLOCK_BYTES >> 2)), rows: 0 };
+    let mut block = Block::empty();
     let (mut rows_done, mut rejected, mut bytes_done) = (0_u64, 0_u64, 0_u64);
     let (mut end, mut enough) = (None, false);
     loop {
@@ -196,7 +196,7 @@ pub(super) async fn read<S: BlockSink>(
             }
         };
         let before = block.bytes.len();
-        match encoder.write(&row, &mut block.bytes)? {
+        match encoder.write(&row, &mut block)? {
             Written::Row => {
                 block.rows += 1;
                 rows_done += 1;
@@ -212,8 +212,7 @@ pub(super) async fn read<S: BlockSink>(
         if block.bytes.len() >= BLOCK_BYTES {
             cx.check().map_err(interrupted)?;
             block = cx.limit(cx.remaining(), sink.send(block)).await.map_err(interrupted)??;
-            block.bytes.clear();
-            block.rows = 0;
+            block.clear();
             enough = sink.enough();
         }
         if enough || query.bytes_max.is_some_and(|max| bytes_done >= max) {
@@ -301,10 +300,10 @@ impl<'a> RowEncoder<'a> {
         })
     }
 
-    fn write(&mut self, row: &MySqlRow, out: &mut Vec<u8>) -> Result<Written, SourceError> {
+    fn write(&mut self, row: &MySqlRow, block: &mut Block) -> Result<Written, SourceError> {
         let values = RowValues { row, key: self.query.key, codecs: &self.codecs };
-        let written =
-            self.writer.write(out, &values).map_err(|error| row_error(self.query.columns, &error, &values))?;
+        let written = self.writer.write(&mut block.bytes, &mut block.fields, &values);
+        let written = written.map_err(|error| row_error(self.query.columns, &error, &values))?;
         for (mark, &index) in self.last.iter_mut().zip(&self.marks) {
             let value = raw(row, index);
             mark.null = value.is_none();

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
-use sqlx::AssertSqlSafe;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Either, Executor as _};
 
 use super::query::{Built, Param, Slot};
 use super::{error, query, raw};
@@ -21,8 +22,6 @@ use crate::source::{
 };
 
 const WHAT: &str = "reading rows";
-/// Room for the row that carries a block beyond [`BLOCK_BYTES`].
-const BLOCK_SPARE: usize = 64 << 10;
 
 /// Streams the rows of `query` into `sink`.
 pub(super) async fn read<S: BlockSink>(
@@ -32,13 +31,10 @@ pub(super) async fn read<S: BlockSink>(
     sink: &mut S,
 ) -> Result<ReadDone, SourceError> {
     let built = query::build(query)?;
-    let mut bound = sqlx::query(AssertSqlSafe(built.sql.clone())).persistent(false);
-    for param in &built.params {
-        bound = bound.bind(param.value.as_str());
-    }
-    let mut rows = bound.fetch(connection);
+    // not `fetch`, which passes each row through one more future
+    let mut rows = connection.fetch_many(bound(&built));
     let mut lines = Lines::new(query, &built)?;
-    let mut block = Block { bytes: Vec::with_capacity(BLOCK_BYTES + BLOCK_SPARE), rows: 0 };
+    let mut block = Block::empty();
     let (mut sent_bytes, mut sent_rows, mut rejected) = (0u64, 0u64, 0u64);
     let mut end = ReadEnd::Exhausted;
     cx.check().map_err(|cause| SourceError::Interrupted { what: WHAT, cause })?;
@@ -59,8 +55,11 @@ pub(super) async fn read<S: BlockSink>(
             Err(waited) => return Err(SourceError::Silent { what: WHAT, waited, rows: read }),
         };
         let Some(row) = next else { break };
-        let row = row.map_err(|cause| failed(WHAT, query.table, &built.params, cause))?;
-        match lines.write(&mut block.bytes, row)? {
+        let row = match row.map_err(|cause| failed(WHAT, query.table, &built.params, cause))? {
+            Either::Right(row) => row,
+            Either::Left(_end_of_result) => continue,
+        };
+        match lines.write(&mut block, row)? {
             Written::Row => block.rows += 1,
             Written::Rejected(line) => {
                 rejected += 1;
@@ -79,8 +78,7 @@ pub(super) async fn read<S: BlockSink>(
             sent_bytes = bytes;
             sent_rows += block.rows;
             block = sink.send(block).await?;
-            block.bytes.clear();
-            block.rows = 0;
+            block.clear();
             if sink.enough() {
                 end = ReadEnd::CutByBytes;
                 break;
@@ -110,14 +108,16 @@ pub(super) async fn position(
 ) -> Result<Option<Position>, SourceError> {
     const WHAT: &str = "looking for where windows end";
     let built = query::build_position(query, place)?;
-    let mut bound = sqlx::query(AssertSqlSafe(built.sql.clone())).persistent(false);
-    for param in &built.params {
-        bound = bound.bind(param.value.as_str());
-    }
-    let row = cx.attempt(SCAN_MAX, bound.fetch_optional(connection)).await;
+    let row = cx.attempt(SCAN_MAX, bound(&built).fetch_optional(connection)).await;
     let row = row.map_err(|cause| SourceError::scanning(WHAT, cause))?;
     let row = row.map_err(|cause| failed(WHAT, query.table, &built.params, cause))?;
     row.map(|row| position_of(query.columns, &built, &row)).transpose()
+}
+
+/// The statement with its values.
+fn bound(built: &Built) -> Query<'_, Postgres, PgArguments> {
+    let statement = sqlx::query(AssertSqlSafe(built.sql.clone())).persistent(false);
+    built.params.iter().fold(statement, |statement, param| statement.bind(param.value.as_str()))
 }
 
 /// What came next, or how long nothing did.
@@ -182,9 +182,10 @@ impl<'a> Lines<'a> {
         Ok(Self { columns: query.columns, built, writer, last: None })
     }
 
-    fn write(&mut self, out: &mut Vec<u8>, row: PgRow) -> Result<Written, SourceError> {
+    fn write(&mut self, block: &mut Block, row: PgRow) -> Result<Written, SourceError> {
         let values = RowValues { row: &row, built: self.built };
-        let written = self.writer.write(out, &values).map_err(|error| row_error(self.columns, &error, &values))?;
+        let written = self.writer.write(&mut block.bytes, &mut block.fields, &values);
+        let written = written.map_err(|error| row_error(self.columns, &error, &values))?;
         self.last = Some(row);
         Ok(written)
     }
