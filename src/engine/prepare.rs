@@ -9,7 +9,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
-use self::target::{Found, Target};
+use self::target::{Ahead, Found, Target};
+use super::faults::Point;
 use super::{Engine, RunError};
 use crate::bucket::Bucket;
 use crate::mapping::CursorKind;
@@ -21,7 +22,7 @@ use crate::plan::prune::{self, Pruning};
 use crate::plan::table::{self, Catalog, PlanError, TablePlan};
 use crate::plan::{basis, columns, freshness, matched};
 use crate::report::RunReport;
-use crate::source::{Description, Session, SourceError};
+use crate::source::{Description, Session, Source, SourceError};
 use crate::warehouse::Warehouse;
 
 /// How often a number cursor's ceiling is looked for again within one run: transactions are mostly short.
@@ -82,6 +83,51 @@ pub(super) struct Wanted<'a> {
     pub(super) may_pass: bool,
 }
 
+/// What the source says, with the snapshot open.
+struct Reading<'a> {
+    /// The settings, with what a pattern had left open.
+    settings: Cow<'a, TableSettings>,
+    plan: TablePlan,
+    ceiling: Option<Ceiling>,
+    whole: bool,
+    now_us: i64,
+    seen_us: Option<i64>,
+    replica: bool,
+    /// Names of all columns, readable or not.
+    present: Vec<String>,
+    left_out: Vec<String>,
+    rows_estimate: Option<u64>,
+}
+
+impl Reading<'_> {
+    /// What a watermark rests on from now on.
+    fn basis(&self, state: &TableState) -> Basis {
+        let Self { plan, settings, present, left_out, .. } = self;
+        basis::now(plan, settings, &plan.key_names, present, left_out.clone(), state.basis.as_deref())
+    }
+}
+
+/// Connects, and does as [`prepare`].
+pub(super) async fn connect<B: Bucket, W: Warehouse, S: Source>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    wanted: Wanted<'_>,
+    source: &S,
+    state: &TableState,
+    report: &mut RunReport,
+) -> Result<(S::Session, Ready), RunError> {
+    let reading = async {
+        cx.watch().connecting();
+        let mut session = source.connect(cx).await?;
+        engine.faults.at(Point::Connected).await?;
+        let reading = read(engine, cx, wanted, &mut session, state, report).await?;
+        Ok((session, reading))
+    };
+    let ((session, reading), ahead) = tokio::try_join!(Box::pin(reading), ahead(engine, cx, wanted, state))?;
+    let ready = take(engine, cx, wanted, reading, ahead, state, report).await?;
+    Ok((session, ready))
+}
+
 /// Reads the catalog, fixes the ceiling, opens the snapshot and brings the target in line.
 pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     engine: &Engine<B, W>,
@@ -91,11 +137,36 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     state: &TableState,
     report: &mut RunReport,
 ) -> Result<Ready, RunError> {
-    let settings = wanted.settings;
+    let reading = Box::pin(read(engine, cx, wanted, session, state, report));
+    let (reading, ahead) = tokio::try_join!(reading, ahead(engine, cx, wanted, state))?;
+    take(engine, cx, wanted, reading, ahead, state, report).await
+}
+
+/// Looks at the target while the source is looked at: a run that finds nothing to do is these two. That it cannot be looked at
+/// is said where it is needed.
+async fn ahead<B: Bucket, W: Warehouse>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    wanted: Wanted<'_>,
+    state: &TableState,
+) -> Result<Ahead, RunError> {
+    let target = state.rebuild.as_ref().map_or(&wanted.settings.target, |rebuild| &rebuild.table);
+    Ok(engine.warehouse.table(cx, target).await)
+}
+
+/// Reads the catalog, fixes the ceiling, opens the snapshot.
+async fn read<'a, B: Bucket, W: Warehouse, S: Session>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    wanted: Wanted<'a>,
+    session: &mut S,
+    state: &TableState,
+    report: &mut RunReport,
+) -> Result<Reading<'a>, RunError> {
     cx.watch().step(Step::Planning);
-    let description = session.describe(cx, &settings.table).await?;
+    let description = session.describe(cx, &wanted.settings.table).await?;
     let catalog = catalog(&description);
-    let settled = settle(settings, &description, catalog, state)?;
+    let settled = settle(wanted.settings, &description, catalog, state)?;
     let settings = settled.as_ref();
     let wanted = Wanted { settings, ..wanted };
     let mut plan = table::decide(catalog, settings, state.basis.as_deref())?;
@@ -105,11 +176,10 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     note_unknown_types(&plan, report);
     refuse(settings, state, &description, &plan, report)?;
     let present = present(&description);
-    let mut left_out = columns::left_out(catalog, &settings.columns);
-    let basis = |plan: &TablePlan, left_out: Vec<String>| {
-        basis::now(plan, settings, &plan.key_names, &present, left_out, state.basis.as_deref())
-    };
-    check_basis(wanted, state, &basis(&plan, left_out.clone()), report)?;
+    let left_out = columns::left_out(catalog, &settings.columns);
+    let was = state.basis.as_deref();
+    let now = basis::now(&plan, settings, &plan.key_names, &present, left_out.clone(), was);
+    check_basis(wanted, state, &now, report)?;
     if let Some(filter) = &settings.filter {
         session.check_filter(cx, &settings.table, filter).await?;
     }
@@ -121,37 +191,55 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
         }
         None => (None, true, (0, freshness::clock_us(&session.activity(cx).await?), false)),
     };
-    engine.faults.at(super::faults::Point::Described).await?;
+    engine.faults.at(Point::Described).await?;
     session.begin(cx).await?;
     check_nulls(cx, wanted, session, &plan, report).await?;
-    let found = match target::settle(engine, cx, wanted, state, &plan, report).await? {
-        Target::Moved => return Err(RunError::TargetMoved(plan.target.table.clone())),
+    let rows_estimate = description.rows_estimate;
+    Ok(Reading { settings: settled, plan, ceiling, whole, now_us, seen_us, replica, present, left_out, rows_estimate })
+}
+
+/// Brings the target in line with what the source says.
+async fn take<B: Bucket, W: Warehouse>(
+    engine: &Engine<B, W>,
+    cx: &Context,
+    wanted: Wanted<'_>,
+    mut reading: Reading<'_>,
+    ahead: Ahead,
+    state: &TableState,
+    report: &mut RunReport,
+) -> Result<Ready, RunError> {
+    let wanted = Wanted { settings: &reading.settings.clone(), ..wanted };
+    let settings = wanted.settings;
+    let found = match target::settle(engine, cx, wanted, state, &reading.plan, ahead, report).await? {
+        Target::Moved => return Err(RunError::TargetMoved(reading.plan.target.table)),
         Target::Ready(found) => found,
         Target::Incompatible(cause) => return Ok(Ready::Incompatible(cause)),
         Target::RebuildLost => return Ok(Ready::RebuildLost),
     };
-    key::refuse_unmatched(wanted, state, &plan, &basis(&plan, left_out.clone()), &found)?;
+    key::refuse_unmatched(wanted, state, &reading.plan, &reading.basis(state), &found)?;
     let missing: Vec<String> =
-        drift::missing(&found.schema, &plan.target.schema).map(|field| field.name.clone()).collect();
+        drift::missing(&found.schema, &reading.plan.target.schema).map(|field| field.name.clone()).collect();
     if !missing.is_empty() {
         report.note(format!("columns that are not in BigQuery are left out (`schema: {{add: false}}`): {missing:?}"));
-        let before: Vec<String> = plan.columns.iter().map(|column| column.name.clone()).collect();
-        plan = plan.without(&missing);
-        left_out.extend(before.into_iter().filter(|name| plan.columns.iter().all(|column| column.name != *name)));
+        let before: Vec<String> = reading.plan.columns.iter().map(|column| column.name.clone()).collect();
+        let plan = reading.plan.without(&missing);
+        let gone = before.into_iter().filter(|name| plan.columns.iter().all(|column| column.name != *name));
+        reading.left_out.extend(gone);
+        reading.plan = plan;
     }
-    let mut basis = basis(&plan, left_out);
-    let pruning = pruning(settings, &plan, &found, &mut basis, state, report);
+    let mut basis = reading.basis(state);
+    let pruning = pruning(settings, &reading.plan, &found, &mut basis, state, report);
     Ok(Ready::Yes(Box::new(Prepared {
         cleared: cleared(&basis, &found),
         backfill: backfills(settings, state, &basis),
-        rows_estimate: description.rows_estimate,
-        plan,
-        ceiling,
-        now_us,
-        seen_us,
-        replica,
+        rows_estimate: reading.rows_estimate,
+        plan: reading.plan,
+        ceiling: reading.ceiling,
+        now_us: reading.now_us,
+        seen_us: reading.seen_us,
+        replica: reading.replica,
         zone: zone(settings, settings.columns.naive_zone.as_ref().unwrap_or(&settings.cursor_timezone))?,
-        whole,
+        whole: reading.whole,
         basis,
         pruning,
         target_rows: found.rows,

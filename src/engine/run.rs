@@ -175,10 +175,9 @@ impl<'a, B: Bucket, W: Warehouse> Run<'a, B, W> {
     /// One connection's worth of work.
     async fn pass<S: Source>(&mut self, source: &S) -> Result<PassEnd, RunError> {
         let begun = Instant::now();
-        let mut session = self.connect(source).await?;
-        self.engine.faults.at(Point::Connected).await?;
         let (state, wanted) = (&self.at.state, self.wanted());
-        let ready = prepare::prepare(self.engine, self.cx, wanted, &mut session, state, &mut self.report).await?;
+        let (mut session, ready) =
+            prepare::connect(self.engine, self.cx, wanted, source, state, &mut self.report).await?;
         self.report.durations_ms.plan += millis(begun.elapsed());
         let prepared = match ready {
             Ready::Yes(prepared) => *prepared,

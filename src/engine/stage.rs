@@ -1,7 +1,8 @@
 //! From blocks of NDJSON to parts on the bucket: compressing on a thread of its own, uploading beside it. Plain parts
 //! need no thread.
 //!
-//! Memory: [`BLOCKS_QUEUED`] blocks, the part that fills, one waiting and [`UPLOADS_MAX`] on their way.
+//! Memory: [`BLOCKS_QUEUED`] blocks, and [`PARTS_MAX`] parts, whether they fill, wait or are on their way: a part begins in a
+//! buffer that another has left. Rejected rows, which are few, come beside it.
 //! The last block counts only after [`StageSink::finish`]: a read that fails leaves no half part behind it.
 
 use std::io::Write;
@@ -26,6 +27,8 @@ use crate::source::{BLOCK_BYTES, Block, BlockSink, SinkClosed};
 const BLOCKS_QUEUED: usize = 4;
 /// Parts on their way at once.
 const UPLOADS_MAX: usize = 2;
+/// Parts in memory: while so many are on their way, one more fills.
+const PARTS_MAX: usize = UPLOADS_MAX + 1;
 /// Rejected rows are sent on when they have this many bytes.
 const REJECTS_BYTES: usize = 4 << 20;
 /// How often a part is sent; it is conditional, so that again is without harm.
@@ -68,13 +71,17 @@ enum Packer {
     /// A thread that compresses.
     Thread { pieces: mpsc::Sender<Piece>, used: mpsc::Receiver<Block> },
     /// The reader itself: there is nothing to compress.
-    Inline(Filling),
+    Inline(Filling, mpsc::Receiver<Vec<u8>>),
 }
 
 /// The bucket's end.
 #[derive(Debug)]
 pub(super) struct Stage {
     parts: mpsc::Receiver<Part>,
+    /// Where buffers go that a part has left.
+    buffers: mpsc::Sender<Vec<u8>>,
+    /// Bytes of a buffer.
+    part_bytes: usize,
     compressing: Option<tokio::task::JoinHandle<Result<(), std::io::Error>>>,
     gzip: bool,
 }
@@ -82,19 +89,25 @@ pub(super) struct Stage {
 /// Opens a stage. Reads into the sink that last beyond `cut_at` are asked to end; `None` lets them go on.
 pub(super) fn open(cx: &Context, limits: Limits, cut_at: Option<Instant>, faults: Faults) -> (StageSink, Stage) {
     let (parts_out, parts) = mpsc::channel(1);
+    let (part_bytes, (buffers, buffers_in)) = (limits.part_bytes.get() as usize, mpsc::channel(PARTS_MAX));
+    for _ in 0..PARTS_MAX {
+        // there is room for all; one that is never written to costs no memory
+        buffers.try_send(Vec::with_capacity(part_bytes)).unwrap_or_default();
+    }
     let gzip = limits.gzip_level.get() > 0;
     let (packer, compressing) = if gzip {
         let (pieces, pieces_in) = mpsc::channel(BLOCKS_QUEUED);
         let (used_out, used) = mpsc::channel(BLOCKS_QUEUED + 2);
         let parts_out = parts_out.clone();
         // owned by the returned stage; ends by itself as soon as either end is dropped
-        let thread = tokio::task::spawn_blocking(move || compress(pieces_in, &used_out, &parts_out, limits));
+        let thread =
+            tokio::task::spawn_blocking(move || compress(pieces_in, buffers_in, &used_out, &parts_out, limits));
         (Packer::Thread { pieces, used }, Some(thread))
     } else {
-        (Packer::Inline(Filling::new(limits)), None)
+        (Packer::Inline(Filling::new(limits), buffers_in), None)
     };
     let sink = StageSink { packer, cut_at, cx: cx.clone(), parts: parts_out, rejects: Vec::new(), faults };
-    (sink, Stage { parts, compressing, gzip })
+    (sink, Stage { parts, buffers, part_bytes, compressing, gzip })
 }
 
 impl BlockSink for StageSink {
@@ -106,10 +119,16 @@ impl BlockSink for StageSink {
                 pieces.send(Piece::Block(block)).await.map_err(|_closed| SinkClosed)?;
                 Ok(used.try_recv().unwrap_or_else(|_none_yet| Block::empty()))
             }
-            Packer::Inline(part) => {
-                if let Some(bytes) = part.add(&block).map_err(|_full| SinkClosed)? {
+            Packer::Inline(part, buffers) => {
+                if part.is_full(&block)
+                    && let Some(bytes) = part.take().map_err(|_full| SinkClosed)?
+                {
                     send_part(&self.parts, bytes).await?;
                 }
+                if part.is_closed() {
+                    part.begin(buffers.recv().await.ok_or(SinkClosed)?);
+                }
+                part.add(&block).map_err(|_full| SinkClosed)?;
                 Ok(emptied(block).unwrap_or_else(Block::empty))
             }
         }
@@ -154,7 +173,7 @@ impl StageSink {
         self.send_rejects().await?;
         match &mut self.packer {
             Packer::Thread { pieces, .. } => pieces.send(Piece::End).await.map_err(|_closed| SinkClosed),
-            Packer::Inline(part) => match part.take().map_err(|_full| SinkClosed)? {
+            Packer::Inline(part, _) => match part.take().map_err(|_full| SinkClosed)? {
                 Some(bytes) => send_part(&self.parts, bytes).await,
                 None => Ok(()),
             },
@@ -164,6 +183,7 @@ impl StageSink {
 
 fn compress(
     mut pieces: mpsc::Receiver<Piece>,
+    mut buffers: mpsc::Receiver<Vec<u8>>,
     used: &mpsc::Sender<Block>,
     parts: &mpsc::Sender<Part>,
     limits: Limits,
@@ -180,11 +200,18 @@ fn compress(
                 return Ok(());
             }
         };
-        if let Some(bytes) = part.add(&block)?
+        if part.is_full(&block)
+            && let Some(bytes) = part.take()?
             && parts.blocking_send(Part { bytes, rejects: false }).is_err()
         {
             return Ok(());
         }
+        if part.is_closed() {
+            // none comes: the uploads have failed and say so themselves
+            let Some(buffer) = buffers.blocking_recv() else { return Ok(()) };
+            part.begin(buffer);
+        }
+        part.add(&block)?;
         if let Some(block) = emptied(block) {
             // a full queue of used blocks only means that this one is freed
             used.try_send(block).unwrap_or_default();
@@ -197,8 +224,8 @@ fn compress(
 #[derive(Debug)]
 struct Filling {
     limits: Limits,
-    encoder: Encoder,
-    empty: bool,
+    /// `None` between two parts.
+    encoder: Option<Encoder>,
 }
 
 #[derive(Debug)]
@@ -209,58 +236,67 @@ enum Encoder {
     Plain(Vec<u8>),
 }
 
-impl Encoder {
-    fn new(limits: Limits) -> Self {
-        let buffer = Vec::with_capacity(limits.part_bytes.get() as usize);
-        match limits.gzip_level.get() {
-            0 => Self::Plain(buffer),
-            1 => Self::Fast(Box::new(Gzip::new(buffer))),
-            level => Self::Gzip(Box::new(GzEncoder::new(buffer, Compression::new(level)))),
-        }
-    }
-}
-
 impl Filling {
     fn new(limits: Limits) -> Self {
-        Self { limits, encoder: Encoder::new(limits), empty: true }
+        Self { limits, encoder: None }
     }
 
-    fn len(&self) -> usize {
-        match &self.encoder {
-            Encoder::Fast(gzip) => gzip.size(),
-            Encoder::Gzip(gzip) => gzip.get_ref().len(),
-            Encoder::Plain(bytes) => bytes.len(),
-        }
+    fn is_closed(&self) -> bool {
+        self.encoder.is_none()
     }
 
-    /// Takes whole lines in; gives the part that was full before them.
-    fn add(&mut self, block: &Block) -> Result<Option<Bytes>, std::io::Error> {
+    /// Begins a part in this buffer, which is empty.
+    fn begin(&mut self, buffer: Vec<u8>) {
+        self.encoder = Some(match self.limits.gzip_level.get() {
+            0 => Encoder::Plain(buffer),
+            1 => Encoder::Fast(Box::new(Gzip::new(buffer))),
+            level => Encoder::Gzip(Box::new(GzEncoder::new(buffer, Compression::new(level)))),
+        });
+    }
+
+    /// Whether the part could grow too large by these lines, which may not shrink at all.
+    fn is_full(&self, block: &Block) -> bool {
+        let size = match &self.encoder {
+            None => return false,
+            Some(Encoder::Fast(gzip)) => gzip.size(),
+            Some(Encoder::Gzip(gzip)) => gzip.get_ref().len(),
+            Some(Encoder::Plain(bytes)) => bytes.len(),
+        };
+        size + gzip::bound(block.bytes.len()) > self.limits.part_bytes.get() as usize
+    }
+
+    /// Takes whole lines in. There must be a part.
+    fn add(&mut self, block: &Block) -> Result<(), std::io::Error> {
         let lines = block.bytes.as_slice();
-        // the lines may not shrink at all, so the part is cut before it could grow too large
-        let full = self.len() + gzip::bound(lines.len()) > self.limits.part_bytes.get() as usize;
-        let part = if full { self.take()? } else { None };
-        self.empty = self.empty && lines.is_empty();
         match &mut self.encoder {
-            Encoder::Fast(gzip) => gzip.write(lines, &block.fields),
-            Encoder::Gzip(gzip) => gzip.write_all(lines)?,
-            Encoder::Plain(buffer) => buffer.write_all(lines)?,
+            None => Err(std::io::Error::other("no part was begun")),
+            Some(Encoder::Fast(gzip)) => {
+                gzip.write(lines, &block.fields);
+                Ok(())
+            }
+            Some(Encoder::Gzip(gzip)) => gzip.write_all(lines),
+            Some(Encoder::Plain(buffer)) => buffer.write_all(lines),
         }
-        Ok(part)
     }
 
-    /// The part's bytes, and a new part begins; `None` if nothing was written.
+    /// The part's bytes; `None` if there is no part.
     fn take(&mut self) -> Result<Option<Bytes>, std::io::Error> {
-        if self.empty {
-            return Ok(None);
-        }
-        self.empty = true;
-        let bytes = match std::mem::replace(&mut self.encoder, Encoder::new(self.limits)) {
-            Encoder::Fast(gzip) => gzip.finish(),
-            Encoder::Gzip(gzip) => gzip.finish()?,
-            Encoder::Plain(bytes) => bytes,
+        let bytes = match self.encoder.take() {
+            None => return Ok(None),
+            Some(Encoder::Fast(gzip)) => gzip.finish(),
+            Some(Encoder::Gzip(gzip)) => gzip.finish()?,
+            Some(Encoder::Plain(bytes)) => bytes,
         };
         Ok(Some(Bytes::from(bytes)))
     }
+}
+
+/// An empty buffer of a part that is stored: its own, if nobody else holds it any more, or a new one.
+fn emptied_buffer(part: Bytes, limit: usize) -> Vec<u8> {
+    let mut buffer = part.try_into_mut().map(Vec::from).unwrap_or_default();
+    buffer.clear();
+    // one that a huge row has made larger is not kept
+    if (limit..=2 * limit).contains(&buffer.capacity()) { buffer } else { Vec::with_capacity(limit) }
 }
 
 impl Stage {
@@ -274,8 +310,8 @@ impl Stage {
     ) -> (Staged, Result<(), RunError>) {
         let mut staged = Staged::default();
         let result = self.upload_all(cx, engine, prefix, rejects, &mut staged).await;
-        // the compressing thread ends when nobody takes its parts any more
-        drop(self.parts);
+        // the compressing thread ends when nobody takes its parts any more, or gives it room for the next
+        drop((self.parts, self.buffers));
         let compressed = match self.compressing {
             None => Ok(()),
             Some(thread) => match thread.await {
@@ -296,21 +332,31 @@ impl Stage {
     ) -> Result<(), RunError> {
         let (suffix, content) =
             if self.gzip { ("ndjson.gz", ContentType::Gzip) } else { ("ndjson", ContentType::Ndjson) };
+        let send = async |name: String, part: Part, content| {
+            upload_part(cx, engine, name, part.bytes.clone(), content).await?;
+            Ok::<_, RunError>(part)
+        };
         let mut uploads = FuturesUnordered::new();
         loop {
             tokio::select! {
                 biased;
-                Some(done) = uploads.next() => done?,
+                Some(done) = uploads.next() => {
+                    let part: Part = done?;
+                    if !part.rejects {
+                        // there is room for all; who would take it may have ended
+                        self.buffers.try_send(emptied_buffer(part.bytes, self.part_bytes)).unwrap_or_default();
+                    }
+                }
                 part = self.parts.recv(), if uploads.len() < UPLOADS_MAX => match part {
                     Some(part) if part.rejects => {
                         let name = format!("{rejects}-{:05}.ndjson", staged.rejects.len());
                         staged.rejects.push(name.clone());
-                        uploads.push(upload_part(cx, engine, name, part.bytes, ContentType::Ndjson));
+                        uploads.push(send(name, part, ContentType::Ndjson));
                     }
                     Some(part) => {
                         let name = format!("{prefix}part-{:05}.{suffix}", staged.parts.len());
                         staged.parts.push(name.clone());
-                        uploads.push(upload_part(cx, engine, name, part.bytes, content));
+                        uploads.push(send(name, part, content));
                     }
                     None => break,
                 },

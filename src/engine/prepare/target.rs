@@ -8,7 +8,7 @@ use crate::net::Context;
 use crate::plan::drift::{self, Drift, Incompatible};
 use crate::plan::table::TablePlan;
 use crate::report::RunReport;
-use crate::warehouse::{Warehouse, Widening};
+use crate::warehouse::{TableInfo, Warehouse, WarehouseError, Widening};
 
 /// How often the target is looked at again when its columns were changed in between.
 const TARGET_LOOKS_MAX: u32 = 3;
@@ -35,6 +35,9 @@ pub(super) struct Found {
     pub(super) rows: u64,
 }
 
+/// What an early look at the target came to.
+pub(super) type Ahead = Result<Option<TableInfo>, WarehouseError>;
+
 /// The table to create. One that will replace the target is laid out as that is: BigQuery copies no table over one with
 /// other partitions.
 async fn as_target<B: Bucket, W: Warehouse>(
@@ -52,22 +55,25 @@ async fn as_target<B: Bucket, W: Warehouse>(
     Ok(spec)
 }
 
-/// Brings the target in line, again if it was changed meanwhile.
+/// Brings the target in line, again if it was changed since it was looked at.
 pub(super) async fn settle<B: Bucket, W: Warehouse>(
     engine: &Engine<B, W>,
     cx: &Context,
     wanted: Wanted<'_>,
     state: &TableState,
     plan: &TablePlan,
+    ahead: Ahead,
     report: &mut RunReport,
 ) -> Result<Target, RunError> {
+    let mut target = prepare_target(engine, cx, wanted, state, plan, ahead?, report).await?;
     for _ in 1..TARGET_LOOKS_MAX {
-        let target = prepare_target(engine, cx, wanted, state, plan, report).await?;
         if !matches!(target, Target::Moved) {
-            return Ok(target);
+            break;
         }
+        let info = engine.warehouse.table(cx, &plan.target.table).await?;
+        target = prepare_target(engine, cx, wanted, state, plan, info, report).await?;
     }
-    prepare_target(engine, cx, wanted, state, plan, report).await
+    Ok(target)
 }
 
 async fn prepare_target<B: Bucket, W: Warehouse>(
@@ -76,11 +82,12 @@ async fn prepare_target<B: Bucket, W: Warehouse>(
     wanted: Wanted<'_>,
     state: &TableState,
     plan: &TablePlan,
+    info: Option<TableInfo>,
     report: &mut RunReport,
 ) -> Result<Target, RunError> {
     let settings = wanted.settings;
     let target = &plan.target.table;
-    let Some(info) = engine.warehouse.table(cx, target).await? else {
+    let Some(info) = info else {
         let has_rows = state.watermark.is_some() && settings.mode != Mode::Replace;
         if has_rows && state.rebuild.is_some() {
             return Ok(Target::RebuildLost);

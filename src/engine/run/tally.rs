@@ -12,7 +12,6 @@ use crate::mapping::CursorKind;
 use crate::model::{Becomes, Bound, Class, Flow, FlowColumn, Intent, Lane, Position, TableSettings};
 use crate::plan::{expected, freshness};
 use crate::report::{JobReport, Outcome, RunReport};
-use crate::source::Source;
 use crate::warehouse::Warehouse;
 
 /// What a look at the source came to, for what is said of the target's freshness.
@@ -36,11 +35,6 @@ impl Seen {
 }
 
 impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
-    pub(super) async fn connect<S: Source>(&self, source: &S) -> Result<S::Session, RunError> {
-        self.cx.watch().connecting();
-        Ok(source.connect(self.cx).await?)
-    }
-
     /// Keeps what the look at the source came to, for what is said of the run while it lasts and at its end.
     pub(super) fn look_at(&mut self, prepared: &Prepared) {
         self.seen = Some(Seen::of(prepared, self.settings));

@@ -68,9 +68,8 @@ impl<B: Bucket, W: Warehouse> Run<'_, B, W> {
     pub(super) async fn window_pass<S: Source>(&mut self, source: &S, window: &Window) -> Result<PassEnd, RunError> {
         let begun = Instant::now();
         let live = self.live().await?;
-        let mut session = self.connect(source).await?;
-        let ready =
-            prepare::prepare(self.engine, self.cx, self.wanted(), &mut session, &live, &mut self.report).await?;
+        let (mut session, ready) =
+            prepare::connect(self.engine, self.cx, self.wanted(), source, &live, &mut self.report).await?;
         self.report.durations_ms.plan += millis(begun.elapsed());
         let prepared = match ready {
             Ready::Yes(prepared) => *prepared,
