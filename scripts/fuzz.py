@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fuzzes the parsers: values of both databases, casts, state, envelopes, paths, configuration (targets of fuzz/).
+"""Fuzzes the parsers: values of both databases, casts, state, envelopes, paths, configuration, and what we compress (targets of fuzz/).
 
   fuzz.py lint               format and lints of the targets
   fuzz.py check [TARGET…]    replays the corpus, then a bounded run from a fixed seed: what `make test` does

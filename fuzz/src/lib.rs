@@ -16,6 +16,7 @@ mod product {
     pub mod audit;
     pub mod config;
     pub mod encode;
+    pub mod gzip;
     pub mod model;
 
     pub mod server {
@@ -60,7 +61,7 @@ mod product {
     }
 }
 
-pub use product::{audit, config, encode, model, server, state};
+pub use product::{audit, config, encode, gzip, model, server, state};
 
 /// Takes the first byte of the input as a choice among `count`; the rest is the material.
 pub fn choice(data: &[u8], count: usize) -> Option<(usize, &[u8])> {

@@ -9,6 +9,7 @@ use crate::decimal::Decimal;
 use crate::encode::cast::Cast;
 use crate::encode::row::{Cell, RowWriter, Values, Written};
 use crate::encode::{Malformed, RowCodec};
+use crate::gzip::Fields;
 use crate::model::{BqType, Policy, Secret};
 use crate::value::assert_kind;
 
@@ -66,7 +67,7 @@ pub fn check<C: RowCodec>(codec: C, cast: &Cast, ty: BqType, natural: Option<&st
         };
         let mut writer = RowWriter::new(vec![cell]);
         let mut out = BEFORE.to_vec();
-        let done = writer.write(&mut out, &Row(raw));
+        let done = writer.write(&mut out, &mut Fields::default(), &Row(raw));
         let line = out.strip_prefix(BEFORE).expect("the row before is gone");
         let audit = one(&writer.audit);
         match done {
