@@ -52,6 +52,11 @@ bench-large: ## 1, 5 and 20 million rows in one sync: memory over time, seconds,
 	$(PYTHON) scripts/stack.py --only $(SERVERS) install
 	$(PYTHON) bench/bench.py --only large
 
+.PHONY: bench-profiles
+bench-profiles: ## other ways to build the program beside the released one: size, start, speed, memory (half an hour, most of it building)
+	$(PYTHON) scripts/stack.py --only $(SERVERS) install
+	$(PYTHON) bench/bench.py --only profiles
+
 .PHONY: startup
 startup: ## how soon the release build answers after it is started, and its size when idle
 	$(CARGO) build --locked --release

@@ -3,7 +3,7 @@
 
   bench.py [--only PARTS] [--output DIR] [--before]
 
-PARTS are speed (with peers), encoders, small, load and large; without --only all but `large`. Results are written to DIR
+PARTS are speed (with peers), encoders, small, load, profiles and large; without --only the first four. Results are written to DIR
 (bench/): results.json, RESULTS.md, memory.svg; parts that are not measured stay as they were. With --before the encoders are
 kept as what later ones are shown beside: run it on the commit before a change. bench/README.md says what is
 measured, and which variables say how much of it. Standard library only; everything that is started is stopped again.
@@ -29,6 +29,7 @@ import data
 import encoders
 import large
 import plot
+import profiles
 import program
 import report
 import small
@@ -43,7 +44,8 @@ WIDE_ROWS = int(os.environ.get("BENCH_WIDE_ROWS", str(max(1, ROWS // 4))))
 SYNC_ROWS = int(os.environ.get("BENCH_SYNC_ROWS", "20000"))
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
 WITH_PEERS = os.environ.get("BENCH_PEERS", "1") != "0"
-PARTS = ["speed", "encoders", "small", "load", "large"]
+PARTS = ["speed", "encoders", "small", "load", "profiles", "large"]
+USUAL = PARTS[:4]
 BEGUN = time.monotonic()
 
 
@@ -88,7 +90,8 @@ class Bench:
 
     def __init__(self, parts: list[str], output: pathlib.Path) -> None:
         self.parts, self.output = parts, output
-        self.command = "make bench-large" if parts == ["large"] else " ".join(["make bench" if parts == PARTS[:-1] else f"bench/bench.py --only {','.join(parts)}"])
+        named = {("large",): "make bench-large", ("profiles",): "make bench-profiles", tuple(USUAL): "make bench"}
+        self.command = named.get(tuple(parts), f"bench/bench.py --only {','.join(parts)}")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hw-bench-"))
         self.stack: program.demo.Stack | None = None
         self.faults: list[str] = []
@@ -161,6 +164,10 @@ class Bench:
         finally:
             measured.stop()
 
+    def profiles(self) -> dict[str, object]:
+        facts = self.about(BENCH_PROFILE_ROWS=profiles.ROWS, BENCH_RUNS=RUNS)
+        return {"about": facts, "rows": profiles.ROWS, "ways": profiles.Profiles(self.stack, self.folder, say).ways(RUNS)}
+
     def large(self) -> dict[str, object]:
         facts = self.about(BENCH_LARGE_ROWS=",".join(map(str, large.ROWS)), BENCH_CHUNK_ROWS=",".join(map(str, large.CHUNKS)))
         measured = large.Large(self.stack, self.built["highwater"], self.folder, say)
@@ -191,7 +198,7 @@ def main() -> int:
     parser.add_argument("--output", type=pathlib.Path, metavar="DIR", default=program.ROOT / "bench", help="where results are written (bench/)")
     parser.add_argument("--before", action="store_true", help="with `--only encoders`: keep them to show later ones beside")
     arguments = parser.parse_args()
-    parts = arguments.only.split(",") if arguments.only else PARTS[:-1]
+    parts = arguments.only.split(",") if arguments.only else USUAL
     if unknown := set(parts) - set(PARTS):
         parser.error(f"--only takes {','.join(PARTS)}, not {','.join(sorted(unknown))}")
     if arguments.before and parts != ["encoders"]:

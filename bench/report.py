@@ -167,7 +167,19 @@ def load(section: dict) -> list[str]:
             "```text", *(f"{runs[0]['command']}" for runs in section["ways"].values()), "```", ""]
 
 
-SECTIONS = {"speed": speed, "encoders": encoders, "small": small, "load": load, "large": large}
+def profiles(section: dict) -> list[str]:
+    rows = []
+    for way in section["ways"]:
+        runs, built = way["runs"], "program_bytes" in way
+        peak = max((run["peak_kib"] for run in runs), default=None)
+        rows.append([way["title"], number(way["program_bytes"] / 2**20, 1) if built else "–", spread(way["starts_ms"], 1) if built else "–",
+                     number(way["idle_kib"] / 1024, 1) if built else "–", spread([run["seconds"] for run in runs]),
+                     number(statistics.median(run["cpu"] for run in runs)) if runs else "–", number(peak / 1024, 0) if runs else "–"])
+    head = ["how", "program, MiB", "start to the first answer, ms: median (min – max)", "idle, MiB", "seconds to read: median (min – max)", "CPU s", "peak MiB"]
+    return ["## How it is built", "", *about(section), f"Read are {section['rows']:,} rows of 20 columns from PostgreSQL, compressed, to nowhere. “–” is what a way does not touch.", "", *table(head, rows)]
+
+
+SECTIONS = {"speed": speed, "encoders": encoders, "small": small, "load": load, "profiles": profiles, "large": large}
 
 
 def markdown(results: dict) -> str:

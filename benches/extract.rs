@@ -30,6 +30,11 @@ use highwater::warehouse::{Job, Scanned, TableInfo, TargetScan, Warehouse, Wareh
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+/// To compare it with the system's, which the program has.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What is measured.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

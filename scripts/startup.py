@@ -107,7 +107,8 @@ def start(binary: pathlib.Path, folder: pathlib.Path, env: dict[str, str], idle:
         process.wait(timeout=ANSWER_SECONDS)
 
 
-def measure(binary: pathlib.Path, starts: int) -> None:
+def measured(binary: pathlib.Path, starts: int) -> tuple[list[float], dict[str, int]]:
+    """Milliseconds of each start, and kilobytes when idle."""
     with tempfile.TemporaryDirectory(prefix="hw-startup-") as name:
         folder, dead = pathlib.Path(name), free_port()
         (folder / "highwater.yaml").write_text(configuration(dead))
@@ -118,8 +119,11 @@ def measure(binary: pathlib.Path, starts: int) -> None:
         except Failed as failed:
             log = (folder / "log").read_text(errors="replace")[-2000:]
             raise Failed(f"{failed}; its log ends:\n{log}") from None
-        times = [took for took, _ in taken]
-        size = next(size for _, size in taken if size is not None)
+        return [took for took, _ in taken], next(size for _, size in taken if size is not None)
+
+
+def measure(binary: pathlib.Path, starts: int) -> None:
+    times, size = measured(binary, starts)
     print(f"startup: {starts} starts with {TABLES} tables, spawn to the first byte of GET /healthz: "
           f"median {statistics.median(times):.1f} ms, min {min(times):.1f} ms, max {max(times):.1f} ms")
     print(f"startup: idle after {IDLE_SECONDS} s: " + ", ".join(f"{name} {kib / 1024:.1f} MiB" for name, kib in size.items()))

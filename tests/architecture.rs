@@ -12,7 +12,7 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-const PURE: [&str; 6] = ["audit", "encode", "mapping", "page", "plan", "report"];
+const PURE: [&str; 7] = ["audit", "encode", "gzip", "mapping", "page", "plan", "report"];
 const BACKENDS: [&str; 5] = ["postgres", "mysql", "gcs", "memory", "bigquery"];
 
 /// The violations of one file: `room` is its module at the top, `text` its code.
