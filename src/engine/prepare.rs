@@ -142,8 +142,7 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     take(engine, cx, wanted, reading, ahead, state, report).await
 }
 
-/// Looks at the target while the source is looked at: a run that finds nothing to do is these two. That it cannot be looked at
-/// is said where it is needed.
+/// Looks at the target while the source is looked at: a run that finds nothing to do is these two.
 async fn ahead<B: Bucket, W: Warehouse>(
     engine: &Engine<B, W>,
     cx: &Context,
@@ -151,7 +150,8 @@ async fn ahead<B: Bucket, W: Warehouse>(
     state: &TableState,
 ) -> Result<Ahead, RunError> {
     let target = state.rebuild.as_ref().map_or(&wanted.settings.target, |rebuild| &rebuild.table);
-    Ok(engine.warehouse.table(cx, target).await)
+    // why it cannot be looked at is asked again, and said, where it is needed
+    Ok(engine.warehouse.table(cx, target).await.ok().flatten())
 }
 
 /// Reads the catalog, fixes the ceiling, opens the snapshot.

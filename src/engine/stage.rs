@@ -296,7 +296,7 @@ fn emptied_buffer(part: Bytes, limit: usize) -> Vec<u8> {
     let mut buffer = part.try_into_mut().map(Vec::from).unwrap_or_default();
     buffer.clear();
     // one that a huge row has made larger is not kept
-    if (limit..=2 * limit).contains(&buffer.capacity()) { buffer } else { Vec::with_capacity(limit) }
+    if buffer.capacity() == limit { buffer } else { Vec::with_capacity(limit) }
 }
 
 impl Stage {

@@ -29,7 +29,7 @@ impl Fields {
     /// A field of column `column` begins at byte `at`, which is not before the last one.
     #[inline]
     pub fn push(&mut self, at: usize, column: usize) {
-        let mut bytes = at - self.last;
+        let mut bytes = at.saturating_sub(self.last);
         while bytes > usize::from(u16::MAX) {
             bytes -= usize::from(u16::MAX);
             self.list.push(Field { bytes: u16::MAX, column: GAP });
@@ -37,7 +37,7 @@ impl Fields {
         // databases have fewer columns than that
         let column = u16::try_from(column).unwrap_or(GAP);
         self.list.push(Field { bytes: u16::try_from(bytes).unwrap_or(u16::MAX), column });
-        self.last = at;
+        self.last = at.max(self.last);
     }
 
     /// What there is now.

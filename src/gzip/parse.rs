@@ -63,11 +63,11 @@ fn narrow(value: usize) -> u16 {
     u16::try_from(value).unwrap_or(u16::MAX)
 }
 
-/// Bytes from `at` on that are the same as those `distance` before them.
+/// Bytes from `at` on that are the same as those `distance` before them; no more than `most`, by up to a word.
 #[inline]
-fn common(block: &[u8], at: usize, distance: usize) -> usize {
+fn common(block: &[u8], at: usize, distance: usize, most: usize) -> usize {
     let mut length = 0;
-    loop {
+    while length < most {
         let (Some(one), Some(other)) = (word(block, at + length), word(block, at + length - distance)) else {
             let rest = block[at + length..].iter().zip(&block[at + length - distance..]);
             return length + rest.take_while(|(one, other)| one == other).count();
@@ -77,6 +77,7 @@ fn common(block: &[u8], at: usize, distance: usize) -> usize {
         }
         length += 8;
     }
+    length
 }
 
 /// Of the eight bytes from `at` on, where [`LENGTH_MIN`] begin that are the same as those `distance` before them.
@@ -126,13 +127,13 @@ impl Parser {
         self.found.clear();
         (self.done, self.searched) = (0, 0);
         let mut fields = fields.iter().peekable();
-        while let Some((at, column)) = fields.next() {
+        while let Some((at, column)) = fields.next().filter(|(at, _)| *at < block.len()) {
             if self.columns.len() <= column {
                 self.columns.resize(column + 1, None);
             }
             let Some(before) = self.columns[column].replace(at) else { continue };
             let distance = at - before;
-            let end = fields.peek().map_or(block.len(), |(next, _)| *next);
+            let end = fields.peek().map_or(block.len(), |(next, _)| *next).min(block.len());
             if self.done < end && (1..=DISTANCE_MAX).contains(&distance) {
                 self.field(block, at, end, distance);
             }
@@ -145,7 +146,7 @@ impl Parser {
     #[inline]
     fn field(&mut self, block: &[u8], start: usize, end: usize, distance: usize) {
         let mut at = self.done.max(start);
-        let mut length = common(block, at, distance);
+        let mut length = common(block, at, distance, usize::MAX);
         if at == start {
             if at - self.done >= SEARCHED_MIN {
                 self.search(block, at);
@@ -160,7 +161,7 @@ impl Parser {
             self.repetition(at, length, distance);
         }
         while let Some(at) = self.resumed(block, end, distance) {
-            self.repetition(at, common(block, at, distance), distance);
+            self.repetition(at, common(block, at, distance, usize::MAX), distance);
         }
     }
 
@@ -219,7 +220,8 @@ impl Parser {
             let pairs = block[at - room..at].iter().rev().zip(block[..earlier].iter().rev());
             let before = pairs.take_while(|(one, other)| one == other).count();
             let start = at - before;
-            let length = common(block, start, distance).min(to - start).min(LENGTH_MAX);
+            let most = (to - start).min(LENGTH_MAX);
+            let length = common(block, start, distance, most).min(most);
             self.repetition(start, length, distance);
             at = self.done;
         }

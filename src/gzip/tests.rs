@@ -160,6 +160,23 @@ fn blocks_together_are_no_larger_than_apart() {
     }
 }
 
+#[test]
+fn what_repeats_without_end_takes_no_longer() {
+    // three megabytes: compared anew at each step they would be minutes
+    let run = vec![b'A'; 3 << 20];
+    assert!(plain(&[&run]) < run.len() / 100);
+    let texts = ["x".repeat(60), "y".repeat(60)];
+    let line = |n: usize| format!("{{\"a\":\"{0}\",\"b\":\"{0}\",\"c\":\"{0}\"}}\n", texts[n % 2]);
+    let block: String = (0..4000).map(line).collect();
+    let places = block.match_indices(['{', ',']).enumerate().map(|(n, (at, _))| (at, n % 3));
+    there_and_back(&[(block.as_bytes(), fields(places))]);
+}
+
+#[test]
+fn fields_beyond_the_block() {
+    there_and_back(&[(b"abcdabcd", fields([(0, 0), (4, 0), (8, 0), (12, 0), (3, 0), (100_000, 1)]))]);
+}
+
 proptest! {
     #[test]
     fn any_blocks_read_back(blocks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3000), 0..6)) {

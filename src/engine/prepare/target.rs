@@ -8,7 +8,7 @@ use crate::net::Context;
 use crate::plan::drift::{self, Drift, Incompatible};
 use crate::plan::table::TablePlan;
 use crate::report::RunReport;
-use crate::warehouse::{TableInfo, Warehouse, WarehouseError, Widening};
+use crate::warehouse::{TableInfo, Warehouse, Widening};
 
 /// How often the target is looked at again when its columns were changed in between.
 const TARGET_LOOKS_MAX: u32 = 3;
@@ -35,8 +35,9 @@ pub(super) struct Found {
     pub(super) rows: u64,
 }
 
-/// What an early look at the target came to.
-pub(super) type Ahead = Result<Option<TableInfo>, WarehouseError>;
+/// What a look at the target came to that was made while the source was looked at. Only what it says of rows that are there
+/// is taken at its word.
+pub(super) type Ahead = Option<TableInfo>;
 
 /// The table to create. One that will replace the target is laid out as that is: BigQuery copies no table over one with
 /// other partitions.
@@ -65,15 +66,23 @@ pub(super) async fn settle<B: Bucket, W: Warehouse>(
     ahead: Ahead,
     report: &mut RunReport,
 ) -> Result<Target, RunError> {
-    let mut target = prepare_target(engine, cx, wanted, state, plan, ahead?, report).await?;
+    // that it is absent or empty may be long past: the source was looked at since
+    let mut early = ahead.filter(|info| info.rows > 0);
     for _ in 1..TARGET_LOOKS_MAX {
-        if !matches!(target, Target::Moved) {
-            break;
+        let ahead = early.is_some();
+        let info = match early.take() {
+            Some(info) => Some(info),
+            None => engine.warehouse.table(cx, &plan.target.table).await?,
+        };
+        let target = prepare_target(engine, cx, wanted, state, plan, info, report).await?;
+        match target {
+            Target::Moved => {}
+            Target::Incompatible(_) if ahead => {}
+            Target::Ready(_) | Target::Incompatible(_) | Target::RebuildLost => return Ok(target),
         }
-        let info = engine.warehouse.table(cx, &plan.target.table).await?;
-        target = prepare_target(engine, cx, wanted, state, plan, info, report).await?;
     }
-    Ok(target)
+    let info = engine.warehouse.table(cx, &plan.target.table).await?;
+    prepare_target(engine, cx, wanted, state, plan, info, report).await
 }
 
 async fn prepare_target<B: Bucket, W: Warehouse>(

@@ -244,8 +244,7 @@ struct Nowhere;
 
 impl BlockSink for Nowhere {
     async fn send(&mut self, mut block: Block) -> Result<Block, SinkClosed> {
-        block.bytes.clear();
-        block.rows = 0;
+        block.clear();
         Ok(block)
     }
 
