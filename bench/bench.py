@@ -88,10 +88,10 @@ def about(stack: program.demo.Stack | None, binary: pathlib.Path | None, command
 class Bench:
     """Servers, built programs and a scratch folder, for as long as it takes."""
 
-    def __init__(self, parts: list[str], output: pathlib.Path) -> None:
+    def __init__(self, parts: list[str], output: pathlib.Path, before: bool = False) -> None:
         self.parts, self.output = parts, output
         named = {("large",): "make bench-large", ("profiles",): "make bench-profiles", tuple(USUAL): "make bench"}
-        self.command = named.get(tuple(parts), f"bench/bench.py --only {','.join(parts)}")
+        self.command = named.get(tuple(parts), f"bench/bench.py --only {','.join(parts)}{' --before' if before else ''}")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hw-bench-"))
         self.stack: program.demo.Stack | None = None
         self.faults: list[str] = []
@@ -207,7 +207,7 @@ def main() -> int:
     # told to end, it stops what it has started
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with Bench(parts, arguments.output) as bench:
+        with Bench(parts, arguments.output, arguments.before) as bench:
             for part in parts:
                 keep(arguments.output, "encoders_before" if arguments.before else part, getattr(bench, part)())
                 say(f"{part} is in {arguments.output / 'RESULTS.md'}")

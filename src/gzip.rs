@@ -1,7 +1,7 @@
 //! gzip as fast as rows come: the compression of level 1. Pure, and its output is what every gzip reader takes (RFC 1951,
 //! RFC 1952).
 //!
-//! Compressing would cost as much as everything else that is done for a row, so this is made for what we compress: lines of
+//! Compressing is the largest single part of what a row costs, so this is made for what we compress: lines of
 //! JSON, of which it is known where their fields begin (`fields`). A field is held against the same field of the line before,
 //! which takes the place of a search; only long values are searched (`parse`). Symbols are written with Huffman codes that
 //! serve several segments, and are made anew where they do not suit (`codes`, `write`). Fields are a hint: with wrong ones, or
@@ -102,12 +102,9 @@ impl Gzip {
                 return;
             }
         }
-        let mut bits = self.bits;
-        if let Some(codes) = self.codes.take() {
-            bits = bits.push(codes.end(), &mut self.out);
-        }
+        let bits = end_block(self.codes.take(), self.bits, &mut self.out);
         let mut codes = Codes::new(&Counts::of(segment, found));
-        bits = codes.write_header(bits, &mut self.out);
+        let bits = codes.write_header(bits, &mut self.out);
         let (bits, length) = self.staged.write(bits, segment, found, &codes);
         codes.made_for(segment.len(), length);
         self.out.extend_from_slice(self.staged.first(length));
@@ -115,22 +112,21 @@ impl Gzip {
         (self.bits, self.segments, self.codes) = (bits, segments, Some(Box::new(codes)));
     }
 
-    fn end_block(&mut self) {
-        if let Some(codes) = self.codes.take() {
-            self.bits = self.bits.push(codes.end(), &mut self.out);
-        }
-    }
-
     /// The whole file.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
-        self.end_block();
+        let bits = end_block(self.codes, self.bits, &mut self.out);
         // the last block has nothing in it
-        self.bits.push(codes::LAST_BLOCK, &mut self.out).align(&mut self.out);
+        bits.push(codes::LAST_BLOCK, &mut self.out).align(&mut self.out);
         self.out.extend_from_slice(&self.crc.sum().to_le_bytes());
         self.out.extend_from_slice(&self.crc.amount().to_le_bytes());
         self.out
     }
+}
+
+/// Ends the block of these codes, if one is open.
+fn end_block(codes: Option<Box<Codes>>, bits: Bits, out: &mut Vec<u8>) -> Bits {
+    codes.map_or(bits, |codes| bits.push(codes.end(), out))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The way to a run's first row: catalog, plan, target, ceiling.
 
 mod key;
+mod refuse;
 mod target;
 
 use std::borrow::Cow;
@@ -22,7 +23,7 @@ use crate::plan::prune::{self, Pruning};
 use crate::plan::table::{self, Catalog, PlanError, TablePlan};
 use crate::plan::{basis, columns, freshness, matched};
 use crate::report::RunReport;
-use crate::source::{Description, Session, Source, SourceError};
+use crate::source::{Description, Session, Source};
 use crate::warehouse::Warehouse;
 
 /// How often a number cursor's ceiling is looked for again within one run: transactions are mostly short.
@@ -174,12 +175,12 @@ async fn read<'a, B: Bucket, W: Warehouse, S: Session>(
         plan.target.table = rebuild.table.clone();
     }
     note_unknown_types(&plan, report);
-    refuse(settings, state, &description, &plan, report)?;
+    refuse::refuse(settings, state, &description, &plan, report)?;
     let present = present(&description);
     let left_out = columns::left_out(catalog, &settings.columns);
     let was = state.basis.as_deref();
     let now = basis::now(&plan, settings, &plan.key_names, &present, left_out.clone(), was);
-    check_basis(wanted, state, &now, report)?;
+    refuse::check_basis(wanted, state, &now, report)?;
     if let Some(filter) = &settings.filter {
         session.check_filter(cx, &settings.table, filter).await?;
     }
@@ -299,37 +300,6 @@ fn present(found: &Description) -> Vec<String> {
     found.columns.iter().map(|column| column.name.clone()).chain(found.hidden.clone()).collect()
 }
 
-/// What the catalog says against the settings, or against going on.
-fn refuse(
-    settings: &TableSettings,
-    state: &TableState,
-    found: &Description,
-    plan: &TablePlan,
-    report: &mut RunReport,
-) -> Result<(), RunError> {
-    let sources = prune::check_promise(settings, plan, &present(found), &found.derived)?;
-    if !sources.is_empty() {
-        report.note(format!(
-            "the partition column is generated from {sources:?}: `partition_immutable` promises that these never change either"
-        ));
-    }
-    refuse_hidden(settings, state, found)
-}
-
-/// A column that was synced and may no longer be read is not gone: its values must not become NULL in silence.
-fn refuse_hidden(settings: &TableSettings, state: &TableState, found: &Description) -> Result<(), RunError> {
-    let synced = state.basis.iter().flat_map(|basis| &basis.columns).map(|column| &column.source);
-    let absent = |name: &&String| found.columns.iter().all(|column| column.name != **name);
-    let wanted = &settings.columns;
-    let stays = |name: &&String| {
-        !wanted.exclude.contains(*name) && wanted.include.as_ref().is_none_or(|include| include.contains(*name))
-    };
-    let mut lost = synced.filter(absent).filter(stays);
-    let Some(column) = lost.find(|name| found.hides_some || found.hidden.contains(name)) else { return Ok(()) };
-    let message = format!("column {column:?} was synced and may not be read any more, see `exclude_columns`");
-    Err(SourceError::Denied { table: settings.table.to_string(), message }.into())
-}
-
 fn note_unknown_types(plan: &TablePlan, report: &mut RunReport) {
     for column in plan.columns.iter().filter(|column| !column.known) {
         report.note(format!(
@@ -345,36 +315,6 @@ fn backfills(settings: &TableSettings, state: &TableState, basis: &Basis) -> boo
         && settings.mode == Mode::Merge
         && state.watermark.is_some()
         && !basis::added(state.basis.as_deref(), basis).is_empty()
-}
-
-/// Refuses to go on from a watermark that the settings of now make wrong.
-fn check_basis(wanted: Wanted<'_>, state: &TableState, now: &Basis, report: &mut RunReport) -> Result<(), RunError> {
-    let settings = wanted.settings;
-    let hidden = basis::newly_left_out(state.basis.as_deref(), now);
-    if !hidden.is_empty() && settings.mode != Mode::Replace {
-        report.note(format!("columns {hidden:?} are left out from now on; what the target has in them stays as it is"));
-    }
-    let mut changes = basis::changes(state, now);
-    // what is not added to the target is not included either
-    let included = if settings.schema.add { basis::included(state.basis.as_deref(), now) } else { Vec::new() };
-    if !included.is_empty()
-        && settings.mode != Mode::Replace
-        && state.watermark.is_some()
-        && !settings.schema.backfill_added
-    {
-        changes.push(format!(
-            "columns {included:?} were left out until now, and rows below the watermark would keep NULL in them \
-             (`schema: {{backfill_added: true}}` reads them again)"
-        ));
-    }
-    if changes.is_empty() {
-        return Ok(());
-    }
-    if wanted.accept {
-        tracing::warn!(?changes, "settings changed since the watermark was made, and that is accepted");
-        return Ok(());
-    }
-    Err(RunError::Changed { table: settings.id.to_string(), changes })
 }
 
 /// The zone of that name. The configuration has checked it; should the bundled zones differ, UTC would be a guess: say it.
