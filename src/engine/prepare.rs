@@ -143,7 +143,8 @@ pub(super) async fn prepare<B: Bucket, W: Warehouse, S: Session>(
     take(engine, cx, wanted, reading, ahead, state, report).await
 }
 
-/// Looks at the target while the source is looked at: a run that finds nothing to do is these two.
+/// Looks at the target while the source is looked at: a run that finds nothing to do is these two. What it fails with is kept
+/// for later: what the source says against the run is said first, and no look that failed is waited for twice.
 async fn ahead<B: Bucket, W: Warehouse>(
     engine: &Engine<B, W>,
     cx: &Context,
@@ -151,8 +152,7 @@ async fn ahead<B: Bucket, W: Warehouse>(
     state: &TableState,
 ) -> Result<Ahead, RunError> {
     let target = state.rebuild.as_ref().map_or(&wanted.settings.target, |rebuild| &rebuild.table);
-    // why it cannot be looked at is asked again, and said, where it is needed
-    Ok(engine.warehouse.table(cx, target).await.ok().flatten())
+    Ok(engine.warehouse.table(cx, target).await)
 }
 
 /// Reads the catalog, fixes the ceiling, opens the snapshot.

@@ -8,7 +8,7 @@ use crate::net::Context;
 use crate::plan::drift::{self, Drift, Incompatible};
 use crate::plan::table::TablePlan;
 use crate::report::RunReport;
-use crate::warehouse::{TableInfo, Warehouse, Widening};
+use crate::warehouse::{TableInfo, Warehouse, WarehouseError, Widening};
 
 /// How often the target is looked at again when its columns were changed in between.
 const TARGET_LOOKS_MAX: u32 = 3;
@@ -37,7 +37,7 @@ pub(super) struct Found {
 
 /// What a look at the target came to that was made while the source was looked at. Only what it says of rows that are there
 /// is taken at its word.
-pub(super) type Ahead = Option<TableInfo>;
+pub(super) type Ahead = Result<Option<TableInfo>, WarehouseError>;
 
 /// The table to create. One that will replace the target is laid out as that is: BigQuery copies no table over one with
 /// other partitions.
@@ -67,7 +67,7 @@ pub(super) async fn settle<B: Bucket, W: Warehouse>(
     report: &mut RunReport,
 ) -> Result<Target, RunError> {
     // that it is absent or empty may be long past: the source was looked at since
-    let mut early = ahead.filter(|info| info.rows > 0);
+    let mut early = ahead?.filter(|info| info.rows > 0);
     for _ in 1..TARGET_LOOKS_MAX {
         let ahead = early.is_some();
         let info = match early.take() {
