@@ -124,7 +124,8 @@ class Bench:
         return about(self.stack, self.built.get("highwater"), self.command, settings)
 
     def speed(self) -> dict[str, object]:
-        facts = self.about(BENCH_ROWS=ROWS, BENCH_WIDE_ROWS=WIDE_ROWS, BENCH_SYNC_ROWS=SYNC_ROWS, BENCH_RUNS=RUNS, BENCH_PEER_SECONDS=f"{peers.SECONDS_MAX:g}")
+        facts = self.about(BENCH_ROWS=ROWS, BENCH_WIDE_ROWS=WIDE_ROWS, BENCH_SYNC_ROWS=SYNC_ROWS, BENCH_RUNS=RUNS, BENCH_PEER_SECONDS=f"{peers.SECONDS_MAX:g}",
+                           BENCH_PEER_ENOUGH=f"{peers.ENOUGH_SECONDS:g}")
         facts["settings"] += "".join(f"; {name}: {version}" for name, version in peers.versions().items()) if WITH_PEERS else "; without peers"
         tables = [stages.mixed("postgres", "postgres", ROWS), stages.mixed("mysql", "mysql", ROWS // 2), stages.wide(WIDE_ROWS)]
         few = stages.mixed("postgres", "postgres", min(ROWS, SYNC_ROWS), "mixed_sync")

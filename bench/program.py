@@ -39,11 +39,12 @@ def build(benches: list[str], program: bool) -> dict[str, pathlib.Path]:
     return found
 
 
-def extract_settings(stack: demo.Stack, source: str, table: str, gzip_level: int, parts_to: object, chunk_rows: int | None) -> dict[str, object]:
+def extract_settings(stack: demo.Stack, source: str, table: str, gzip_level: int, parts_to: object, chunk_rows: int | None,
+                     cursor: str | None = "updated_at") -> dict[str, object]:
     """Settings of the program benches/extract.rs."""
     at = stack.at[source]
     return {"source": source, "port": at["port"], "user": at["user"], "password": at["password"], "database": "bench",
-            "schema": "public" if source == "postgres" else None, "table": table, "cursor": "updated_at", "gzip_level": gzip_level,
+            "schema": "public" if source == "postgres" else None, "table": table, "cursor": cursor, "gzip_level": gzip_level,
             "chunk_rows": chunk_rows, "parts_to": parts_to}
 
 

@@ -53,12 +53,14 @@ def cpu_of(stage: dict, servers: list[str]) -> float:
     return statistics.median(sum(run["servers"].get(server, 0.0) for server in servers) for run in stage["runs"])
 
 
-def speed_row(stage: dict, limit: float | None) -> list[str]:
+def speed_row(stage: dict, limit: float | None, rounds: int) -> list[str]:
     if not stage["runs"]:
         return [stage["title"], stage["failure"] or "was not run", *[""] * 9]
     size, packed, speed = median(stage, "bytes"), median(stage, "staged_bytes"), rate(stage)
     per_second = f"{number(size / median(stage, 'seconds') / 1e6, 0)}" if size else "–"
     title = stage["title"] if stage["failure"] is None else f"{stage['title']} (then: {stage['failure']})"
+    if len(stage["runs"]) != rounds and stage["failure"] is None:
+        title += f" ({len(stage['runs'])} of {rounds} rounds)"
     share = f"{100 * speed / limit:.0f} %" if limit and speed else "–"
     peak = max(run["peak_kib"] for run in stage["runs"]) / 1024
     return [title, spread([run["seconds"] for run in stage["runs"]]), number(median(stage, "process")), number(speed, 0), per_second, share,
@@ -95,8 +97,8 @@ def speed(section: dict) -> list[str]:
     for one in section["tables"]:
         stages = [stage for stage in section["stages"] if stage["table"] == one["key"]]
         limit = next((rate(stage) for stage in stages if stage["kind"] == "limit"), None)
-        lines += [f"### {one['title']}", "", f"{section['runs']} rounds, each of them all of these once.", ""]
-        lines += table(SPEED_HEAD, [speed_row(stage, limit) for stage in stages])
+        lines += [f"### {one['title']}", "", f"{section['runs']} rounds, each of them all of these once; a peer that has taken long enough is not run again.", ""]
+        lines += table(SPEED_HEAD, [speed_row(stage, limit, section["runs"]) for stage in stages])
         lines += against_peers(stages) + commands(stages)
     return lines
 

@@ -46,7 +46,8 @@ struct Settings {
     database: String,
     schema: Option<String>,
     table: String,
-    cursor: String,
+    /// Without one the whole table is copied (`mode: replace`), in no order.
+    cursor: Option<String>,
     gzip_level: u64,
     /// The product's default, if it is left out.
     chunk_rows: Option<u64>,
@@ -132,7 +133,11 @@ impl Bucket for Sink {
         }
         match &self.to {
             To::Storage(bucket) => return bucket.put(cx, name, bytes, content, precondition).await,
-            To::Folder(folder) if part => tokio::fs::write(file(folder, name), bytes).await.unwrap(),
+            To::Folder(folder) if part => {
+                let file = file(folder, name);
+                // not by `tokio::fs::write`, which copies the bytes first
+                tokio::task::spawn_blocking(move || std::fs::write(file, &bytes)).await.unwrap().unwrap();
+            }
             To::Folder(_) | To::Nowhere => {}
         }
         Ok(Put::Stored(Generation(1)))
@@ -246,8 +251,8 @@ fn settings(job: &Settings) -> TableSettings {
         target: BqTable { project: "p".into(), dataset: "d".into(), table: job.table.clone() },
         location: "US".into(),
         job_project: "p".into(),
-        mode: Mode::Merge,
-        cursor: Some(job.cursor.clone()),
+        mode: if job.cursor.is_some() { Mode::Merge } else { Mode::Replace },
+        cursor: job.cursor.clone(),
         key: None,
         create: true,
         partitioning: None,
@@ -307,7 +312,7 @@ fn main() {
         tls: Tls { mode: TlsMode::Disable, ..Tls::default() },
     };
     // as the program's own
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = highwater::cli::runtime().unwrap();
     let (report, staged) = match job.source {
         Database::Postgres => runtime.block_on(sync(&PostgresSource::new(connection), &job)),
         Database::Mysql => runtime.block_on(sync(&MySqlSource::new(connection), &job)),

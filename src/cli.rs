@@ -21,11 +21,13 @@ mod tables;
 mod task;
 mod verify;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -251,8 +253,7 @@ fn perform(cli: Cli) -> u8 {
             }
         },
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build();
-    let runtime = match runtime {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::fault(&Told::new(Code::Machine, &format!("the runtime cannot start: {error}")));
@@ -284,6 +285,14 @@ fn warn(loaded: &Loaded) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+}
+
+/// What everything runs in.
+///
+/// # Errors
+/// The machine gives no threads.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build()
 }
 
 async fn run(command: Begun, json: bool, env: &Env) -> u8 {

@@ -25,6 +25,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 VENVS = program.ROOT / ".stack" / "bench"
 PYARROW = VENVS / "count/bin/python"
 SECONDS_MAX = float(os.environ.get("BENCH_PEER_SECONDS", "600"))
+ENOUGH_SECONDS = float(os.environ.get("BENCH_PEER_ENOUGH", "60"))
+"""A peer whose runs took so long in all is not run again: it is far from the fastest, and one run or two say so."""
 INSTALL_SECONDS = 900
 
 
@@ -177,7 +179,8 @@ def stage(stack: program.demo.Stack, table: Table, peer: Peer, number: int, fold
     told = shown(made.command) + (f"\n{made.configuration[1]}" if made.configuration else "")
     for here, there in ((str(out), "OUT"), (str(out.parent), "OUT/.."), (at["password"], "…"), (str(at["port"]), "PORT"), ("./.stack/bench/", "")):
         told = told.replace(here, there)
-    return Stage(table.key, f"{peer.name}-{number}", title, table.rows, run, told.strip().replace("\n", "\n    "), "peer", peer.same)
+    return Stage(table.key, f"{peer.name}-{number}", title, table.rows, run, told.strip().replace("\n", "\n    "), "peer", peer.same,
+                 enough=ENOUGH_SECONDS)
 
 
 def stages(stack: program.demo.Stack, tables: list[Table], folder: pathlib.Path, servers: Callable[[Table], dict[str, int]],
