@@ -96,7 +96,7 @@ def release_faults(cargo: str) -> list[str]:
 
 
 def document_faults() -> list[str]:
-    """Numbers in docs/deploy.md that are not what scripts/cost.py prints."""
+    """Numbers in docs/deploy.md and docs/scale.md that are not what scripts/cost.py and scripts/scale.py print."""
     printed = subprocess.run([sys.executable, ROOT / "scripts" / "cost.py"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     text = (ROOT / "docs" / "deploy.md").read_text()
     faults = [] if printed in text else ["docs/deploy.md: the table of costs is not what scripts/cost.py prints"]
@@ -104,6 +104,9 @@ def document_faults() -> list[str]:
         other = subprocess.run([sys.executable, ROOT / "scripts" / "cost.py", *options.split()], stdout=subprocess.PIPE, text=True, check=True).stdout
         if not re.search(rf"^\| BigQuery, queries.*\| {re.escape(queries)} \| \S+ \|$", other, re.MULTILINE) or f"| **all** | | **{whole}**" not in other:
             faults.append(f"docs/deploy.md: {queries} and {whole} are not what `cost.py {options}` prints")
+    scale = subprocess.run([sys.executable, ROOT / "scripts" / "scale.py", "--check"], stderr=subprocess.PIPE, text=True, check=False)
+    if scale.returncode != 0:
+        faults.append(scale.stderr.strip())
     return faults
 
 

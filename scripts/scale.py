@@ -3,6 +3,7 @@
 
   scale.py                                   10,000 tables, 1 TB a day, every 15 minutes, a tenth of the runs with new rows
   scale.py --tables 500 --tb 0.1 --minutes 5 others
+  scale.py --renew                           writes into docs/scale.md what its commands print; --check says whether they do
 
 Every number is a limit that a document states (its page is named beside it), a measurement of bench/results.json (`make
 bench`), a count that scripts/cost.py rests on, or arithmetic on those. What is an estimate says so. Limits are those of
@@ -15,13 +16,19 @@ import argparse
 import dataclasses
 import json
 import pathlib
+import re
+import shlex
 import statistics
+import subprocess
 import sys
 
 import cost
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results.json"
+DOCUMENT = ROOT / "docs" / "scale.md"
+# what a command printed, in the document: up to the next comment
+SHOWN = re.compile(r"(<!-- printed by `python3 (scripts/(?:scale|cost)\.py[^`]*)` -->\n).*?(?=<!-- end -->)", re.DOTALL)
 DAY = 86_400
 # seconds of a run with new rows at BigQuery's pace: two jobs of a few seconds each (an estimate, as scripts/cost.py has it)
 BUSY_SECONDS = 5.0
@@ -65,6 +72,10 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
+def percent(share: float) -> str:
+    return f"{100 * share:,.0f}" if share >= 0.1 else f"{100 * share:.2g}"
+
+
 def limits(options: argparse.Namespace) -> list[Line]:
     runs = options.tables * 1_440 / options.minutes
     busy = runs * options.busy
@@ -75,7 +86,7 @@ def limits(options: argparse.Namespace) -> list[Line]:
     together = minute * (options.busy * BUSY_SECONDS + (1 - options.busy) * IDLE_SECONDS)
     config = sum(len(f"      table_{number:05}: {{ cursor: updated_at, schedule: '{number % 60} * * * *' }}\n") for number in range(options.tables))
     return [
-        Line("alerts of lag, one a table", options.tables, 500, "policies", "Cloud Monitoring, quotas: alerting policies of a project",
+        Line("alerts of lag, one a table", options.tables, 500, "policies", "Cloud Monitoring, “Alerting policies in depth”: policies of a workspace; of now it may be more",
              "`alert_lag_seconds_by_table: 0` for most; `/metrics`, or the one alert on `behind`"),
         Line("schedules, one a table", options.tables, 5_000, "jobs", "Cloud Scheduler, quotas: jobs of a region, raised from 1,000",
              "`highwater sync --all` as a job of several tasks, or Pub/Sub"),
@@ -104,8 +115,17 @@ def work(options: argparse.Namespace, found: dict[str, float]) -> list[tuple[str
         ("CPU for rows", f"{options.tb:g} TB × {found['cpu_a_byte'] * 1e9:.2f} s/GB (measured)", f"{reading / 3600:,.1f} hours a day, {reading / DAY:.2f} of a core"),
         ("CPU for runs", f"{number(runs)} × {found['cpu_a_run'] * 1e3:.1f} ms (measured)", f"{idle / 3600:,.1f} hours a day, {idle / DAY:.2f} of a core"),
         ("requests at once, on average", f"{number(runs)} × ({options.busy:g} × {BUSY_SECONDS:g} s + {1 - options.busy:g} × {IDLE_SECONDS:g} s) / {DAY:,} s (estimates)",
-         f"{waiting / DAY:,.1f}: {max(1, -(-waiting // (DAY * 16))):,.0f} instances of 16"),
+         f"{waiting / DAY:,.1f}: {max(1, -(-waiting // (DAY * 16))):,.0f} instance(s) of 16"),
     ]
+
+
+def renewed(text: str) -> str:
+    """The document with what its commands print now."""
+    def printed(found: re.Match[str]) -> str:
+        command = [sys.executable, *shlex.split(found[2])]
+        ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        return f"{found[1]}{ran.stdout.strip()}\n"
+    return SHOWN.sub(printed, text)
 
 
 def main() -> int:
@@ -114,6 +134,8 @@ def main() -> int:
     parser.add_argument("--tb", type=float, default=1.0, help="terabytes of NDJSON a day")
     parser.add_argument("--minutes", type=float, default=15, help="between two runs of a table")
     parser.add_argument("--busy", type=float, default=0.1, help="part of the runs that find new rows")
+    parser.add_argument("--renew", action="store_true", help="write docs/scale.md anew")
+    parser.add_argument("--check", action="store_true", help="whether docs/scale.md is what its commands print")
     options = parser.parse_args()
     if options.tables < 1 or options.tb <= 0 or options.minutes <= 0 or not 0 < options.busy <= 1:
         parser.error("numbers must be greater than 0, and --busy at most 1")
@@ -122,13 +144,22 @@ def main() -> int:
     except Missing as missing:
         print(f"scale: {missing}", file=sys.stderr)
         return 1
+    if options.renew or options.check:
+        text = DOCUMENT.read_text()
+        new = renewed(text)
+        if options.renew:
+            DOCUMENT.write_text(new)
+        elif new != text or not SHOWN.search(text):
+            print("docs/scale.md is not what its commands print: `python3 scripts/scale.py --renew`", file=sys.stderr)
+            return 1
+        return 0
     print(f"{options.tables:,} tables, {options.tb:g} TB a day, every {options.minutes:g} minutes, {options.busy:.0%} of the runs with new rows\n")
     print("| work | arithmetic | comes to |\n| --- | --- | --- |")
     for what, arithmetic, comes_to in work(options, found):
         print(f"| {what} | {arithmetic} | {comes_to} |")
     print("\n| what gives way first | asked for | limit | of it | whose limit | the way out |\n| --- | ---: | ---: | ---: | --- | --- |")
     for line in sorted(limits(options), key=lambda line: -line.share):
-        print(f"| {line.what} | {number(line.asked)} {line.unit} | {number(line.limit)} | {100 * line.share:,.3g} % | {line.source} | {line.way_out} |")
+        print(f"| {line.what} | {number(line.asked)} {line.unit} | {number(line.limit)} | {percent(line.share)} % | {line.source} | {line.way_out} |")
     return 0
 
 
