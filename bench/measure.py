@@ -18,6 +18,7 @@ import time
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE_SECONDS = 0.05
+SAMPLE_FIRST_SECONDS = 0.002
 TAIL_BYTES = 2000
 
 
@@ -107,7 +108,8 @@ class Watcher(threading.Thread):
             self.rss.append((round(time.monotonic() - self.begun, 2), now))
 
     def run(self) -> None:
-        while not self.ended.wait(SAMPLE_SECONDS):
+        # a command that is over in tens of milliseconds is seen too
+        while not self.ended.wait(SAMPLE_SECONDS if time.monotonic() - self.begun > SAMPLE_SECONDS else SAMPLE_FIRST_SECONDS):
             self.look()
 
     def stop(self) -> None:

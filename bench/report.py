@@ -120,7 +120,7 @@ def of_spread(found: dict, factor: float = 1000.0, digits: int = 1) -> str:
 def small(section: dict) -> list[str]:
     idle, minute = section["idle"], section["minute"]
     rows = [["`highwater sync` as a command, ms", of_spread(idle["command_seconds"])], ["its CPU, ms", of_spread(idle["command_cpu"])],
-            ["its peak memory, MiB", number(idle["command_peak_kib"] / 1024, 1)], ["a request to `highwater serve`, ms", of_spread(idle["request_seconds"])],
+            ["its peak memory, MiB", number(idle["command_peak_kib"] / 1024 or None, 1)], ["a request to `highwater serve`, ms", of_spread(idle["request_seconds"])],
             ["the first request after its start, ms", number(idle["first_request_seconds"] * 1000, 1)],
             ["steps of the last one, ms", ", ".join(f"{name} {took}" for name, took in idle["steps_ms"].items())]]
     lines = ["## Small syncs", "", *about(section), f"### A sync with nothing to do, {idle['times']} times", "", *table(["", "median (min – max)"], rows)]
