@@ -312,7 +312,7 @@ fn main() {
         tls: Tls { mode: TlsMode::Disable, ..Tls::default() },
     };
     // as the program's own
-    let runtime = highwater::cli::runtime().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let (report, staged) = match job.source {
         Database::Postgres => runtime.block_on(sync(&PostgresSource::new(connection), &job)),
         Database::Mysql => runtime.block_on(sync(&MySqlSource::new(connection), &job)),

@@ -21,13 +21,11 @@ mod tables;
 mod task;
 mod verify;
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -52,10 +50,6 @@ const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 /// Failed, and worth trying again (EX_TEMPFAIL of sysexits.h).
 const EXIT_RETRY: u8 = 75;
-/// Steps of tasks after which the runtime looks at timers, signals and sockets. A step of a read whose rows are always there
-/// takes milliseconds, and a thread that has one waits with nobody else: with the runtime's own 61, bars, deadlines
-/// and other tables' runs can stand still for most of a second.
-const EVENT_INTERVAL: u32 = 8;
 
 /// Moves tables from MySQL and PostgreSQL into BigQuery: incrementally, exactly once.
 #[derive(Debug, Parser)]
@@ -253,7 +247,7 @@ fn perform(cli: Cli) -> u8 {
             }
         },
     };
-    let runtime = match runtime() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::fault(&Told::new(Code::Machine, &format!("the runtime cannot start: {error}")));
@@ -285,14 +279,6 @@ fn warn(loaded: &Loaded) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-}
-
-/// What everything runs in.
-///
-/// # Errors
-/// The machine gives no threads.
-pub fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build()
 }
 
 async fn run(command: Begun, json: bool, env: &Env) -> u8 {

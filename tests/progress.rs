@@ -39,8 +39,8 @@ async fn runs_go_on_where_nobody_reads() {
 }
 
 const ROWS: u64 = 300_000;
-/// Lets every row pass, one in a thousand after 4 ms: reading takes longer than bars are drawn apart, on any machine.
-const HELD_BACK: &str = "id % 1000 > 0 OR pg_sleep(0.004)::text = ''";
+/// Lets every row pass, one in a thousand after 8 ms: reading takes longer than bars are drawn apart, on any machine.
+const HELD_BACK: &str = "id % 1000 > 0 OR pg_sleep(0.008)::text = ''";
 
 /// The environment without a log filter, so that the terminal says which.
 fn env(place: &Place, more: &[(&str, &str)]) -> Vec<(String, String)> {

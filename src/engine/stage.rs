@@ -114,6 +114,8 @@ impl BlockSink for StageSink {
     async fn send(&mut self, block: Block) -> Result<Block, SinkClosed> {
         self.faults.at(Point::Extract).await.map_err(|_fault| SinkClosed)?;
         self.cx.watch().block(block.rows, block.bytes.len());
+        // a read whose rows are always there waits for nothing, and its thread would look at no timer, signal or other run
+        tokio::task::yield_now().await;
         match &mut self.packer {
             Packer::Thread { pieces, used } => {
                 pieces.send(Piece::Block(block)).await.map_err(|_closed| SinkClosed)?;
