@@ -95,10 +95,10 @@ fn after_string(mut rest: &[u8]) -> Option<&[u8]> {
 
 /// BigQuery's limit of nesting (json-data, "Limitations").
 const DEPTH_MAX: usize = 500;
-/// Bytes of `\uXXXX`.
+/// Bytes of `\u` and its four digits.
 const UNIT: usize = 6;
 
-/// The UTF-16 unit of `\uXXXX`.
+/// The UTF-16 unit that `\u` and four digits stand for.
 fn unit(text: &[u8]) -> Option<u16> {
     let digits = text.get(..UNIT)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
