@@ -35,9 +35,10 @@ WAYS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
 
 
 def build(settings: dict[str, str], features: list[str], programs: list[str]) -> dict[str, pathlib.Path]:
-    """Builds the programs so; each way has a folder of its own, since cargo would replace one by the next."""
-    name = "-".join([*(f"{key}-{value}" for key, value in settings.items()), *features]) or "released"
-    env = {**os.environ, **{RELEASE + key: value for key, value in settings.items()}, "CARGO_TARGET_DIR": str(program.ROOT / "target" / "profiles" / name.lower())}
+    """Builds the programs so; each other way has a folder of its own, since cargo would replace one by the next."""
+    env = {**os.environ, **{RELEASE + key: value for key, value in settings.items()}}
+    if name := "-".join([*(f"{key}-{value}" for key, value in settings.items()), *features]).lower():
+        env["CARGO_TARGET_DIR"] = str(program.ROOT / "target" / "profiles" / name)
     found = {}
     for wanted in programs:
         what = ["build", "--release", "--bin", "highwater"] if wanted == "highwater" else ["bench", "--no-run", "--bench", wanted]

@@ -10,7 +10,7 @@ ABOUT = [("date", "date"), ("commit", "commit"), ("profile", "built as"), ("prog
          ("kernel", "kernel"), ("load", "load average before"), ("rustc", "rustc"), ("postgres", "PostgreSQL"), ("mariadb", "MariaDB"), ("emulators", "emulators"),
          ("python", "Python"), ("command", "command"), ("settings", "settings")]
 HEAD = """\
-<!-- made by `make bench` and `make bench-large`, do not edit -->
+<!-- made by `make bench`, `make bench-large` and `make bench-profiles`, do not edit -->
 # Results
 
 Every number here was written by the command that measured it; [README.md](README.md) says what each line means, how to run it
