@@ -59,8 +59,8 @@ def told(*command: str) -> str:
 
 
 def commit() -> str:
-    """What is measured; with a sign if it is not what was committed."""
-    changed = told("git", "status", "--porcelain", "--", "src", "benches", "bench/*.py", "bench/peers", "Cargo.toml", "Cargo.lock")
+    """What is checked out; with a sign if it is not what was committed. The index is not written: that would build releases anew."""
+    changed = told("git", "--no-optional-locks", "status", "--porcelain", "--", "src", "benches", "bench/*.py", "bench/peers", "Cargo.toml", "Cargo.lock")
     return told("git", "rev-parse", "--short=12", "HEAD") + (", with changes" if changed else "")
 
 
@@ -71,8 +71,8 @@ def machine() -> dict[str, object]:
             "load": " ".join(f"{one:.2f}" for one in os.getloadavg())}
 
 
-def about(stack: program.demo.Stack | None, binary: pathlib.Path | None, command: str, settings: dict[str, object]) -> dict[str, object]:
-    facts = {**machine(), "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit(), "profile": program.PROFILE,
+def about(stack: program.demo.Stack | None, binary: pathlib.Path | None, measured: str, command: str, settings: dict[str, object]) -> dict[str, object]:
+    facts = {**machine(), "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": measured, "profile": program.PROFILE,
              "rustc": told("rustc", "--version"), "python": platform.python_version(), "command": command,
              "settings": ", ".join(f"{name}={value}" for name, value in settings.items())}
     if binary is not None:
@@ -95,8 +95,17 @@ class Bench:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hw-bench-"))
         self.stack: program.demo.Stack | None = None
         self.faults: list[str] = []
+        # before anything is built: what happens to the checkout later is not what is measured
+        self.commit = commit()
 
     def __enter__(self) -> Bench:
+        try:
+            return self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def begin(self) -> Bench:
         wanted = [bench for bench, users in {"extract": ["speed"], "encoders": ["encoders"]}.items() if set(users) & set(self.parts)]
         say("building")
         self.built = program.build(wanted, bool({"speed", "small", "load", "large"} & set(self.parts)))
@@ -107,13 +116,9 @@ class Bench:
     def start(self) -> None:
         say("starting the servers")
         self.stack = program.demo.Stack(self.folder / "stack.log")
-        try:
-            self.stack.psql("CREATE DATABASE bench", database="postgres")
-            self.stack.mysql("CREATE DATABASE bench", database="mysql")
-            program.make_bucket(self.stack)
-        except BaseException:
-            self.__exit__()
-            raise
+        self.stack.psql("CREATE DATABASE bench", database="postgres")
+        self.stack.mysql("CREATE DATABASE bench", database="mysql")
+        program.make_bucket(self.stack)
 
     def __exit__(self, *_: object) -> None:
         if self.stack is not None:
@@ -121,7 +126,7 @@ class Bench:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def about(self, **settings: object) -> dict[str, object]:
-        return about(self.stack, self.built.get("highwater"), self.command, settings)
+        return about(self.stack, self.built.get("highwater"), self.commit, self.command, settings)
 
     def speed(self) -> dict[str, object]:
         facts = self.about(BENCH_ROWS=ROWS, BENCH_WIDE_ROWS=WIDE_ROWS, BENCH_SYNC_ROWS=SYNC_ROWS, BENCH_RUNS=RUNS, BENCH_PEER_SECONDS=f"{peers.SECONDS_MAX:g}",
@@ -170,17 +175,18 @@ class Bench:
         return {"about": facts, "rows": profiles.ROWS, "ways": profiles.Profiles(self.stack, self.folder, say).ways(RUNS)}
 
     def large(self) -> dict[str, object]:
-        facts = self.about(BENCH_LARGE_ROWS=",".join(map(str, large.ROWS)), BENCH_CHUNK_ROWS=",".join(map(str, large.CHUNKS)))
+        facts = self.about(BENCH_LARGE_ROWS=",".join(map(str, large.ROWS)), BENCH_CHUNK_ROWS=",".join(map(str, large.CHUNKS)), BENCH_RUNS=RUNS)
         measured = large.Large(self.stack, self.built["highwater"], self.folder, say)
         try:
-            found = {"about": facts, "sizes": measured.sizes(), "chunks": measured.chunks()}
+            found = {"about": facts, "runs": RUNS, "sizes": measured.sizes(RUNS), "chunks": measured.chunks(RUNS)}
         finally:
             measured.stop()
-        lines = [(f"{run['rows']:,} rows", run["rss"]) for run in found["sizes"]]
+        lines = [(f"{runs[0]['rows']:,} rows", runs[0]["rss"]) for runs in found["sizes"]]
         (self.output / "memory.svg").write_text(plot.memory(lines, report.MEMORY_GOAL_MIB))
         # the picture has them
-        for run in [*found["sizes"], *found["chunks"]]:
-            run.pop("rss")
+        for runs in [*found["sizes"], *found["chunks"]]:
+            for run in runs:
+                run.pop("rss")
         return found
 
 
@@ -191,6 +197,9 @@ def keep(output: pathlib.Path, part: str, found: dict[str, object]) -> None:
     results[part] = found
     file.write_text(json.dumps(results, indent=1) + "\n")
     (output / "RESULTS.md").write_text(report.markdown(results))
+    if output == program.ROOT / "bench" and {"speed", "small"} <= set(results):
+        # a document that rests on these
+        subprocess.run([sys.executable, program.ROOT / "scripts/scale.py", "--renew"], check=True)
 
 
 def main() -> int:

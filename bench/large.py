@@ -84,11 +84,17 @@ class Large:
         settings = "{ cursor: updated_at }" if chunk_rows is None else f"{{ cursor: updated_at, chunk_rows: {chunk_rows} }}"
         return self.run(rows, settings, ["sync", "--until-caught-up"], keep) | {"chunk_rows": chunk_rows}
 
-    def sizes(self) -> list[dict[str, object]]:
-        return [self.sync(rows, None, keep=True) for rows in ROWS]
+    def sizes(self, rounds: int) -> list[list[dict[str, object]]]:
+        """The runs of each number of rows; memory over time is kept of the first round."""
+        return self.turns(rounds, [lambda first, rows=rows: self.sync(rows, None, keep=first) for rows in ROWS])
 
-    def chunks(self) -> list[dict[str, object]]:
-        return [self.sync(min(ROWS), chunk_rows) for chunk_rows in CHUNKS]
+    def chunks(self, rounds: int) -> list[list[dict[str, object]]]:
+        return self.turns(rounds, [lambda _, chunk_rows=chunk_rows: self.sync(min(ROWS), chunk_rows) for chunk_rows in CHUNKS])
+
+    def turns(self, rounds: int, ways: list[Callable[[bool], dict[str, object]]]) -> list[list[dict[str, object]]]:
+        """Runs of each way, which take turns."""
+        found = [[way(number == 0) for way in ways] for number in range(rounds)]
+        return [list(runs) for runs in zip(*found)]
 
     def load(self, runs: int) -> dict[str, object]:
         """The initial load by key over one and over two connections, and the plain sync, in turns."""

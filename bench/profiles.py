@@ -20,14 +20,14 @@ sys.path.insert(0, str(program.ROOT / "scripts"))
 import startup  # noqa: E402  (how the release build is started is told once)
 
 ROWS = int(os.environ.get("BENCH_PROFILE_ROWS", "1000000"))
-STARTS = 20
+STARTS = 4
+"""Starts in a round; the first is left idle for a while, to see what it holds."""
 RELEASE = "CARGO_PROFILE_RELEASE_"
 WAYS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
     # what is told, and settings, features of the engine's program, and which programs it is about
     "as it is released": ({}, [], ["highwater", "extract"]),
     "thin LTO": ({"LTO": "thin"}, [], ["highwater", "extract"]),
     "no LTO, 16 units": ({"LTO": "off", "CODEGEN_UNITS": "16"}, [], ["highwater", "extract"]),
-    "for size (`opt-level = \"s\"`)": ({"OPT_LEVEL": "s"}, [], ["highwater", "extract"]),
     # benches unwind whatever the profile says
     "a panic aborts": ({"PANIC": "abort"}, [], ["highwater"]),
     "mimalloc": ({}, ["mimalloc"], ["extract"]),
@@ -61,22 +61,30 @@ class Profiles:
     say: Callable[[str], None]
 
     def ways(self, runs: int) -> list[dict[str, object]]:
-        """Rounds of reading one table, every other backwards, with the program of each way."""
+        """Rounds of starts and of reading one table, every other backwards, with the program of each way, once all are built."""
         found = []
         for title, (settings, features, programs) in WAYS.items():
             self.say(f"building: {title}")
-            built = build(settings, features, programs)
-            found.append({"title": title, "built": built, "runs": []})
-            if "highwater" in built:
-                times, idle = startup.measured(built["highwater"], STARTS)
-                found[-1] |= {"program_bytes": built["highwater"].stat().st_size, "starts_ms": times, "idle_kib": idle["Rss"]}
+            found.append({"title": title, "built": build(settings, features, programs), "runs": []})
+            if "highwater" in found[-1]["built"]:
+                found[-1] |= {"program_bytes": found[-1]["built"]["highwater"].stat().st_size, "starts_ms": [], "idle_kib": []}
         self.stack.psql(data.POSTGRES_MIXED.format(name="profiles", rows=ROWS), "bench")
-        reading = [way for way in found if "extract" in way["built"]]
         for number in range(runs):
-            for way in reading if number % 2 == 0 else reversed(reading):
-                way["runs"].append(self.read(way["built"]["extract"]))
-                self.say(f"round {number + 1}/{runs}: {way['title']}: {way['runs'][-1]['seconds']:.2f} s")
+            for way in found if number % 2 == 0 else reversed(found):
+                self.round(way)
+                self.say(f"round {number + 1}/{runs}: {way['title']}")
         return [{key: value for key, value in way.items() if key != "built"} for way in found]
+
+    def round(self, way: dict) -> None:
+        if "highwater" in way["built"]:
+            try:
+                times, idle = startup.measured(way["built"]["highwater"], STARTS)
+            except startup.Failed as failed:
+                raise Failed(str(failed)) from None
+            way["starts_ms"] += times
+            way["idle_kib"].append(idle["Rss"])
+        if "extract" in way["built"]:
+            way["runs"].append(self.read(way["built"]["extract"]))
 
     def read(self, binary: pathlib.Path) -> dict[str, float]:
         settings = program.extract_settings(self.stack, "postgres", "profiles", 1, "nowhere", stages.UNCHUNKED_ROWS)

@@ -43,6 +43,10 @@ class Process:
             raise Failed(f"it ended with {self.process.returncode}:\n{self.log.read_text(errors='replace')[-2000:]}")
         return (measure.server_seconds(self.process.pid), *measure.memory(self.process.pid))
 
+    def runs(self) -> int:
+        """Runs that it has told of so far."""
+        return self.log.read_text(errors="replace").count('"outcome":"up_to_date"')
+
     def stop(self) -> None:
         self.process.terminate()
         try:
@@ -166,7 +170,7 @@ class Small:
         """CPU and memory over whole minutes; meanwhile each table of the service is pushed once a minute, evenly spread."""
         # between two times of the schedule, so that each falls into the measured time whole
         time.sleep((90 - time.time() % 60) % 60)
-        before = {way: process.usage() for way, process in processes.items()}
+        before, told = {way: process.usage() for way, process in processes.items()}, processes["schedule"].runs()
         self.say(f"watching for {MINUTES:g} minutes")
         begun, seconds, took, faults = time.monotonic(), MINUTES * 60, [], []
 
@@ -187,6 +191,8 @@ class Small:
             thread.join()
         if faults:
             raise Failed(faults[0])
-        runs = {"schedule": processes["schedule"].log.read_text(errors="replace").count('"outcome":"up_to_date"'), "serve": len(took)}
+        runs = {"schedule": processes["schedule"].runs() - told, "serve": len(took)}
+        if runs["schedule"] != round(len(names) * MINUTES):
+            raise Failed(f"`highwater schedule` ran {runs['schedule']} times in {MINUTES:g} minutes, not each of {len(names)} tables once a minute")
         return {"tables": len(names), "minutes": MINUTES, "push_seconds": measure.spread(took),
                 "ways": {way: {"runs": runs[way], "cpu": after[way][0] - before[way][0], "rss_kib": after[way][1], "peak_kib": after[way][2]} for way in processes}}
