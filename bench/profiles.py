@@ -26,7 +26,6 @@ RELEASE = "CARGO_PROFILE_RELEASE_"
 WAYS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
     # what is told, and settings, features of the engine's program, and which programs it is about
     "as it is released": ({}, [], ["highwater", "extract"]),
-    "thin LTO": ({"LTO": "thin"}, [], ["highwater", "extract"]),
     "no LTO, 16 units": ({"LTO": "off", "CODEGEN_UNITS": "16"}, [], ["highwater", "extract"]),
     # benches unwind whatever the profile says
     "a panic aborts": ({"PANIC": "abort"}, [], ["highwater"]),
@@ -35,9 +34,9 @@ WAYS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
 
 
 def build(settings: dict[str, str], features: list[str], programs: list[str]) -> dict[str, pathlib.Path]:
-    """Builds the programs so; each other way has a folder of its own, since cargo would replace one by the next."""
+    """Builds the programs so; other settings have a folder of their own, since cargo would replace one by the next."""
     env = {**os.environ, **{RELEASE + key: value for key, value in settings.items()}}
-    if name := "-".join([*(f"{key}-{value}" for key, value in settings.items()), *features]).lower():
+    if name := "-".join(f"{key}-{value}" for key, value in settings.items()).lower():
         env["CARGO_TARGET_DIR"] = str(program.ROOT / "target" / "profiles" / name)
     found = {}
     for wanted in programs:
