@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Callable
@@ -33,8 +34,9 @@ WAYS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
 }
 
 
-def build(settings: dict[str, str], features: list[str], programs: list[str]) -> dict[str, pathlib.Path]:
-    """Builds the programs so; other settings have a folder of their own, since cargo would replace one by the next."""
+def build(settings: dict[str, str], features: list[str], programs: list[str], to: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Builds the programs so and copies them: a benchmark's build replaces the program by one with its own features."""
+    to.mkdir(parents=True)
     env = {**os.environ, **{RELEASE + key: value for key, value in settings.items()}}
     if name := "-".join(f"{key}-{value}" for key, value in settings.items()).lower():
         env["CARGO_TARGET_DIR"] = str(program.ROOT / "target" / "profiles" / name)
@@ -47,7 +49,7 @@ def build(settings: dict[str, str], features: list[str], programs: list[str]) ->
         made = [line["executable"] for line in lines if line.get("executable") and line["target"]["name"] == wanted]
         if ran.returncode != 0 or len(made) != 1:
             raise Failed(f"`{' '.join(command)}` exited with {ran.returncode}")
-        found[wanted] = pathlib.Path(made[0])
+        found[wanted] = pathlib.Path(shutil.copy2(made[0], to / wanted))
     return found
 
 
@@ -64,7 +66,7 @@ class Profiles:
         found = []
         for title, (settings, features, programs) in WAYS.items():
             self.say(f"building: {title}")
-            found.append({"title": title, "built": build(settings, features, programs), "runs": []})
+            found.append({"title": title, "built": build(settings, features, programs, self.folder / f"built-{len(found)}"), "runs": []})
             if "highwater" in found[-1]["built"]:
                 found[-1] |= {"program_bytes": found[-1]["built"]["highwater"].stat().st_size, "starts_ms": [], "idle_kib": []}
         self.stack.psql(data.POSTGRES_MIXED.format(name="profiles", rows=ROWS), "bench")
