@@ -28,8 +28,6 @@ WAYS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
     # what is told, and settings, features of the engine's program, and which programs it is about
     "as it is released": ({}, [], ["highwater", "extract"]),
     "no LTO, 16 units": ({"LTO": "off", "CODEGEN_UNITS": "16"}, [], ["highwater", "extract"]),
-    # benches unwind whatever the profile says
-    "a panic aborts": ({"PANIC": "abort"}, [], ["highwater"]),
     "mimalloc": ({}, ["mimalloc"], ["extract"]),
 }
 

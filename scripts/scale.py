@@ -34,6 +34,10 @@ DAY = 86_400
 BUSY_SECONDS = 5.0
 # what an idle run waits for: a handful of calls within a region, tens of milliseconds each (an estimate)
 IDLE_SECONDS = 0.5
+# Calls of a run to Cloud Storage as its rates count them, of the same proxy as the prices' classes (scripts/cost.py): a listing
+# is a read there, and the deletion of the part a write.
+READS = {"idle": cost.CALLS_IDLE["B"] + 1, "busy": cost.CALLS_BUSY["B"] + 1}
+WRITES = {"idle": cost.CALLS_IDLE["A"] - 1, "busy": cost.CALLS_BUSY["A"] - 1 + 1}
 
 
 @dataclasses.dataclass
@@ -62,10 +66,11 @@ def measured() -> dict[str, float]:
         results = json.loads(RESULTS.read_text())
         stage = next(one for one in results["speed"]["stages"] if one["table"] == "postgres" and one["name"] == "chunks")
         minute = results["small"]["minute"]["ways"]["serve"]
-    except (OSError, KeyError, StopIteration) as error:
+        run = lambda field: statistics.median(one[field] for one in stage["runs"])
+        return {"cpu_a_byte": run("cpu") / run("bytes"), "bytes_a_second": run("bytes") / run("seconds"), "cpu_a_run": minute["cpu"] / minute["runs"]}
+    # what was not measured is null, or has no runs
+    except (OSError, KeyError, StopIteration, TypeError, ValueError) as error:
         raise Missing(f"{RESULTS.relative_to(ROOT)} does not have it ({error!r}): run `make bench`") from None
-    run = lambda field: statistics.median(one[field] for one in stage["runs"])
-    return {"cpu_a_byte": run("cpu") / run("bytes"), "bytes_a_second": run("bytes") / run("seconds"), "cpu_a_run": minute["cpu"] / minute["runs"]}
 
 
 def number(value: float) -> str:
@@ -80,10 +85,9 @@ def limits(options: argparse.Namespace) -> list[Line]:
     runs = options.tables * 1_440 / options.minutes
     busy = runs * options.busy
     batches = 1_440 / cost.BATCH_MINUTES
-    # schedules that are all due at the same minute: what is asked in that minute
+    # all schedules are due in the same minute: rates are taken over that minute, and requests as if all came at once, as costs are
     minute = options.tables / 60
-    calls = lambda kind: options.busy * cost.CALLS_BUSY[kind] + (1 - options.busy) * cost.CALLS_IDLE[kind]
-    together = minute * (options.busy * BUSY_SECONDS + (1 - options.busy) * IDLE_SECONDS)
+    calls = lambda kind: options.busy * kind["busy"] + (1 - options.busy) * kind["idle"]
     config = sum(len(f"      table_{number:05}: {{ cursor: updated_at, schedule: '{number % 60} * * * *' }}\n") for number in range(options.tables))
     return [
         Line("alerts of lag, one a table", options.tables, 500, "policies", "Cloud Monitoring, “Alerting policies in depth”: policies of a workspace; of now it may be more",
@@ -92,14 +96,16 @@ def limits(options: argparse.Namespace) -> list[Line]:
              "`highwater sync --all` as a job of several tasks, or Pub/Sub"),
         Line("tables on the status page", options.tables, 2_000, "tables", "`TABLES_MAX` of src/app/look.rs", "`highwater status PATTERN`; the page says how many it leaves out"),
         Line("load jobs of a day", busy + batches, 100_000, "jobs", "BigQuery, quotas: load jobs of a project a day", "a longer schedule for the tables that always have rows; `job_project`s"),
-        Line("looks at targets in a minute in which all are due", minute, 100, "requests/s", "BigQuery, quotas: API requests of a user and method",
+        Line("looks at targets, the minute in which all are due", minute, 100, "requests/s", "BigQuery, quotas: API requests of a user and method",
              "spread the minutes of the schedules"),
-        Line("writes of objects, the same minute", minute * calls("A"), 1_000, "writes/s", "Cloud Storage, request rate: where a bucket begins", "the same; a bucket grows by itself"),
-        Line("reads of objects, the same minute", minute * calls("B"), 5_000, "reads/s", "the same", "the same"),
+        Line("staging tables made, the same minute", minute * options.busy, 10, "requests/s", "BigQuery, quotas: `tables.insert` of a project", "spread the minutes of the schedules"),
+        Line("writes of objects, the same minute", minute * calls(WRITES), 1_000, "writes/s", "Cloud Storage, request rate: where a bucket begins", "spread the minutes of the schedules; a bucket grows by itself"),
+        Line("reads of objects, the same minute", minute * calls(READS), 5_000, "reads/s", "Cloud Storage, request rate: where a bucket begins", "as for writes"),
         Line("writes of one table's state", max(1.0, 3 * 60 / options.minutes) / 3_600, 1, "writes/s", "Cloud Storage, quotas: writes of one object", "–"),
         Line("changing statements at one target", 1, 2, "at once", "BigQuery, DML: running at once; 20 more wait", "–"),
-        Line("requests at once, the same minute", together, 16 * 100, "requests", "`concurrency` × `max_instances` at its greatest (terraform)", "spread; several services"),
-        Line("the configuration", config, 4 << 20, "bytes", "`FILE_BYTES_MAX` of src/config.rs", "patterns; a service for each source"),
+        Line("requests at once, if all come at once", options.tables, 16 * 100, "requests", "`concurrency` as it is by default × the most `max_instances` (terraform); more get a 429, and come again",
+             "spread the minutes of the schedules; several services"),
+        Line("the configuration, each table named", config, 65_536, "bytes", "Secret Manager: bytes of a secret; the module says so (terraform)", "patterns; a service for each source"),
     ]
 
 
