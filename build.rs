@@ -43,6 +43,9 @@ fn git() -> Option<(String, String)> {
     for name in ["HEAD", "logs/HEAD", "index"] {
         println!("cargo:rerun-if-changed={}", run(&["rev-parse", "--git-path", name])?);
     }
-    let revision = run(&["describe", "--always", "--dirty", "--abbrev=9", "--exclude=*"])?;
+    let revision = run(&["rev-parse", "--short=9", "HEAD"])?;
+    // not by `describe --dirty`, which writes the index: the next build would be made anew for it
+    let changed = !run(&["--no-optional-locks", "status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    let revision = if changed { format!("{revision}-dirty") } else { revision };
     Some((revision, run(&["log", "-1", "--format=%cs"])?))
 }

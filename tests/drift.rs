@@ -5,6 +5,7 @@ use highwater::report::Outcome;
 use crate::served_tests;
 use crate::support::Test;
 use crate::support::place::Place;
+use crate::support::process;
 
 pub fn tests() -> Vec<Test> {
     served_tests![
@@ -18,6 +19,7 @@ pub fn tests() -> Vec<Test> {
         settings_that_make_the_watermark_wrong_are_refused,
         columns_that_were_left_out_are_not_forgotten,
         a_target_that_is_gone_is_told,
+        a_target_that_goes_while_the_source_is_looked_at_is_told,
         a_target_is_created_only_where_that_is_wanted,
         names_stay_when_columns_come_and_go,
         a_column_that_may_not_be_read_any_more_is_told,
@@ -283,6 +285,25 @@ async fn a_target_that_is_gone_is_told() {
     assert!(ran.stderr.contains("is gone, and the watermark of my/t says that rows are in it"), "{}", ran.stderr);
     assert_eq!(place.run(&["reset", "t"]).await.code, 0);
     assert_eq!(place.sync(&["t"]).await[0].rows, 1);
+}
+
+async fn a_target_that_goes_while_the_source_is_looked_at_is_told() {
+    let place = Place::new().await;
+    place.my("CREATE TABLE t (id int PRIMARY KEY, u datetime NOT NULL); INSERT INTO t VALUES (1, '2024-01-01')").await;
+    place.configure(&[], &["t: { cursor: u }"], "");
+    place.sync(&["t"]).await;
+    place.my("INSERT INTO t VALUES (2, '2024-01-02')").await;
+    // the look at the target that is made beside the source's is old when it is needed
+    let mut env = place.env();
+    env.push(("HIGHWATER_FAULTS".into(), "described:delay=8000".into()));
+    let (ran, _) = tokio::join!(process::run(place.folder.path(), &env, &["sync", "t"]), async {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        place.bq("DROP TABLE {d}.t").await;
+    });
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("is gone, and the watermark of my/t says that rows are in it"), "{}", ran.stderr);
+    let state = place.objects("state/").await.remove(0);
+    assert!(place.object(&state).await.unwrap()["intent"].is_null());
 }
 
 async fn a_target_is_created_only_where_that_is_wanted() {

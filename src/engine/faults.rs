@@ -31,7 +31,7 @@ points! {
     StateRead = "state-read",
     /// A source connection is open.
     Connected = "connected",
-    /// The catalog is read and the ceiling fixed; the target is not looked at yet.
+    /// The catalog is read and the ceiling fixed; the target may have been looked at, nothing was decided by it.
     Described = "described",
     /// The target is there and in line with the source.
     Prepared = "prepared",

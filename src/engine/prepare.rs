@@ -152,7 +152,8 @@ async fn ahead<B: Bucket, W: Warehouse>(
     state: &TableState,
 ) -> Result<Ahead, RunError> {
     let target = state.rebuild.as_ref().map_or(&wanted.settings.target, |rebuild| &rebuild.table);
-    Ok(engine.warehouse.table(cx, target).await)
+    let found = engine.warehouse.table(cx, target).await;
+    Ok(Ahead { found, at: Instant::now() })
 }
 
 /// Reads the catalog, fixes the ceiling, opens the snapshot.

@@ -295,8 +295,12 @@ impl Filling {
 
 /// An empty buffer of a part that is stored: its own, if nobody else holds it any more, or a new one.
 fn emptied_buffer(part: Bytes, limit: usize) -> Vec<u8> {
-    let mut buffer = part.try_into_mut().map(Vec::from).unwrap_or_default();
-    buffer.clear();
+    // emptied first: what is in it would be copied onto itself
+    let emptied = part.try_into_mut().map(|mut part| {
+        part.clear();
+        Vec::from(part)
+    });
+    let buffer = emptied.unwrap_or_default();
     // one that a huge row has made larger is not kept
     if buffer.capacity() == limit { buffer } else { Vec::with_capacity(limit) }
 }

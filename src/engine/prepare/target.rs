@@ -1,5 +1,9 @@
 //! Makes the target, or brings it in line with the plan.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::super::{Engine, RunError, finish};
 use super::{Wanted, key};
 use crate::bucket::Bucket;
@@ -35,9 +39,25 @@ pub(super) struct Found {
     pub(super) rows: u64,
 }
 
-/// What a look at the target came to that was made while the source was looked at. Only what it says of rows that are there
-/// is taken at its word.
-pub(super) type Ahead = Result<Option<TableInfo>, WarehouseError>;
+/// For how long a look at the target that was made while the source was looked at counts as one made now.
+const AHEAD_MAX: Duration = Duration::from_secs(5);
+
+/// A look at the target that was made while the source was looked at. It is taken at its word where it says that rows are
+/// there and nothing stands against more: all else may be long past, and is looked at again.
+pub(super) struct Ahead {
+    /// What it came to.
+    pub(super) found: Result<Option<TableInfo>, WarehouseError>,
+    /// When.
+    pub(super) at: Instant,
+}
+
+impl Ahead {
+    /// The target with its rows, if that can still be taken for what it is now.
+    fn recent(self) -> Result<Option<TableInfo>, WarehouseError> {
+        let age = self.at.elapsed();
+        Ok(self.found?.filter(|info| info.rows > 0 && age < AHEAD_MAX))
+    }
+}
 
 /// The table to create. One that will replace the target is laid out as that is: BigQuery copies no table over one with
 /// other partitions.
@@ -66,19 +86,19 @@ pub(super) async fn settle<B: Bucket, W: Warehouse>(
     ahead: Ahead,
     report: &mut RunReport,
 ) -> Result<Target, RunError> {
-    // that it is absent or empty may be long past: the source was looked at since
-    let mut early = ahead?.filter(|info| info.rows > 0);
+    if let Some(info) = ahead.recent()? {
+        match prepare_target(engine, cx, wanted, state, plan, Some(info), report).await {
+            Ok(target @ Target::Ready(_)) => return Ok(target),
+            Ok(Target::Incompatible(_) | Target::Moved | Target::RebuildLost)
+            | Err(RunError::KeyUnmatched { .. } | RunError::Layout(_) | RunError::Location { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
     for _ in 1..TARGET_LOOKS_MAX {
-        let ahead = early.is_some();
-        let info = match early.take() {
-            Some(info) => Some(info),
-            None => engine.warehouse.table(cx, &plan.target.table).await?,
-        };
+        let info = engine.warehouse.table(cx, &plan.target.table).await?;
         let target = prepare_target(engine, cx, wanted, state, plan, info, report).await?;
-        match target {
-            Target::Moved => {}
-            Target::Incompatible(_) if ahead => {}
-            Target::Ready(_) | Target::Incompatible(_) | Target::RebuildLost => return Ok(target),
+        if !matches!(target, Target::Moved) {
+            return Ok(target);
         }
     }
     let info = engine.warehouse.table(cx, &plan.target.table).await?;
