@@ -85,8 +85,8 @@ def against_peers(stages: list[dict]) -> list[str]:
             continue
         fastest = max(peers, key=lambda stage: rate(stage, "process"))
         times = {field: rate(ours, field) / rate(fastest, "process") for field in ("seconds", "process")}
-        lines.append(f"{which} is “{fastest['title']}” ({len(fastest['runs'])} runs); ours (“{ours['title']}”) is **{times['seconds']:.2f} times** as fast, both from the "
-                     f"process's start to its end, ours without the wait for two jobs of BigQuery's, which there were done at once; with it {times['process']:.2f} times.")
+        lines.append(f"{which} is “{fastest['title']}” (of {len(fastest['runs'])} run{'s' * (len(fastest['runs']) != 1)}); ours (“{ours['title']}”) is **{times['seconds']:.2f} times** as fast, both from the "
+                     f"process's start to its end, ours without the wait for BigQuery's jobs, which here were done at once; with it {times['process']:.2f} times.")
     return [*lines, ""]
 
 
@@ -158,7 +158,7 @@ def large(section: dict) -> list[str]:
     head = ["rows", "rows a chunk", "seconds: median (min – max)", "rows/s", "s a million rows", "CPU s, its own", "CPU s, database", "CPU s, emulator and stand-in", "peak MiB"]
     return ["## Large tables", "", *about(section),
             "The real program against PostgreSQL and the emulator of Cloud Storage; BigQuery is a stand-in that counts the rows of each part and", 
-            f"takes every job at once (`bench/stand_in.py`), so these are no times of BigQuery's. {section['runs']} rounds; peaks are the greatest.", "",
+            f"takes every job at once (`bench/stand_in.py`), so these are no times of BigQuery's. {section['runs']} rounds, in turns; peaks are the greatest.", "",
             *table(head, [large_row(runs) for runs in section["sizes"]]),
             f"![Memory over time, in the first round; the dashed line is {MEMORY_GOAL_MIB} MiB](memory.svg)", "", "### The size of a chunk", "",
             "A chunk's two jobs are looked at first after some tenth of a second, done or not: small chunks are mostly that wait.", "",
