@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 
 MEMORY_GOAL_MIB = 48
+# the greatest of the limit's times by the least, beyond which the machine had other things to do
+QUIET_SPREAD = 1.25
 SERVERS = {"database": "database", "storage": "Cloud Storage", "bigquery": "BigQuery"}
 ABOUT = [("date", "date"), ("commit", "commit"), ("profile", "built as"), ("program", "program"), ("cpu", "processor"), ("cores", "cores"), ("memory", "memory"),
          ("kernel", "kernel"), ("load", "load average before"), ("rustc", "rustc"), ("postgres", "PostgreSQL"), ("mariadb", "MariaDB"), ("emulators", "emulators"),
@@ -90,6 +92,14 @@ def against_peers(stages: list[dict]) -> list[str]:
     return [*lines, ""]
 
 
+def unrest(stages: list[dict]) -> list[str]:
+    """A warning where the same command, the limit, took so differently that shares of it say little."""
+    seconds = [run["seconds"] for stage in stages if stage["name"] == "limit" for run in stage["runs"]]
+    if not seconds or max(seconds) / min(seconds) <= QUIET_SPREAD:
+        return []
+    return [f"**The machine was not quiet**: the limit itself took {min(seconds):.2f} to {max(seconds):.2f} s. What is below says little about shares of it; measure again.", ""]
+
+
 def commands(stages: list[dict]) -> list[str]:
     return ["<details><summary>Commands</summary>", "", "```text", *(f"{stage['title']}\n    {stage['command']}" for stage in stages), "```", "", "</details>", ""]
 
@@ -101,7 +111,7 @@ def speed(section: dict) -> list[str]:
         # what reads in no order is held against the database's client that does so too
         limits = {kind: next((rate(stage) for stage in stages if stage["name"] == kind and stage["runs"]), None) for kind in ("limit", "unordered")}
         of = lambda stage: limits["unordered" if stage["kind"] in ("equivalent", "peer") or stage["name"] == "unordered" else "limit"]
-        lines += [f"### {one['title']}", "", f"{section['runs']} rounds, each of them all of these once; a peer that has taken long enough is not run again.", ""]
+        lines += [f"### {one['title']}", "", f"{section['runs']} rounds, each of them all of these once; a peer that has taken long enough is not run again.", "", *unrest(stages)]
         lines += table(SPEED_HEAD, [speed_row(stage, of(stage), section["runs"]) for stage in stages])
         lines += against_peers(stages) + commands(stages)
     return lines

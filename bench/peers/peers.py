@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 VENVS = program.ROOT / ".stack" / "bench"
 PYARROW = VENVS / "count/bin/python"
 SECONDS_MAX = float(os.environ.get("BENCH_PEER_SECONDS", "100"))
-ENOUGH_SECONDS = float(os.environ.get("BENCH_PEER_ENOUGH", "40"))
+ENOUGH_SECONDS = float(os.environ.get("BENCH_PEER_ENOUGH", "60"))
 """A peer whose runs took so long in all is not run again: it is far from the fastest, and one run or two say so."""
 INSTALL_SECONDS = 900
 
