@@ -80,7 +80,8 @@ def about(stack: program.demo.Stack | None, binary: pathlib.Path | None, measure
     if stack is not None:
         sys.path.insert(0, str(program.ROOT / "scripts"))
         import stack as servers
-        facts |= {"postgres": stack.psql("SHOW server_version", "postgres"), "mariadb": stack.mysql("SELECT version()", "mysql"),
+        where = pathlib.Path(stack.at["run_dir"]).parent
+        facts |= {"data": f"in memory ({where})" if where == program.MEMORY else str(where), "postgres": stack.psql("SHOW server_version", "postgres"), "mariadb": stack.mysql("SELECT version()", "mysql"),
                   "emulators": ", ".join(one for one in servers.EMULATORS if not one.startswith("duckdb-"))}
     return facts
 
@@ -115,7 +116,7 @@ class Bench:
 
     def start(self) -> None:
         say("starting the servers")
-        self.stack = program.demo.Stack(self.folder / "stack.log")
+        self.stack = program.demo.Stack(self.folder / "stack.log", "--data", str(program.data_folder()))
         self.stack.psql("CREATE DATABASE bench", database="postgres")
         self.stack.mysql("CREATE DATABASE bench", database="mysql")
         program.make_bucket(self.stack)

@@ -21,6 +21,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE_SECONDS = 0.05
 SAMPLE_FIRST_SECONDS = 0.002
 TAIL_BYTES = 2000
+READ_BYTES = 1 << 20
 
 
 @dataclasses.dataclass
@@ -119,6 +120,17 @@ class Watcher(threading.Thread):
     def stop(self) -> None:
         self.ended.set()
         self.join()
+
+
+def warm(paths: list[pathlib.Path]) -> None:
+    """Reads files and all files of folders: what has lain idle a kernel may have taken out of its cache, and how fast a disk is, is
+    not what is measured."""
+    for path in paths:
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            if file.is_file():
+                with file.open("rb", buffering=0) as content:
+                    while content.read(READ_BYTES):
+                        pass
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,7 @@ MEMORY_GOAL_MIB = 48
 QUIET_SPREAD = 1.25
 SERVERS = {"database": "database", "storage": "Cloud Storage", "bigquery": "BigQuery"}
 ABOUT = [("date", "date"), ("commit", "commit"), ("profile", "built as"), ("program", "program"), ("cpu", "processor"), ("cores", "cores"), ("memory", "memory"),
-         ("kernel", "kernel"), ("load", "load average before"), ("rustc", "rustc"), ("postgres", "PostgreSQL"), ("mariadb", "MariaDB"), ("emulators", "emulators"),
+         ("kernel", "kernel"), ("load", "load average before"), ("rustc", "rustc"), ("postgres", "PostgreSQL"), ("mariadb", "MariaDB"), ("data", "databases' files"), ("emulators", "emulators"),
          ("python", "Python"), ("command", "command"), ("settings", "settings")]
 HEAD = """\
 <!-- made by `make bench`, `make bench-large` and `make bench-profiles`, do not edit -->

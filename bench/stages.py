@@ -53,6 +53,8 @@ class Stage:
     failure: str | None = None
     enough: float = math.inf
     """Seconds of all its runs after which it is not run again."""
+    ready: Callable[[], object] = lambda: None
+    """Brings its program into memory, before each run and unmeasured."""
 
 
 @dataclasses.dataclass
@@ -115,7 +117,8 @@ class Maker:
             return Result(took.seconds, took.seconds, took.cpu, took.servers, took.peak_kib, size)
 
         told = " ".join(shown([command[0], *arguments[1 if table.source == "mysql" else 0:]]).split())
-        return Stage(table.key, name, title, table.rows, run, f"{told} > /dev/null", kind)
+        ready = lambda: subprocess.run([command[0], "--version"], stdout=subprocess.DEVNULL, check=True)
+        return Stage(table.key, name, title, table.rows, run, f"{told} > /dev/null", kind, ready=ready)
 
     def limits(self, table: Table) -> list[Stage]:
         columns, order = ", ".join(table.columns), "ORDER BY updated_at, id"
@@ -159,7 +162,7 @@ class Maker:
 
         told = {"parts_to": to, "gzip_level": gzip_level, "table": table.name, "cursor": cursor}
         return Stage(table.key, name, title, table.rows, run, f"benches/extract.rs '{json.dumps(told | ({'chunk_rows': chunk_rows} if chunk_rows else {}))}'",
-                     "equivalent" if to == "folder" else "ours")
+                     "equivalent" if to == "folder" else "ours", ready=lambda: measure.warm([self.built["extract"]]))
 
     def engine(self, table: Table) -> list[Stage]:
         one = UNCHUNKED_ROWS
@@ -188,7 +191,7 @@ class Maker:
 
         command = [str(self.built["highwater"]), "sync", f"bench/{table.name}", "--until-caught-up", "--json"]
         return Stage(table.key, "sync", f"the whole sync of {table.rows:,} rows, the emulator of BigQuery included", table.rows, run,
-                     shown(["highwater", *command[1:]]))
+                     shown(["highwater", *command[1:]]), ready=lambda: measure.warm([self.built["highwater"]]))
 
 
 def rounds(stages: list[Stage], runs: int, say: Callable[[str], None]) -> None:
@@ -197,6 +200,7 @@ def rounds(stages: list[Stage], runs: int, say: Callable[[str], None]) -> None:
         for stage in stages if number % 2 == 0 else reversed(stages):
             if stage.failure is not None or sum(result.process for result in stage.results) > stage.enough:
                 continue
+            stage.ready()
             try:
                 result = stage.run()
             except Failed as failed:

@@ -181,9 +181,9 @@ def call(method: str, url: str, body: object | None = None, seconds: float = 60)
 class Stack:
     """The servers, as scripts/stack.py starts them; they stop when this ends."""
 
-    def __init__(self, log: pathlib.Path) -> None:
+    def __init__(self, log: pathlib.Path, *options: str) -> None:
         self.log = log.open("w")
-        self.process = subprocess.Popen([sys.executable, str(STACK), "up"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([sys.executable, str(STACK), *options, "up"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.log, text=True)
         line = self.process.stdout.readline()
         if not line:

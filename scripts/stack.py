@@ -6,7 +6,7 @@
   stack.py up            starts everything on free loopback ports, prints one line of JSON when all of it answers,
                          and stays until its stdin closes or it is told to stop; then everything is stopped
                          (--only postgres,mariadb starts no more than these; --tls DIR gives the databases certificates;
-                         Pub/Sub is started only where --only names it)
+                         Pub/Sub is started only where --only names it; --data DIR keeps what they hold there, not in /tmp)
   stack.py run -- CMD    up, then CMD with that JSON in HIGHWATER_TEST_STACK, then stop; exits as CMD does
 
 Standard library only. Everything that is started listens on 127.0.0.1 and is stopped by its process id.
@@ -525,13 +525,13 @@ def start_pubsub(work: pathlib.Path, run: pathlib.Path) -> Server:
     return server
 
 
-def run_folder() -> pathlib.Path:
-    """A fresh folder, its name short because a Unix socket's path has at most 107 bytes. Takes away those whose owner is gone."""
-    for old in pathlib.Path("/tmp").glob("hw-stack-*-*"):
+def run_folder(data: pathlib.Path) -> pathlib.Path:
+    """A fresh folder in `data`, its name short because a Unix socket's path has at most 107 bytes. Takes away those whose owner is gone."""
+    for old in data.glob("hw-stack-*-*"):
         owner = old.name.split("-")[2]
         if owner.isdigit() and not pathlib.Path("/proc", owner).exists() and old.stat().st_uid == os.geteuid():
             shutil.rmtree(old, ignore_errors=True)
-    fresh = pathlib.Path(tempfile.mkdtemp(prefix=f"hw-stack-{os.getpid()}-", dir="/tmp"))
+    fresh = pathlib.Path(tempfile.mkdtemp(prefix=f"hw-stack-{os.getpid()}-", dir=data))
     fresh.chmod(0o755)
     return fresh
 
@@ -552,9 +552,9 @@ def stop(servers: list[Server]) -> None:
 class Stack:
     """All servers of one run; stopped when left."""
 
-    def __init__(self, work: pathlib.Path, keep_logs: pathlib.Path | None, only: list[str] | None = None, tls: pathlib.Path | None = None) -> None:
+    def __init__(self, work: pathlib.Path, keep_logs: pathlib.Path | None, only: list[str] | None, tls: pathlib.Path | None, data: pathlib.Path) -> None:
         self.work, self.keep_logs, self.only, self.tls = work, keep_logs, only or ALWAYS, tls
-        self.run = run_folder()
+        self.run = run_folder(data)
         # kept until the end: to the kernel a server's parent is the thread that started it
         self.starters = ThreadPoolExecutor()
         self.starts: list[Future[Server]] = []
@@ -611,6 +611,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["install", "up", "run"])
     parser.add_argument("--dir", type=pathlib.Path, default=ROOT / ".stack", help="where emulators and templates lie (default: .stack)")
+    parser.add_argument("--data", type=pathlib.Path, metavar="DIR", default=pathlib.Path("/tmp"), help="where the servers keep what they hold (default: /tmp)")
     parser.add_argument("--keep-logs", type=pathlib.Path, metavar="DIR", help="copy the servers' logs there at the end")
     parser.add_argument("--only", metavar="NAMES", help=f"install or start no more than these, of {','.join(SERVERS)}; browser is only installed")
     parser.add_argument("--tls", type=pathlib.Path, metavar="DIR", help="TLS for the databases, with DIR's server.crt, server.key, clients.crt")
@@ -630,12 +631,13 @@ def main() -> int:
         if arguments.command == "install":
             install(work, only or SERVERS + TOOLS)
             return 0
-        if arguments.command == "up":
-            return up(Stack(work, arguments.keep_logs, only, arguments.tls))
         command = arguments.rest[1:] if arguments.rest[:1] == ["--"] else arguments.rest
-        if not command:
+        if arguments.command == "run" and not command:
             raise Trouble("run needs a command: stack.py run -- CMD")
-        return run(Stack(work, arguments.keep_logs, only, arguments.tls), command)
+        if not arguments.data.is_dir():
+            raise Trouble(f"--data {arguments.data} is no folder")
+        stack = Stack(work, arguments.keep_logs, only, arguments.tls, arguments.data)
+        return up(stack) if arguments.command == "up" else run(stack, command)
     except Trouble as trouble:
         say(f"stack: {trouble}")
         return 1

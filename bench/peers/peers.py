@@ -14,6 +14,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 from typing import Callable
 
 import measure
@@ -139,6 +140,13 @@ def install(name: str) -> str | None:
     return None
 
 
+def interpreter() -> list[pathlib.Path]:
+    """What a virtual environment has of the Python that it was made by: the program, its library, the standard modules."""
+    standard = pathlib.Path(sysconfig.get_paths()["stdlib"])
+    libraries = pathlib.Path(str(sysconfig.get_config_var("LIBDIR"))).glob("libpython*.so*")
+    return [pathlib.Path(sys.executable).resolve(), *libraries, *(one for one in standard.iterdir() if one.name not in ("site-packages", "dist-packages", "test"))]
+
+
 def versions() -> dict[str, str]:
     """What is wanted of each, as pip calls it."""
     found = {}
@@ -180,7 +188,7 @@ def stage(stack: program.demo.Stack, table: Table, peer: Peer, number: int, fold
     for here, there in ((str(out), "OUT"), (str(out.parent), "OUT/.."), (at["password"], "…"), (str(at["port"]), "PORT"), ("./.stack/bench/", "")):
         told = told.replace(here, there)
     return Stage(table.key, f"{peer.name}-{number}", title, table.rows, run, told.strip().replace("\n", "\n    "), "peer", peer.same,
-                 enough=ENOUGH_SECONDS)
+                 enough=ENOUGH_SECONDS, ready=lambda: measure.warm([VENVS / peer.name, *interpreter()]))
 
 
 def stages(stack: program.demo.Stack, tables: list[Table], folder: pathlib.Path, servers: Callable[[Table], dict[str, int]],
