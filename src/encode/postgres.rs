@@ -94,7 +94,12 @@ impl PgCodec {
             Self::Float4 => json::single(out, f32::from_be_bytes(array(raw)?)),
             Self::Float8 => json::double(out, f64::from_be_bytes(array(raw)?)),
             Self::NumericText => Numeric::parse(raw)?.write_text(out),
-            Self::Uuid => json::plain_string(out, &uuid_text(raw)?),
+            Self::Uuid => {
+                let bytes = array(raw)?;
+                out.push(b'"');
+                push_uuid(out, bytes);
+                out.push(b'"');
+            }
             Self::Bytea => json::bytes(out, raw),
             // the rest may not fit
             Self::Numeric => return Ok(Numeric::parse(raw)?.write_limited(out, Limit::NUMERIC)),
@@ -285,19 +290,19 @@ fn hex(byte: u8) -> [u8; 2] {
     [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
 }
 
+/// Where each byte's digits are in `8-4-4-4-12` hex digits.
+const UUID_DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
 /// `8-4-4-4-12` hex digits.
-fn uuid_text(raw: &[u8]) -> Result<[u8; 36], Malformed> {
-    let bytes: [u8; 16] = array(raw)?;
-    let mut text = [b'-'; 36];
-    let mut at = 0;
-    for (index, byte) in bytes.into_iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            at += 1;
+#[inline]
+fn push_uuid(out: &mut Vec<u8>, bytes: [u8; 16]) {
+    out.extend_from_slice(&[b'-'; 36]);
+    // written where they stay: what was written byte by byte is slow to copy
+    if let Some(text) = out.last_chunk_mut::<36>() {
+        for (at, byte) in UUID_DIGITS.into_iter().zip(bytes) {
+            [text[at], text[at + 1]] = hex(byte);
         }
-        text[at..at + 2].copy_from_slice(&hex(byte));
-        at += 2;
     }
-    Ok(text)
 }
 
 fn jsonb_text(raw: &[u8]) -> Result<&[u8], Malformed> {

@@ -23,8 +23,9 @@ use crate::model::{Limits, Step};
 use crate::net::{Attempts, Context};
 use crate::source::{BLOCK_BYTES, Block, BlockSink, SinkClosed};
 
-/// Blocks between the reader and the compressing thread.
-const BLOCKS_QUEUED: usize = 4;
+/// Blocks between the reader and the compressing thread: what is read while that, on a machine whose cores all have work, waits
+/// for its turn.
+const BLOCKS_QUEUED: usize = 12;
 /// Parts on their way at once.
 const UPLOADS_MAX: usize = 2;
 /// Parts in memory: while so many are on their way, one more fills.

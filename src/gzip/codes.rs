@@ -28,7 +28,20 @@ pub(super) struct Code {
 }
 
 impl Code {
+    /// Both, of 32 bits at the most.
+    #[inline]
+    pub(super) fn and(self, other: Self) -> Self {
+        self.then(other.bits, other.length)
+    }
+
+    /// The code, or nothing: `mask` is all ones, or zero.
+    #[inline]
+    pub(super) fn masked(self, mask: u32) -> Self {
+        Self { bits: self.bits & mask, length: self.length & mask }
+    }
+
     /// The same with `extra`, a number of `length` bits, behind it.
+    #[inline]
     fn then(self, extra: u32, length: u32) -> Self {
         Self { bits: self.bits | extra << self.length, length: self.length + length }
     }

@@ -80,6 +80,24 @@ fn common(block: &[u8], at: usize, distance: usize, most: usize) -> usize {
     length
 }
 
+/// Bytes before `at` that are the same as those `distance` before them; no more than `most`, which there are.
+#[inline]
+fn common_before(block: &[u8], at: usize, distance: usize, most: usize) -> usize {
+    let word_before = |end: usize| block.get(..end)?.last_chunk().copied().map(u64::from_le_bytes);
+    let mut length = 0;
+    while length < most {
+        let (Some(one), Some(other)) = (word_before(at - length), word_before(at - length - distance)) else {
+            let rest = block[..at - length].iter().rev().zip(block[..at - length - distance].iter().rev());
+            return length + rest.take(most - length).take_while(|(one, other)| one == other).count();
+        };
+        if one != other {
+            return most.min(length + ((one ^ other).leading_zeros() / 8) as usize);
+        }
+        length += 8;
+    }
+    most
+}
+
 /// Of the eight bytes from `at` on, where [`LENGTH_MIN`] begin that are the same as those `distance` before them.
 #[inline]
 fn same_again(block: &[u8], at: usize, distance: usize) -> Option<usize> {
@@ -153,8 +171,7 @@ impl Parser {
             }
             // the end of the value before may be the same too
             let room = (at - self.done).min(at - distance).min(BEFORE_MAX);
-            let pairs = block[at - room..at].iter().rev().zip(block[..at - distance].iter().rev());
-            let before = pairs.take_while(|(one, other)| one == other).count();
+            let before = common_before(block, at, distance, room);
             (at, length) = (at - before, length + before);
         }
         if length >= LENGTH_MIN {
@@ -217,9 +234,7 @@ impl Parser {
             }
             // places that were passed over may belong to it
             let room = (at - self.done).min(earlier).min(BEFORE_MAX);
-            let pairs = block[at - room..at].iter().rev().zip(block[..earlier].iter().rev());
-            let before = pairs.take_while(|(one, other)| one == other).count();
-            let start = at - before;
+            let start = at - common_before(block, at, distance, room);
             let most = (to - start).min(LENGTH_MAX);
             let length = common(block, start, distance, most).min(most);
             self.repetition(start, length, distance);

@@ -16,8 +16,21 @@ impl Bits {
     /// Adds a code. There must be room.
     #[inline]
     fn add(&mut self, code: Code) {
-        self.bits |= u64::from(code.bits) << self.length;
-        self.length += code.length;
+        self.add_bits(code.bits.into(), code.length);
+    }
+
+    /// Adds two codes, of 56 bits at the most. There must be room.
+    ///
+    /// They are put together first, which does not wait for what was added before.
+    #[inline]
+    fn add_both(&mut self, one: Code, other: Code) {
+        self.add_bits(u64::from(one.bits) | u64::from(other.bits) << one.length, one.length + other.length);
+    }
+
+    #[inline]
+    fn add_bits(&mut self, bits: u64, length: u32) {
+        self.bits |= bits << self.length;
+        self.length += length;
     }
 
     /// Writes the whole bytes to the first of `out`'s eight, and tells how many.
@@ -70,30 +83,43 @@ impl Staged {
         let out = &mut *self.bytes;
         let (mut rest, mut to) = (segment, 0);
         for one in found {
-            let (literals, after) = rest.split_at(one.literals.into());
-            to = write_literals(&mut bits, literals, out, to, codes);
+            to = write_literals(&mut bits, rest, one.literals.into(), out, to, codes);
             if one.length > 0 {
-                bits.add(codes.length(one.length));
-                bits.add(codes.distance(one.distance));
+                bits.add_both(codes.length(one.length), codes.distance(one.distance));
                 to = flush(&mut bits, out, to);
             }
-            rest = &after[one.length.into()..];
+            rest = &rest[usize::from(one.literals) + usize::from(one.length)..];
         }
         (bits, to)
     }
 }
 
+/// Of three codes the first zero, one, two or three.
+const FIRST: [[u32; 3]; 4] = [[0; 3], [!0, 0, 0], [!0, !0, 0], [!0; 3]];
+
+/// Writes the first `literals` bytes of `segment`.
 #[inline]
-fn write_literals(bits: &mut Bits, literals: &[u8], out: &mut [u8], mut to: usize, codes: &Codes) -> usize {
-    let (fours, rest) = literals.as_chunks::<4>();
-    for four in fours {
-        for byte in four {
-            bits.add(codes.literals[usize::from(*byte)]);
-        }
+fn write_literals(
+    bits: &mut Bits,
+    segment: &[u8],
+    literals: usize,
+    out: &mut [u8],
+    mut to: usize,
+    codes: &Codes,
+) -> usize {
+    let code = |byte: &u8| codes.literals[usize::from(*byte)];
+    let (fours, rest) = segment[..literals].as_chunks::<4>();
+    for [a, b, c, d] in fours {
+        bits.add_both(code(a).and(code(b)), code(c).and(code(d)));
         to = flush(bits, out, to);
     }
-    for byte in rest {
-        bits.add(codes.literals[usize::from(*byte)]);
+    match segment[literals - rest.len()..].first_chunk() {
+        // how many are left differs each time, so no branch depends on it
+        Some([a, b, c]) => {
+            let [first, second, third] = FIRST[rest.len() % 4];
+            bits.add_both(code(a).masked(first).and(code(b).masked(second)), code(c).masked(third));
+        }
+        None => rest.iter().for_each(|byte| bits.add(code(byte))),
     }
     // up to 42 bits, and a length and a distance do not fit behind them
     flush(bits, out, to)

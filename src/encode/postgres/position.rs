@@ -2,7 +2,7 @@
 //! in reports. Written once per chunk, not per row.
 
 use super::numeric::Numeric;
-use super::{EPOCH_DAYS, PgCodec, array, boolean, hex, jsonb_text, split_timetz, time_of_day, uuid_text};
+use super::{EPOCH_DAYS, PgCodec, array, boolean, hex, jsonb_text, push_uuid, split_timetz, time_of_day};
 use crate::encode::{Malformed, json};
 
 impl PgCodec {
@@ -26,7 +26,7 @@ impl PgCodec {
             Self::TimeTz => push_timetz(&mut out, raw)?,
             Self::Timestamp => push_instant(&mut out, i64::from_be_bytes(array(raw)?), b""),
             Self::TimestampTz => push_instant(&mut out, i64::from_be_bytes(array(raw)?), b"Z"),
-            Self::Uuid => out.extend_from_slice(&uuid_text(raw)?),
+            Self::Uuid => push_uuid(&mut out, array(raw)?),
             Self::Bytea | Self::Utf8 => {
                 out.extend_from_slice(b"\\x");
                 raw.iter().for_each(|byte| out.extend_from_slice(&hex(*byte)));
