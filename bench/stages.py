@@ -200,10 +200,10 @@ def rounds(stages: list[Stage], runs: int, say: Callable[[str], None]) -> None:
         for stage in stages if number % 2 == 0 else reversed(stages):
             if stage.failure is not None or sum(result.process for result in stage.results) > stage.enough:
                 continue
-            stage.ready()
             try:
+                stage.ready()
                 result = stage.run()
-            except Failed as failed:
+            except (Failed, OSError, subprocess.CalledProcessError) as failed:
                 # what the others took is known all the same
                 stage.failure = str(failed)
                 say(f"round {number + 1}/{runs}: {stage.table} {stage.name}: {failed}")

@@ -636,7 +636,7 @@ def main() -> int:
             raise Trouble("run needs a command: stack.py run -- CMD")
         if not arguments.data.is_dir():
             raise Trouble(f"--data {arguments.data} is no folder")
-        stack = Stack(work, arguments.keep_logs, only, arguments.tls, arguments.data)
+        stack = Stack(work, arguments.keep_logs, only, arguments.tls, arguments.data.resolve())
         return up(stack) if arguments.command == "up" else run(stack, command)
     except Trouble as trouble:
         say(f"stack: {trouble}")
