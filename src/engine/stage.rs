@@ -1,18 +1,19 @@
 //! From blocks of NDJSON to parts on the bucket: compressing on a thread of its own, uploading beside it. Plain parts
 //! need no thread.
 //!
-//! Memory: [`BLOCKS_QUEUED`] blocks, and [`PARTS_MAX`] parts, whether they fill, wait or are on their way: a part begins in a
+//! Memory: [`BLOCKS_QUEUED`] blocks, or [`HUGE_QUEUED`] of huge rows, and [`PARTS_MAX`] parts, whether they fill, wait or are on their way: a part begins in a
 //! buffer that another has left. Rejected rows, which are few, come beside it.
 //! The last block counts only after [`StageSink::finish`]: a read that fails leaves no half part behind it.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::faults::{Faults, Point};
@@ -26,6 +27,8 @@ use crate::source::{BLOCK_BYTES, Block, BlockSink, SinkClosed};
 /// Blocks between the reader and the compressing thread: what is read while that, on a machine whose cores all have work, waits
 /// for its turn.
 const BLOCKS_QUEUED: usize = 12;
+/// Of blocks that huge rows have made several times as large, only so many.
+const HUGE_QUEUED: usize = 4;
 /// Parts on their way at once.
 const UPLOADS_MAX: usize = 2;
 /// Parts in memory: while so many are on their way, one more fills.
@@ -36,7 +39,8 @@ const REJECTS_BYTES: usize = 4 << 20;
 const UPLOAD_ATTEMPTS_MAX: u32 = 6;
 
 enum Piece {
-    Block(Block),
+    /// With the room in the queue that it takes.
+    Block(Block, OwnedSemaphorePermit),
     End,
 }
 
@@ -70,7 +74,7 @@ pub(super) struct StageSink {
 #[derive(Debug)]
 enum Packer {
     /// A thread that compresses.
-    Thread { pieces: mpsc::Sender<Piece>, used: mpsc::Receiver<Block> },
+    Thread { pieces: mpsc::Sender<Piece>, room: Arc<Semaphore>, used: mpsc::Receiver<Block> },
     /// The reader itself: there is nothing to compress.
     Inline(Filling, mpsc::Receiver<Vec<u8>>),
 }
@@ -103,7 +107,7 @@ pub(super) fn open(cx: &Context, limits: Limits, cut_at: Option<Instant>, faults
         // owned by the returned stage; ends by itself as soon as either end is dropped
         let thread =
             tokio::task::spawn_blocking(move || compress(pieces_in, buffers_in, &used_out, &parts_out, limits));
-        (Packer::Thread { pieces, used }, Some(thread))
+        (Packer::Thread { pieces, room: Arc::new(Semaphore::new(BLOCKS_QUEUED)), used }, Some(thread))
     } else {
         (Packer::Inline(Filling::new(limits), buffers_in), None)
     };
@@ -118,8 +122,10 @@ impl BlockSink for StageSink {
         // a read whose rows are always there waits for nothing, and its thread would look at no timer, signal or other run
         tokio::task::yield_now().await;
         match &mut self.packer {
-            Packer::Thread { pieces, used } => {
-                pieces.send(Piece::Block(block)).await.map_err(|_closed| SinkClosed)?;
+            Packer::Thread { pieces, room, used } => {
+                let wanted = Arc::clone(room).acquire_many_owned(places(block.bytes.len()));
+                let piece = Piece::Block(block, wanted.await.map_err(|_closed| SinkClosed)?);
+                pieces.send(piece).await.map_err(|_closed| SinkClosed)?;
                 Ok(used.try_recv().unwrap_or_else(|_none_yet| Block::empty()))
             }
             Packer::Inline(part, buffers) => {
@@ -153,6 +159,11 @@ impl BlockSink for StageSink {
 
 async fn send_part(parts: &mpsc::Sender<Part>, bytes: Bytes) -> Result<(), SinkClosed> {
     parts.send(Part { bytes, rejects: false }).await.map_err(|_closed| SinkClosed)
+}
+
+/// Places in the queue that a block of so many bytes takes.
+fn places(bytes: usize) -> u32 {
+    u32::try_from((bytes / BLOCK_BYTES).clamp(1, BLOCKS_QUEUED / HUGE_QUEUED)).unwrap_or(1)
 }
 
 /// A used block for new lines; `None` if one huge row has made it too large to keep.
@@ -194,7 +205,7 @@ fn compress(
     let mut part = Filling::new(limits);
     while let Some(piece) = pieces.blocking_recv() {
         let block = match piece {
-            Piece::Block(block) => block,
+            Piece::Block(block, _room) => block,
             Piece::End => {
                 if let Some(bytes) = part.take()? {
                     // nobody takes it: the uploads have failed and say so themselves
@@ -405,5 +416,16 @@ async fn upload_part<B: Bucket, W>(
         if !attempts.again(cx, failed.after()).await? {
             return Err(failed.tried(attempts.tried()).into());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_huge_blocks_few_wait() {
+        assert_eq!([0, BLOCK_BYTES + BLOCK_BYTES / 4, 2 * BLOCK_BYTES, 100_000_000].map(places), [1, 1, 2, 3]);
+        assert_eq!(BLOCKS_QUEUED / places(usize::MAX) as usize, HUGE_QUEUED);
     }
 }
