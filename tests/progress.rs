@@ -98,7 +98,7 @@ async fn bars_rise_and_a_table_sums_up() {
     // information is what the bars are for
     assert!(!seen.contains("INFO") && raw.contains("\u{1b}[32msynced\u{1b}[0m"), "{seen}");
     let summary = &seen[seen.rfind("TABLE ").unwrap()..];
-    assert!(!summary.contains(['━', '⠋']), "no bar is left: {summary}");
+    assert!(!summary.contains('━') && !summary.contains(turning), "no bar is left: {summary}");
 
     // a narrow one, without colours
     let narrow = env(&place, &[("NO_COLOR", "1")]);
@@ -134,7 +134,7 @@ async fn bars_rise_and_a_table_sums_up() {
     let out = folder.join("out.json");
     let (code, raw) =
         process::run_on_terminal(folder, &env(&place, &[]), 80, Some(&out), &["sync", "--all", "--json"]).await;
-    assert!(code == 0 && raw.contains("INFO") && !raw.contains(['⠋', '⠙']), "{raw}");
+    assert!(code == 0 && raw.contains("INFO") && !raw.contains(turning), "{raw}");
     let text = std::fs::read_to_string(&out).unwrap();
     let reports: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(reports.len(), 2, "{text}");
@@ -143,12 +143,17 @@ async fn bars_rise_and_a_table_sums_up() {
     let (code, raw) = process::run_on_terminal(folder, &env(&place, &[]), 80, Some(&out), &["sync", "--all"]).await;
     let text = std::fs::read_to_string(&out).unwrap();
     assert!(code == 0 && text.contains("up_to_date") && !text.contains('\u{1b}'), "{text}");
-    assert!(raw.contains('⠋') && !raw.contains("WATERMARK"), "{raw}");
+    assert!(raw.contains(turning) && !raw.contains("WATERMARK"), "{raw}");
 
     // beside a terminal
     let ran = process::run(folder, &env(&place, &[]), &["sync", "--all"]).await;
     assert!(ran.code == 0 && !ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "{ran:?}");
     assert!(ran.stdout.contains("WATERMARK") && ran.stderr.lines().all(|line| line.starts_with('{')), "{ran:?}");
+}
+
+/// Whether it is one of the signs in front of a bar; which of them is the first to be drawn depends on the clock.
+fn turning(sign: char) -> bool {
+    ('\u{2800}'..='\u{28ff}').contains(&sign)
 }
 
 async fn nothing_but_errors() {
