@@ -81,7 +81,8 @@ def about(stack: program.demo.Stack | None, binary: pathlib.Path | None, measure
         sys.path.insert(0, str(program.ROOT / "scripts"))
         import stack as servers
         where = pathlib.Path(stack.at["run_dir"]).parent
-        facts |= {"data": f"in memory ({where})" if where == program.MEMORY else str(where), "postgres": stack.psql("SHOW server_version", "postgres"), "mariadb": stack.mysql("SELECT version()", "mysql"),
+        facts |= {"postgres": stack.psql("SHOW server_version", "postgres"), "mariadb": stack.mysql("SELECT version()", "mysql"),
+                  "data": f"in memory ({where})" if where == program.MEMORY else str(where),
                   "emulators": ", ".join(one for one in servers.EMULATORS if not one.startswith("duckdb-"))}
     return facts
 

@@ -32,7 +32,8 @@ def data_folder() -> pathlib.Path:
         about = os.statvfs(MEMORY)
     except OSError:
         return pathlib.Path("/tmp")
-    available = next(int(line.split()[1]) << 10 for line in pathlib.Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:"))
+    lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+    available = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
     return MEMORY if min(about.f_bavail * about.f_frsize, available) >= MEMORY_BYTES_MIN else pathlib.Path("/tmp")
 
 

@@ -144,7 +144,8 @@ def interpreter() -> list[pathlib.Path]:
     """What a virtual environment has of the Python that it was made by: the program, its library, the standard modules."""
     standard = pathlib.Path(sysconfig.get_paths()["stdlib"])
     libraries = pathlib.Path(str(sysconfig.get_config_var("LIBDIR"))).glob("libpython*.so*")
-    return [pathlib.Path(sys.executable).resolve(), *libraries, *(one for one in standard.iterdir() if one.name not in ("site-packages", "dist-packages", "test"))]
+    modules = (one for one in standard.iterdir() if one.name not in ("site-packages", "dist-packages", "test"))
+    return [pathlib.Path(sys.executable).resolve(), *libraries, *modules]
 
 
 def versions() -> dict[str, str]:

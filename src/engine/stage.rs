@@ -1,8 +1,8 @@
 //! From blocks of NDJSON to parts on the bucket: compressing on a thread of its own, uploading beside it. Plain parts
 //! need no thread.
 //!
-//! Memory: [`BLOCKS_QUEUED`] blocks, or [`HUGE_QUEUED`] of huge rows, and [`PARTS_MAX`] parts, whether they fill, wait or are on their way: a part begins in a
-//! buffer that another has left. Rejected rows, which are few, come beside it.
+//! Memory: [`BLOCKS_QUEUED`] blocks, or [`HUGE_QUEUED`] of huge rows, and [`PARTS_MAX`] parts, whether they fill, wait or
+//! are on their way: a part begins in a buffer that another has left. Rejected rows, which are few, come beside it.
 //! The last block counts only after [`StageSink::finish`]: a read that fails leaves no half part behind it.
 
 use std::io::Write;
