@@ -421,11 +421,37 @@ async fn upload_part<B: Bucket, W>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
-    #[test]
-    fn of_huge_blocks_few_wait() {
-        assert_eq!([0, BLOCK_BYTES + BLOCK_BYTES / 4, 2 * BLOCK_BYTES, 100_000_000].map(places), [1, 1, 2, 3]);
-        assert_eq!(BLOCKS_QUEUED / places(usize::MAX) as usize, HUGE_QUEUED);
+    /// How many blocks of so many bytes a compressing thread that takes none lets the reader hand on.
+    async fn handed_on(bytes: usize) -> usize {
+        let (pieces, _kept) = mpsc::channel(BLOCKS_QUEUED);
+        let ((_, used), (parts, _)) = (mpsc::channel(1), mpsc::channel(1));
+        let mut sink = StageSink {
+            packer: Packer::Thread { pieces, room: Arc::new(Semaphore::new(BLOCKS_QUEUED)), used },
+            cut_at: None,
+            cx: Context::new(Instant::now() + Duration::from_secs(60), CancellationToken::new()),
+            parts,
+            rejects: Vec::new(),
+            faults: Faults::default(),
+        };
+        let mut count = 0;
+        let block = || Block { bytes: vec![b'x'; bytes], ..Block::default() };
+        while timeout(Duration::from_secs(1), sink.send(block())).await.is_ok_and(|sent| sent.is_ok()) {
+            count += 1;
+        }
+        count
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_huge_blocks_few_wait() {
+        assert_eq!(handed_on(BLOCK_BYTES + BLOCK_BYTES / 4).await, BLOCKS_QUEUED);
+        assert_eq!(handed_on(2 * BLOCK_BYTES).await, BLOCKS_QUEUED / 2);
+        assert_eq!(handed_on(10 * BLOCK_BYTES).await, HUGE_QUEUED);
     }
 }
