@@ -3,6 +3,7 @@
 //! A call may be replayed because it reads, or names what it makes. So an attempt that is not answered soon is given up
 //! for another: a request more than needed costs nothing, a minute at a dead connection costs the run.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub use reqwest::Method;
 /// The most time for the first attempt, its answer's body included. BigQuery answers such calls within a second or two;
 /// whoever is slower gets more time with each attempt.
 const FIRST_ATTEMPT_MAX: Duration = Duration::from_secs(10);
-/// The most time for a token, as part of an attempt.
+/// The most time for a token, of an attempt that may take longer.
 const TOKEN_MAX: Duration = Duration::from_secs(10);
 /// The most time for opening a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -137,10 +138,16 @@ impl Http {
     ) -> Result<Answer, CallError> {
         let mut attempts = Attempts::new(ATTEMPTS_MAX, FIRST_ATTEMPT_MAX);
         loop {
-            let (message, after) = match attempts.make(cx, Box::pin(self.attempt(cx, request, &again))).await {
+            // the time of an attempt may end while it waits for a token, which is not the service's silence
+            let has_token = AtomicBool::new(false);
+            let attempt = Box::pin(self.attempt(cx, request, &again, &has_token));
+            let (message, after) = match attempts.make(cx, attempt).await {
                 Ok(Ok(Attempt::Answered(answer))) => return Ok(answer),
                 Ok(Ok(Attempt::Again { message, after })) => (message, after),
                 Ok(Err(error)) => return Err(error),
+                Err(silence @ Interrupted::TimedOut(_)) if !has_token.load(Ordering::Relaxed) => {
+                    (format!("no token: {silence}"), None)
+                }
                 Err(silence @ Interrupted::TimedOut(_)) => {
                     *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     (silence.to_string(), None)
@@ -165,8 +172,9 @@ impl Http {
         cx: &Context,
         request: &Request,
         again: &(impl Fn(&Answer) -> bool + Send),
+        has_token: &AtomicBool,
     ) -> Result<Attempt, CallError> {
-        let token = match cx.attempt(TOKEN_MAX, self.tokens.bearer()).await {
+        let token = match cx.limit(TOKEN_MAX, self.tokens.bearer()).await {
             Ok(Ok(token)) => token,
             Ok(Err(error)) if error.passes => {
                 return Ok(Attempt::Again { message: format!("no token: {error}"), after: None });
@@ -177,6 +185,7 @@ impl Http {
             }
             Err(interrupted) => return Err(interrupted.into()),
         };
+        has_token.store(true, Ordering::Relaxed);
         let mut sent =
             self.client().request(request.method.clone(), request.url.clone()).headers(headers(request, token)?);
         if let Some(body) = &request.body {
